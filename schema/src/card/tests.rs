@@ -1,0 +1,160 @@
+//! Tests of this module.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Published test numbers of the schemes.
+const TEST_CARDS: [&str; 14] = [
+    "4111111111111111",
+    "4222222222222",
+    "5555555555554444",
+    "2223003122003222",
+    "378282246310005",
+    "6011111111111117",
+    "6445644564456445",
+    "30569309025904",
+    "36227206271667",
+    "3530111333300000",
+    "6205500000000000004",
+    "6759649826438453",
+    "6304000000000000",
+    "3566002020360505",
+];
+
+fn found(text: &str) -> Option<String> {
+    find_in_payment_fields(&Json::parse(text.as_bytes()).unwrap())
+}
+
+fn masked(text: &str) -> Option<String> {
+    let (document, changed) = mask(Json::parse(text.as_bytes()).unwrap());
+    changed.then(|| document.to_json_string())
+}
+
+#[test]
+fn cards_of_every_scheme_are_known() {
+    for card in TEST_CARDS {
+        assert!(has_card(card), "{card}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_card_is_let_be() {
+    for text in [
+        "4111111111111112",      // wrong check digit
+        "1234567812345670",      // no scheme
+        "411111111111111",       // no Visa has 15 digits
+        "41111111111111111111",  // 20 digits
+        "4111.1111.1111.1111",   // dots do not belong to a card number
+        "411111 and 1111111111", // too short each
+        "0000000000000000",
+    ] {
+        assert!(!has_card(text), "{text}");
+    }
+}
+
+#[test]
+fn cards_are_found_inside_longer_text() {
+    for text in [
+        "card 4111 1111 1111 1111 exp 12/27",
+        "4111-1111-1111-1111",
+        "x4111111111111111y",
+        "2 x 4111 1111 1111 1111 12",
+        "4111\u{a0}1111\u{a0}1111\u{a0}1111",
+        "é 3782 822463 10005",
+    ] {
+        assert!(has_card(text), "{text}");
+    }
+}
+
+#[test]
+fn a_card_number_in_a_payment_field_is_refused_with_its_pointer() {
+    for (text, pointer) in [
+        (r#"{"payment":{"note":"4111111111111111"}}"#, "/payment/note"),
+        (r#"{"payment":{"card_bin":4111111111111111}}"#, "/payment/card_bin"),
+        (r#"{"payment":{"a":[{"b":"4111 1111 1111 1111"}]}}"#, "/payment/a/0/b"),
+        (r#"{"paymentMethod":{"x":"4111111111111111"}}"#, "/paymentMethod/x"),
+        (r#"{"x":{"cardNumber":"4111111111111111"}}"#, "/x/cardNumber"),
+        (r#"{"creditcard":{"number":"4111111111111111"}}"#, "/creditcard/number"),
+        (r#"{"PAN":"4111111111111111"}"#, "/PAN"),
+        (r#"{"account_number":"4111111111111111"}"#, "/account_number"),
+        (r#"{"card":4.111111111111111e15}"#, "/card"),
+        (r#"{"payment":{"4111111111111111":1}}"#, "/payment"),
+    ] {
+        assert_eq!(found(text).as_deref(), Some(pointer), "{text}");
+    }
+}
+
+#[test]
+fn identifiers_and_other_fields_are_not_refused() {
+    for text in [
+        r#"{"payment":{"transaction_id":"4111111111111111","card_fingerprint":"4111111111111111"}}"#,
+        r#"{"payment":{"pspReference":"4111111111111111","paymentId":4111111111111111,"id":"4111111111111111"}}"#,
+        r#"{"payment":{"card_bin":"411111","card_last4":"1111","card_fingerprint":"fp_8a1b"}}"#,
+        r#"{"order_id":"4111111111111111","company":"4111111111111111","note":"4111111111111111"}"#,
+    ] {
+        assert_eq!(found(text), None, "{text}");
+    }
+}
+
+#[test]
+fn only_the_last_four_digits_stay_readable() {
+    assert_eq!(
+        masked(r#"{"note":"pay with 4111 1111-1111 1111!","n":4111111111111111,"list":["378282246310005"]}"#).unwrap(),
+        r#"{"note":"pay with **** ****-**** 1111!","n":"************1111","list":["***********0005"]}"#
+    );
+}
+
+#[test]
+fn masked_keys_stay_distinct() {
+    let document = masked(r#"{"4111111111111111":1,"************1111":2,"4111 1111 1111 1111":3}"#).unwrap();
+    assert!(!document.contains("41111"), "{document}");
+    assert!(Json::parse(document.as_bytes()).is_ok(), "{document}");
+}
+
+#[test]
+fn identifiers_and_plain_documents_are_not_masked() {
+    assert_eq!(masked(r#"{"order_id":"4111111111111111","pspReference":"4111111111111111"}"#), None);
+    assert_eq!(masked(r#"{"a":[1,2.5,"text",null,true],"at":1767323045678,"price":0.4111111111111111}"#), None);
+}
+
+#[test]
+fn names_are_read_by_words() {
+    let split = |name: &str| words(name).collect::<Vec<_>>().join(" ");
+    assert_eq!(split("billingCardID"), "billing card id");
+    assert_eq!(split("card_last-4"), "card last 4");
+    assert_eq!(split("PANValue"), "pan value");
+    assert!(!is_identifier("paid") && is_identifier("orderId") && is_identifier("psp_reference"));
+    assert!(!says_card("company") && says_card("creditcard") && says_card("accountNo"));
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics_and_nothing_is_left(text in "[0-9 a-c-]{0,60}", key in "[a-z_0-9]{0,20}") {
+        let document = Json::Object(vec![(key.clone().into(), Json::String(text.into()))]);
+        let _ = find_in_payment_fields(&document);
+        let (masked, _) = mask(document);
+        prop_assert!(is_identifier(&key) || !mask(masked).1);
+    }
+
+    #[test]
+    fn any_document_is_masked_to_a_document(bytes in "[\\[\\]{}:,\"0-9a-f.eE -]{0,120}") {
+        if let Ok(document) = Json::parse(bytes.as_bytes()) {
+            let (masked, _) = mask(document);
+            prop_assert!(Json::parse(masked.to_json_string().as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_text_is_masked_without_panic(text in ".*") {
+        let _ = mask_text(&text);
+    }
+
+    #[test]
+    fn every_valid_number_is_masked(middle in 0u64..10_000_000_000, before in "[a-z ]{0,5}", after in "[a-z ]{0,5}") {
+        let body = format!("41111{middle:0>10}");
+        let card = (0..10).map(|check| format!("{body}{check}")).find(|card| passes_luhn(card.as_bytes())).unwrap();
+        let masked = mask_text(&format!("{before}{card}{after}")).unwrap();
+        prop_assert_eq!(masked, format!("{before}************{}{after}", &card[12..]));
+    }
+}

@@ -1,0 +1,135 @@
+//! History: what is remembered of an order so that later orders can be compared with it. No raw personal data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{TransactionId, keyed_bits};
+use crate::secret::Secret;
+use crate::tenant::{KeyMode, wire_enum};
+use crate::time::Timestamp;
+
+wire_enum! {
+    /// What kind of thing a history key identifies.
+    HistoryKeyKind {
+        /// The card: fingerprint, else BIN + last four + expiry, else BIN + last four.
+        Card = "card",
+        /// Normalised e-mail address.
+        Email = "email",
+        /// Normalised phone number.
+        Phone = "phone",
+        /// Device fingerprint.
+        Device = "device",
+        /// IP address.
+        Ip = "ip",
+        /// Shipping address, else billing address.
+        Address = "address",
+        /// The merchant's customer id.
+        Customer = "customer",
+    }
+}
+
+/// A value under the store's key: 63 bits, never zero, that tell equal values and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HistoryKey(i64);
+
+impl HistoryKey {
+    /// Hashes a normalised value under the store's data key. Live and test worlds and kinds never share a key.
+    pub fn of(data_key: &Secret, mode: KeyMode, kind: &str, value: &str) -> Self {
+        let bits = keyed_bits(data_key, &["history", mode.as_str(), kind, value]);
+        let folded = (bits >> 65) as i64; // the top 63 bits
+        Self(folded.max(1))
+    }
+
+    /// From its stored form.
+    pub const fn from_i64(stored: i64) -> Self {
+        Self(stored)
+    }
+
+    /// Its stored form.
+    pub const fn as_i64(self) -> i64 {
+        self.0
+    }
+}
+
+/// The history keys of one order, by kind; what the order did not tell is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryKeys {
+    /// See [`HistoryKeyKind::Card`].
+    pub card: Option<HistoryKey>,
+    /// See [`HistoryKeyKind::Email`].
+    pub email: Option<HistoryKey>,
+    /// See [`HistoryKeyKind::Phone`].
+    pub phone: Option<HistoryKey>,
+    /// See [`HistoryKeyKind::Device`].
+    pub device: Option<HistoryKey>,
+    /// See [`HistoryKeyKind::Ip`].
+    pub ip: Option<HistoryKey>,
+    /// See [`HistoryKeyKind::Address`].
+    pub address: Option<HistoryKey>,
+    /// See [`HistoryKeyKind::Customer`].
+    pub customer: Option<HistoryKey>,
+}
+
+impl HistoryKeys {
+    /// The key of one kind.
+    pub const fn get(&self, kind: HistoryKeyKind) -> Option<HistoryKey> {
+        match kind {
+            HistoryKeyKind::Card => self.card,
+            HistoryKeyKind::Email => self.email,
+            HistoryKeyKind::Phone => self.phone,
+            HistoryKeyKind::Device => self.device,
+            HistoryKeyKind::Ip => self.ip,
+            HistoryKeyKind::Address => self.address,
+            HistoryKeyKind::Customer => self.customer,
+        }
+    }
+
+    /// The keys that are present, with their kinds.
+    pub fn iter(&self) -> impl Iterator<Item = (HistoryKeyKind, HistoryKey)> + '_ {
+        HistoryKeyKind::ALL.iter().filter_map(|kind| self.get(*kind).map(|key| (*kind, key)))
+    }
+}
+
+/// What is remembered of one scored order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// The order's transaction: an order never counts itself, whatever its revision.
+    pub transaction_id: TransactionId,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Amount in minor units of its currency.
+    pub amount_minor: i64,
+    /// What it can be found by.
+    pub keys: HistoryKeys,
+    /// The billing surname, hashed like a key.
+    pub name: Option<HistoryKey>,
+    /// Declined attempts that the order told of.
+    pub declines: u32,
+}
+
+/// The history of a batch of orders: for each asked key its most recent entries, newest first, at most
+/// [`crate::limits::HISTORY_DEPTH`] of them.
+pub type HistoryByKey = std::collections::HashMap<HistoryKey, Vec<std::sync::Arc<HistoryEntry>>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_tell_equal_values_of_one_kind_and_world() {
+        let secret = Secret::new("data key");
+        let email = HistoryKey::of(&secret, KeyMode::Live, "email", "ann@example.com");
+        assert!(email.as_i64() > 0);
+        assert_eq!(email, HistoryKey::of(&secret, KeyMode::Live, "email", "ann@example.com"));
+        assert_eq!(email, HistoryKey::from_i64(email.as_i64()));
+        assert_ne!(email, HistoryKey::of(&secret, KeyMode::Test, "email", "ann@example.com"));
+        assert_ne!(email, HistoryKey::of(&secret, KeyMode::Live, "phone", "ann@example.com"));
+        assert_ne!(email, HistoryKey::of(&Secret::new("other"), KeyMode::Live, "email", "ann@example.com"));
+    }
+
+    #[test]
+    fn only_present_keys_are_listed() {
+        let keys = HistoryKeys { ip: Some(HistoryKey::from_i64(7)), ..HistoryKeys::default() };
+        assert_eq!(keys.iter().collect::<Vec<_>>(), [(HistoryKeyKind::Ip, HistoryKey::from_i64(7))]);
+    }
+}

@@ -1,0 +1,21 @@
+//! The vocabulary of Touchstone: identifiers, the canonical order, verdicts, queue messages and wire errors.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number. Every other crate depends on this one; it depends on
+//! none of them. A type is parsed once, at the edge, and is valid from then on.
+
+pub mod card;
+mod decimal;
+pub mod event;
+pub mod fault;
+pub mod history;
+pub mod ids;
+pub mod json;
+pub mod limits;
+pub mod money;
+pub mod order;
+pub mod policy;
+pub mod secret;
+pub mod submission;
+pub mod tenant;
+pub mod time;
+pub mod verdict;

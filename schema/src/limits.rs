@@ -1,0 +1,46 @@
+//! Every limit that the wire or the pipeline has, by name. Sources: contract sections 0 and 1, design promises 5 and 7.
+
+use std::time::Duration;
+
+/// Largest request body, in bytes (256 KiB).
+pub const BODY_BYTES: usize = 262_144;
+/// Deepest nesting of a JSON document.
+pub const JSON_DEPTH: usize = 32;
+/// Longest order id, in characters.
+pub const ORDER_ID_CHARS: usize = 128;
+/// Longest nonce, in visible ASCII characters.
+pub const NONCE_CHARS: usize = 128;
+/// Most line items, discount codes or metadata entries of one order.
+pub const ORDER_LIST_ITEMS: usize = 1_000;
+/// Longest text of any known field of an order, in characters.
+pub const FIELD_CHARS: usize = 4_096;
+/// Furthest that a request's timestamp may lie from now.
+pub const TIMESTAMP_SKEW: Duration = Duration::from_secs(300);
+/// How long a nonce is remembered: both sides of the skew and a minute.
+pub const NONCE_TTL: Duration = Duration::from_secs(660);
+/// How long the same order id means the same order.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(3_600);
+/// How long a caller of a waiting surface waits for a verdict, from arrival.
+pub const VERDICT_WAIT: Duration = Duration::from_millis(4_000);
+/// When a promised order must have been answered 202, from arrival.
+pub const PROMISE_WAIT: Duration = Duration::from_millis(4_500);
+/// Most orders scored and committed together.
+pub const SCORING_BATCH: usize = 64;
+/// Unacknowledged messages that a consumer holds.
+pub const PREFETCH: u16 = 256;
+/// Redeliveries by the broker before a message is dead-lettered.
+pub const DELIVERY_LIMIT: u32 = 64;
+/// Age at which a pending row without verdict is enqueued again.
+pub const PENDING_SWEEP_AGE: Duration = Duration::from_secs(60);
+/// Times that a pending row is enqueued again before it is set aside for a person.
+pub const PENDING_ATTEMPTS: u32 = 10;
+/// Age at which an event without deliveries is planned by the sweep.
+pub const EVENT_SWEEP_AGE: Duration = Duration::from_secs(10);
+/// Most recent orders of one history key that are looked at.
+pub const HISTORY_DEPTH: usize = 256;
+/// How far back history is looked at.
+pub const HISTORY_SPAN: Duration = Duration::from_secs(90 * 86_400);
+/// Largest page of any listing.
+pub const PAGE_ITEMS: u64 = 100;
+/// Requests a minute of a store that set none.
+pub const DEFAULT_RATE_PER_MINUTE: u32 = 100;

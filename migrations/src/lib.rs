@@ -1,0 +1,19 @@
+//! The database schema, for PostgreSQL and SQLite, as steps that are applied once and never edited afterwards.
+//!
+//! Steps only expand what is there; removing waits for a release in which nothing reads it any more, so that old and new
+//! processes can run side by side during an upgrade.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m0001_spine;
+
+/// The list of steps.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_spine::Migration)]
+    }
+}

@@ -1,0 +1,164 @@
+//! The cache port: replay protection, rate limits, finished verdicts and hot history.
+//!
+//! Guarantee: admission is one atomic step (one Redis script, or one lock). Nothing here is the truth except nonces and
+//! rate counters; losing it never changes what an order's verdict is. Failure: errors are returned, and callers on the
+//! door answer 503 rather than skip replay protection.
+//! Design: ARCHITECTURE.md, "Cache".
+
+mod embedded;
+mod rate;
+mod redis;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey};
+use touchstone_schema::ids::KeyId;
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::Tenant;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::FinishedVerdict;
+
+use crate::clock::Clock;
+
+/// How long a revoked key is refused here; by then the directory of every process has long learnt of it.
+const REVOKED_FOR: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+/// Which cache to use.
+#[derive(Debug, Clone)]
+pub enum CacheSettings {
+    /// A Redis server, version 7 or later; the URL is a secret because it may carry a password.
+    Redis {
+        /// `redis://` or `rediss://`.
+        url: Secret,
+    },
+    /// Memory of this process.
+    Embedded {
+        /// Where nonces are kept across a restart: two files of this name with `.0` and `.1` appended. None: they are
+        /// forgotten. Only one process at a time can have them open.
+        path: Option<PathBuf>,
+    },
+}
+
+/// Opens the cache. A Redis that cannot be reached yet is no error: its methods fail until it can. A malformed URL, or
+/// a nonce file that cannot be used, is.
+pub async fn open(settings: &CacheSettings, clock: &Clock) -> Result<Arc<dyn Cache>, CacheError> {
+    Ok(match settings {
+        CacheSettings::Redis { url } => Arc::new(redis::RedisCache::open(url)?),
+        CacheSettings::Embedded { path } => {
+            Arc::new(embedded::EmbeddedCache::open(path.as_deref(), clock.now()).map_err(CacheError::new)?)
+        }
+    })
+}
+
+/// The cache could not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache cannot be reached")]
+pub struct CacheError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+impl CacheError {
+    fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(source.into())
+    }
+}
+
+/// A request that wants to come in, its signature already verified.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    /// Whose rate limit it counts against.
+    pub tenant: &'a Tenant,
+    /// The key that signed it; nonces are scoped to it.
+    pub key: &'a KeyId,
+    /// The nonce.
+    pub nonce: &'a str,
+    /// Random mark of this very request, by which its own nonce can be released again.
+    pub mark: &'a str,
+    /// The store's limit, requests a minute.
+    pub limit_per_minute: u32,
+    /// Now.
+    pub now: Timestamp,
+    /// The order that it carries, to look its finished verdict up in the same step (with the surface's name).
+    pub order_id: Option<&'a str>,
+}
+
+/// Where a store stands against its rate limit; what the `RateLimit` header tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateState {
+    /// Requests a minute.
+    pub limit: u32,
+    /// Requests left right now.
+    pub remaining: u32,
+    /// Seconds until the next request is let in (when none remain) or until the full limit is back.
+    pub reset_s: u32,
+}
+
+/// The answer to an [`Admission`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admitted {
+    /// Come in.
+    Yes {
+        /// Rate state after this request.
+        rate: RateState,
+        /// Finished verdict of the same order id, not older than the idempotency window.
+        finished: Option<FinishedVerdict>,
+    },
+    /// The key was revoked.
+    Revoked,
+    /// Too many requests; no nonce was stored.
+    RateLimited {
+        /// Rate state.
+        rate: RateState,
+    },
+    /// The nonce was used before.
+    Replayed,
+}
+
+/// The port itself.
+#[async_trait]
+pub trait Cache: Send + Sync + 'static {
+    /// Checks revocation, takes a rate slot, sets the nonce and looks a finished verdict up, in one round trip, in that
+    /// order, stopping at the first refusal.
+    async fn admit(&self, admission: &Admission<'_>) -> Result<Admitted, CacheError>;
+
+    /// Releases the nonce if it is still held by `mark`.
+    async fn release_nonce(&self, key: &KeyId, nonce: &str, mark: &str) -> Result<(), CacheError>;
+
+    /// Refuses a key in every process at once, ahead of the directory's poll.
+    async fn revoke(&self, key: &KeyId) -> Result<(), CacheError>;
+
+    /// Remembers finished verdicts of signed-surface orders for the rest of their idempotency hour and their history
+    /// entries, one round trip for all. Idempotent.
+    async fn remember(&self, finished: &[Finished<'_>], now: Timestamp) -> Result<(), CacheError>;
+
+    /// The history of the keys, newest first, bounded; `None` when the cache does not hold history in full (it was
+    /// flushed or never filled), so that the caller must ask the store.
+    async fn history(&self, keys: &[HistoryKey], now: Timestamp) -> Result<Option<HistoryByKey>, CacheError>;
+
+    /// Declares that the cache now holds history in full, or no more.
+    async fn mark_history_complete(&self, complete: bool) -> Result<(), CacheError>;
+
+    /// Whether the cache answers right now.
+    async fn check(&self) -> Result<(), CacheError>;
+
+    /// What an operator should change in how the cache is set up, a sentence each, for `doctor`.
+    async fn shortcomings(&self) -> Result<Vec<String>, CacheError>;
+}
+
+/// One order whose verdict is committed.
+#[derive(Debug)]
+pub struct Finished<'a> {
+    /// Owner.
+    pub tenant: &'a Tenant,
+    /// The merchant's order id.
+    pub order_id: &'a str,
+    /// The verdict; none when the order did not come by the signed surface.
+    pub verdict: Option<&'a FinishedVerdict>,
+    /// What to remember of the order, when hot history is kept here; none when it is read from the store.
+    pub history: Option<&'a HistoryEntry>,
+}
+
+/// The order of history: newest first, and the same whichever adapter gives it.
+fn newest_first(a: &HistoryEntry, b: &HistoryEntry) -> std::cmp::Ordering {
+    (b.received_at, &b.transaction_id).cmp(&(a.received_at, &a.transaction_id))
+}

@@ -1,0 +1,6 @@
+-- Deletes a nonce that is still held by the given mark.
+-- KEYS: nonce. ARGV: mark
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return redis.call('DEL', KEYS[1])
+end
+return 0

@@ -1,0 +1,288 @@
+//! Settings: the environment first, then `touchstone.toml`, then defaults.
+//!
+//! Guarantee: a wrong value stops the start with its name, what is wrong with it and an example; nothing is guessed.
+//! Values that carry passwords are [`Secret`]s from the moment they are read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use touchstone_schema::secret::Secret;
+use url::Url;
+
+/// File that is read from the working directory when it is there.
+pub const FILE: &str = "touchstone.toml";
+
+/// Every setting that exists; a file with any other name in it is refused.
+const NAMES: &[&str] = &[
+    "DATABASE_URL",
+    "AMQP_URL",
+    "REDIS_URL",
+    "TOUCHSTONE_LISTEN",
+    "TOUCHSTONE_DATA_DIR",
+    "TOUCHSTONE_MASTER_KEY",
+    "TOUCHSTONE_PUBLIC_URL",
+    "TOUCHSTONE_EGRESS_ALLOW",
+    "TOUCHSTONE_LOG",
+];
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("setting {name}: {problem}; for example {name}={example}")]
+pub struct SettingError {
+    /// Its name in the environment.
+    pub name: String,
+    /// What is wrong, without the value where it may be secret.
+    pub problem: String,
+    /// A value that would do.
+    pub example: &'static str,
+}
+
+/// Where queue, store and cache are.
+#[derive(Debug, Clone)]
+pub enum Services {
+    /// Inside this process and its data folder.
+    Embedded,
+    /// PostgreSQL, RabbitMQ and Redis.
+    Production {
+        /// `postgres://…`
+        database_url: Secret,
+        /// `amqp://…` or `amqps://…`
+        amqp_url: Secret,
+        /// `redis://…` or `rediss://…`
+        redis_url: Secret,
+    },
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Filter directives, e.g. `info,touchstone=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text for people.
+    pub json: bool,
+}
+
+/// All settings of a process; each role is handed only its own section.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where queue, store and cache are.
+    pub services: Services,
+    /// Address of the public door.
+    pub listen: SocketAddr,
+    /// Folder of embedded data, the embedded master key and enrichment files.
+    pub data_dir: PathBuf,
+    /// The master keys as given, comma-separated, newest first; none: embedded mode makes its own.
+    pub master_key: Option<Secret>,
+    /// Address under which callers reach the public door, for links.
+    pub public_url: Option<Url>,
+    /// Private networks that webhooks may reach after all.
+    pub egress_allow: Vec<IpNet>,
+    /// How logs are written.
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// Reads the environment and `touchstone.toml` of the working directory.
+    pub fn load() -> Result<Self, SettingError> {
+        let file = match std::fs::read_to_string(FILE) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(wrong(FILE, format!("cannot be read: {error}"), "a readable file")),
+        };
+        Self::from_sources(|name| std::env::var(name).ok(), &file)
+    }
+
+    /// Reads settings from an environment and the text of a settings file.
+    pub fn from_sources(environment: impl Fn(&str) -> Option<String>, file: &str) -> Result<Self, SettingError> {
+        let file = parse_file(file)?;
+        let value = |name: &str| environment(name).filter(|text| !text.is_empty()).or_else(|| file.get(name).cloned());
+        Ok(Self {
+            services: services(&value)?,
+            listen: parsed(&value, "TOUCHSTONE_LISTEN", "127.0.0.1:8080", "expected an IP address and a port")?,
+            data_dir: PathBuf::from(value("TOUCHSTONE_DATA_DIR").unwrap_or_else(|| "./data".to_owned())),
+            master_key: value("TOUCHSTONE_MASTER_KEY").map(Secret::new),
+            public_url: public_url(&value)?,
+            egress_allow: networks(&value)?,
+            log: log_settings(&value)?,
+        })
+    }
+
+    /// Whether everything runs inside this process.
+    pub const fn is_embedded(&self) -> bool {
+        matches!(self.services, Services::Embedded)
+    }
+
+    /// The SQLite file of embedded mode.
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("touchstone.sqlite")
+    }
+
+    /// The file that embedded mode keeps its own master key in.
+    pub fn master_key_path(&self) -> PathBuf {
+        self.data_dir.join("master.key")
+    }
+
+    /// The folder itself.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+}
+
+fn wrong(name: &str, problem: impl Into<String>, example: &'static str) -> SettingError {
+    SettingError { name: name.to_owned(), problem: problem.into(), example }
+}
+
+fn parse_file(text: &str) -> Result<BTreeMap<String, String>, SettingError> {
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(FILE, format!("is not TOML: {}", error.message()), "\"value\""))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        let name = key.to_uppercase();
+        if !NAMES.contains(&name.as_str()) {
+            return Err(wrong(&key, format!("no such setting in {FILE}; known are {}", NAMES.join(", ")), "…"));
+        }
+        let toml::Value::String(text) = value else {
+            return Err(wrong(&name, format!("must be a string in {FILE}"), "\"value\""));
+        };
+        values.insert(name, text);
+    }
+    Ok(values)
+}
+
+fn services(value: &impl Fn(&str) -> Option<String>) -> Result<Services, SettingError> {
+    const URLS: [(&str, &[&str], &str); 3] = [
+        ("DATABASE_URL", &["postgres", "postgresql"], "postgres://touchstone:PASSWORD@db:5432/touchstone"),
+        ("AMQP_URL", &["amqp", "amqps"], "amqp://touchstone:PASSWORD@mq:5672/%2f"),
+        ("REDIS_URL", &["redis", "rediss"], "redis://:PASSWORD@cache:6379/0"),
+    ];
+    let given: Vec<_> = URLS.iter().map(|(name, ..)| value(name)).collect();
+    if given.iter().all(Option::is_none) {
+        return Ok(Services::Embedded);
+    }
+    let mut urls = Vec::with_capacity(URLS.len());
+    for ((name, schemes, example), text) in URLS.into_iter().zip(given) {
+        let text = text.ok_or_else(|| {
+            wrong(name, "is missing; DATABASE_URL, AMQP_URL and REDIS_URL are set together, or none of them", example)
+        })?;
+        let url = Url::parse(&text).map_err(|error| wrong(name, format!("is not a URL: {error}"), example))?;
+        if !schemes.contains(&url.scheme()) {
+            return Err(wrong(
+                name,
+                format!("has the scheme `{}`, expected {}", url.scheme(), schemes.join(" or ")),
+                example,
+            ));
+        }
+        urls.push(Secret::new(text));
+    }
+    match <[Secret; 3]>::try_from(urls) {
+        Ok([database_url, amqp_url, redis_url]) => Ok(Services::Production { database_url, amqp_url, redis_url }),
+        Err(_) => Ok(Services::Embedded),
+    }
+}
+
+fn parsed<T: std::str::FromStr>(
+    value: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+    default: &'static str,
+    expected: &str,
+) -> Result<T, SettingError> {
+    let text = value(name).unwrap_or_else(|| default.to_owned());
+    text.parse().map_err(|_| wrong(name, format!("`{text}` cannot be used: {expected}"), default))
+}
+
+fn public_url(value: &impl Fn(&str) -> Option<String>) -> Result<Option<Url>, SettingError> {
+    const NAME: &str = "TOUCHSTONE_PUBLIC_URL";
+    const EXAMPLE: &str = "https://fraud.example.com";
+    let Some(text) = value(NAME) else { return Ok(None) };
+    let url = Url::parse(&text).map_err(|error| wrong(NAME, format!("`{text}` is not a URL: {error}"), EXAMPLE))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong(NAME, format!("`{text}` must begin with http:// or https://"), EXAMPLE));
+    }
+    Ok(Some(url))
+}
+
+fn networks(value: &impl Fn(&str) -> Option<String>) -> Result<Vec<IpNet>, SettingError> {
+    const NAME: &str = "TOUCHSTONE_EGRESS_ALLOW";
+    let text = value(NAME).unwrap_or_default();
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            part.parse().map_err(|_| {
+                wrong(
+                    NAME,
+                    format!("`{part}` is not a network, expected comma-separated CIDRs"),
+                    "127.0.0.0/8,10.1.0.0/16",
+                )
+            })
+        })
+        .collect()
+}
+
+fn log_settings(value: &impl Fn(&str) -> Option<String>) -> Result<LogSettings, SettingError> {
+    const NAME: &str = "TOUCHSTONE_LOG";
+    let text = value(NAME).unwrap_or_else(|| "info".to_owned());
+    let (json, filter) = text.strip_prefix("json:").map_or((false, text.as_str()), |rest| (true, rest));
+    tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        wrong(NAME, format!("`{text}` is not a log filter: {error}"), "json:info,touchstone_ingest=debug")
+    })?;
+    Ok(LogSettings { filter: filter.to_owned(), json })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(pairs: &[(&str, &str)], file: &str) -> Result<Settings, SettingError> {
+        let pairs: BTreeMap<String, String> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::from_sources(|name| pairs.get(name).cloned(), file)
+    }
+
+    #[test]
+    fn nothing_set_means_embedded_on_the_loopback_address() {
+        let settings = load(&[], "").unwrap();
+        assert!(settings.is_embedded());
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let file = "touchstone_listen = \"127.0.0.1:1\"\nTOUCHSTONE_DATA_DIR = \"/srv/a\"\n";
+        let settings = load(&[("TOUCHSTONE_LISTEN", "127.0.0.1:2")], file).unwrap();
+        assert_eq!(settings.listen.port(), 2);
+        assert_eq!(settings.data_dir, Path::new("/srv/a"));
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_name_problem_and_example() {
+        for (name, value, part) in [
+            ("TOUCHSTONE_LISTEN", "8080", "expected an IP address and a port"),
+            ("DATABASE_URL", "mysql://x", "expected postgres"),
+            ("AMQP_URL", "amqp://x", "is missing"),
+            ("TOUCHSTONE_PUBLIC_URL", "ftp://x", "must begin with http"),
+            ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
+            ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
+        ] {
+            let message = load(&[(name, value)], "").unwrap_err().to_string();
+            assert!(message.contains(part) && message.contains("for example"), "{name}: {message}");
+        }
+        assert!(load(&[], "databse_url = \"x\"").unwrap_err().to_string().contains("no such setting"));
+    }
+
+    #[test]
+    fn passwords_do_not_show_in_debug_output() {
+        let settings = load(
+            &[
+                ("DATABASE_URL", "postgres://u:hunter2@h/d"),
+                ("AMQP_URL", "amqp://u:hunter2@h"),
+                ("REDIS_URL", "redis://:hunter2@h"),
+            ],
+            "",
+        )
+        .unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Merchants, stores, keys, endpoints and policies: what operators set up and roles read.
+//!
+//! Guarantee: a change that the directory shows commits together with the version number that makes every process read
+//! it, and with its line in the audit log. Failure: nothing of a change is kept when any part of it fails.
+
+use sea_orm::QueryResult;
+use touchstone_schema::event::EventKind;
+use touchstone_schema::ids::{EndpointId, EventId, KeyId, MerchantId, StoreId};
+use touchstone_schema::policy::StoredPolicy;
+use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode};
+use touchstone_schema::time::Timestamp;
+
+use super::database::{Change, column, execute};
+use super::{StoreError, SystemReason, SystemStore};
+use crate::random;
+
+mod endpoints;
+mod keys;
+mod reseal;
+
+pub use reseal::Reseal;
+mod stores;
+
+pub use reseal::{DATA_KEY, HMAC_SECRET, WEBHOOK_SECRET};
+
+/// A row of `stores`; the data key is sealed with the context `data-key`.
+#[derive(Debug, Clone)]
+pub struct StoreRow {
+    /// The store.
+    pub id: StoreId,
+    /// Its owner.
+    pub merchant_id: MerchantId,
+    /// Its name.
+    pub name: String,
+    /// Whether verdicts act.
+    pub mode: StoreMode,
+    /// Product of the orders surface.
+    pub product: Product,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Requests a minute, per mode.
+    pub rate_limit_per_minute: u32,
+    /// Sealed data key.
+    pub sealed_data_key: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Changes to a store; `None` leaves a setting as it is.
+#[derive(Debug, Clone, Default)]
+pub struct StoreChange {
+    /// New name.
+    pub name: Option<String>,
+    /// New mode.
+    pub mode: Option<StoreMode>,
+    /// New product.
+    pub product: Option<Product>,
+    /// New currency.
+    pub currency: Option<String>,
+    /// New rate limit.
+    pub rate_limit_per_minute: Option<u32>,
+}
+
+/// A row of `api_keys`.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// The key.
+    pub id: KeyId,
+    /// Its store.
+    pub store_id: StoreId,
+    /// Which world it opens.
+    pub mode: KeyMode,
+    /// First eight characters after the key's prefix: the look-up index, and all that can be shown again.
+    pub prefix: String,
+    /// bcrypt hash of the whole key.
+    pub key_hash: String,
+    /// Master key that the pepper of `key_mac` comes from.
+    pub pepper_id: String,
+    /// Peppered HMAC of the whole key: the cheap first comparison.
+    pub key_mac: Vec<u8>,
+    /// Sealed HMAC secret (context `hmac-secret`).
+    pub sealed_hmac_secret: Vec<u8>,
+    /// The secret before the last rotation, and until when it is valid.
+    pub previous_hmac_secret: Option<(Vec<u8>, Timestamp)>,
+    /// bcrypt hash of the Basic-auth password of the checks surface.
+    pub password_hash: String,
+    /// What it may be used for.
+    pub scopes: Vec<KeyScope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A row of `endpoints`.
+#[derive(Debug, Clone)]
+pub struct EndpointRow {
+    /// The endpoint.
+    pub id: EndpointId,
+    /// Its store.
+    pub store_id: StoreId,
+    /// Where to deliver.
+    pub url: String,
+    /// Which events it wants; empty means all.
+    pub events: Vec<EventKind>,
+    /// Sealed signing secret (context `webhook-secret`).
+    pub sealed_secret: Vec<u8>,
+    /// The secret before the last rotation, and until when it signs along.
+    pub previous_secret: Option<(Vec<u8>, Timestamp)>,
+    /// Whether it receives.
+    pub enabled: bool,
+    /// Why it was disabled.
+    pub disabled_reason: Option<String>,
+    /// When its present run of failures began.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// All that the directory holds: every store, its keys that are not revoked, and the newest policy of each.
+#[derive(Debug, Default)]
+pub struct DirectoryRows {
+    /// Stores.
+    pub stores: Vec<StoreRow>,
+    /// Keys, revoked ones left out.
+    pub keys: Vec<KeyRow>,
+    /// Newest policy per store.
+    pub policies: Vec<StoredPolicy>,
+}
+
+impl SystemStore<'_> {
+    /// Who the audit log says it was.
+    const fn actor(&self) -> &'static str {
+        match self.reason {
+            SystemReason::Operator => "operator",
+            SystemReason::RoleLoop => "system",
+        }
+    }
+}
+
+/// Makes every process read the directory again; its row, locked from then on, keeps two changes apart.
+async fn touch_directory(change: &Change) -> Result<(), StoreError> {
+    let sql = "UPDATE directory_version SET version = version + 1 WHERE id = 1";
+    execute(change.transaction(), sql, []).await.map(|_| ())
+}
+
+/// A line of the audit log.
+struct AuditLine<'a> {
+    actor: &'static str,
+    store: Option<&'a StoreId>,
+    action: &'static str,
+    detail: &'a str,
+    at: Timestamp,
+}
+
+async fn audit(change: &Change, line: AuditLine<'_>) -> Result<(), StoreError> {
+    let id = EventId::mint(line.at, random::bytes()).as_str().replacen(EventId::PREFIX, "aud_", 1);
+    let values = [
+        id.into(),
+        line.at.as_millis().into(),
+        line.store.map(StoreId::as_str).into(),
+        line.actor.into(),
+        line.action.into(),
+        line.detail.into(),
+    ];
+    let sql = "INSERT INTO audit_log (id, at, store_id, actor, action, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+    execute(change.transaction(), sql, values).await.map(|_| ())
+}
+
+/// A column of comma-separated values; the empty text is the empty list.
+fn list<T: std::str::FromStr<Err = String>>(row: &QueryResult, name: &'static str) -> Result<Vec<T>, StoreError> {
+    let text: String = column(row, name)?;
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|error: String| StoreError::corrupt(name, error))).collect()
+}
+
+fn time(row: &QueryResult, name: &'static str) -> Result<Timestamp, StoreError> {
+    column(row, name).map(Timestamp::from_millis)
+}
+
+fn optional_time(row: &QueryResult, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(column::<Option<i64>>(row, name)?.map(Timestamp::from_millis))
+}
+
+/// A secret before its last rotation with the end of its validity, where there is one.
+fn previous_secret(row: &QueryResult, name: &'static str) -> Result<Option<(Vec<u8>, Timestamp)>, StoreError> {
+    Ok(column::<Option<Vec<u8>>>(row, name)?.zip(optional_time(row, "previous_until")?))
+}
+
+fn joined<T: std::fmt::Display>(values: &[T]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}

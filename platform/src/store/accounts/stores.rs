@@ -1,0 +1,188 @@
+//! Merchants, stores and policies, and the directory that is read of them.
+
+use sea_orm::QueryResult;
+use touchstone_schema::ids::{MerchantId, StoreId};
+use touchstone_schema::policy::StoredPolicy;
+use touchstone_schema::time::Timestamp;
+
+use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, keys, time, touch_directory};
+use crate::store::database::{Change, column, count, execute, parsed, row, rows};
+use crate::store::{StoreError, SystemStore};
+
+/// The newest version of every store's policy.
+const NEWEST_POLICIES: &str = "SELECT store_id, version, document FROM policies AS newest
+    WHERE version = (SELECT MAX(version) FROM policies WHERE store_id = newest.store_id)";
+
+impl SystemStore<'_> {
+    /// A number that changes whenever a store, a key or a policy does; cheap enough to poll every second.
+    pub async fn directory_version(&self) -> Result<i64, StoreError> {
+        match row(&self.store.database, "SELECT version FROM directory_version WHERE id = 1", vec![]).await? {
+            Some(row) => column(&row, "version"),
+            None => Err(StoreError::NotMigrated),
+        }
+    }
+
+    /// All that the directory holds.
+    pub async fn directory(&self) -> Result<DirectoryRows, StoreError> {
+        let keys = rows(&self.store.database, "SELECT * FROM api_keys WHERE revoked_at IS NULL", vec![]).await?;
+        let policies = rows(&self.store.database, NEWEST_POLICIES, vec![]).await?;
+        let stores = rows(&self.store.database, "SELECT * FROM stores", vec![]).await?;
+        Ok(DirectoryRows {
+            stores: stores.iter().map(store_of).collect::<Result<_, _>>()?,
+            keys: keys.iter().map(keys::key_of).collect::<Result<_, _>>()?,
+            policies: policies.iter().map(policy_of).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Adds a merchant.
+    pub async fn add_merchant(&self, id: &MerchantId, name: &str, now: Timestamp) -> Result<(), StoreError> {
+        let change = self.store.begin().await?;
+        let values = vec![id.as_str().into(), name.into(), now.as_millis().into()];
+        execute(change.transaction(), "INSERT INTO merchants (id, name, created_at) VALUES ($1, $2, $3)", values)
+            .await?;
+        let line =
+            AuditLine { actor: self.actor(), store: None, action: "merchant.create", detail: id.as_str(), at: now };
+        audit(&change, line).await?;
+        change.commit().await
+    }
+
+    /// Whether a merchant exists.
+    pub async fn merchant_exists(&self, id: &MerchantId) -> Result<bool, StoreError> {
+        let row = row(&self.store.database, "SELECT id FROM merchants WHERE id = $1", vec![id.as_str().into()]).await?;
+        Ok(row.is_some())
+    }
+
+    /// Adds a store.
+    pub async fn add_store(&self, row: &StoreRow) -> Result<(), StoreError> {
+        let change = self.store.begin().await?;
+        touch_directory(&change).await?;
+        let values = vec![
+            row.id.as_str().into(),
+            row.merchant_id.as_str().into(),
+            row.name.as_str().into(),
+            row.mode.as_str().into(),
+            row.product.as_str().into(),
+            row.currency.as_str().into(),
+            i64::from(row.rate_limit_per_minute).into(),
+            row.sealed_data_key.clone().into(),
+            row.created_at.as_millis().into(),
+        ];
+        let sql = "INSERT INTO stores (id, merchant_id, name, mode, product, currency, rate_limit_per_minute,
+            sealed_data_key, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        execute(change.transaction(), sql, values).await?;
+        let line = AuditLine {
+            actor: self.actor(),
+            store: Some(&row.id),
+            action: "store.create",
+            detail: row.merchant_id.as_str(),
+            at: row.created_at,
+        };
+        audit(&change, line).await?;
+        change.commit().await
+    }
+
+    /// One store.
+    pub async fn store_row(&self, id: &StoreId) -> Result<Option<StoreRow>, StoreError> {
+        let row = row(&self.store.database, "SELECT * FROM stores WHERE id = $1", vec![id.as_str().into()]).await?;
+        row.as_ref().map(store_of).transpose()
+    }
+
+    /// Changes a store's settings; false when there is no such store. Audited.
+    pub async fn change_store(&self, id: &StoreId, settings: &StoreChange, now: Timestamp) -> Result<bool, StoreError> {
+        let change = self.store.begin().await?;
+        touch_directory(&change).await?;
+        let values = vec![
+            id.as_str().into(),
+            settings.name.as_deref().into(),
+            settings.mode.map(|mode| mode.as_str()).into(),
+            settings.product.map(|product| product.as_str()).into(),
+            settings.currency.as_deref().into(),
+            settings.rate_limit_per_minute.map(i64::from).into(),
+        ];
+        let sql = "UPDATE stores SET name = COALESCE($2, name), mode = COALESCE($3, mode),
+            product = COALESCE($4, product), currency = COALESCE($5, currency),
+            rate_limit_per_minute = COALESCE($6, rate_limit_per_minute) WHERE id = $1";
+        let found = execute(change.transaction(), sql, values).await? > 0;
+        if found {
+            let line = AuditLine {
+                actor: self.actor(),
+                store: Some(id),
+                action: "store.set",
+                detail: &changed_names(settings),
+                at: now,
+            };
+            audit(&change, line).await?;
+        }
+        change.commit().await?;
+        Ok(found)
+    }
+
+    /// Stores a new policy version of a store and returns its number.
+    pub async fn add_policy(&self, store: &StoreId, document: &str, now: Timestamp) -> Result<u32, StoreError> {
+        let change = self.store.begin().await?;
+        touch_directory(&change).await?;
+        let version = next_policy_version(&change, store).await?;
+        let values = vec![store.as_str().into(), i64::from(version).into(), document.into(), now.as_millis().into()];
+        let sql = "INSERT INTO policies (store_id, version, document, created_at) VALUES ($1, $2, $3, $4)";
+        execute(change.transaction(), sql, values).await?;
+        let line = AuditLine {
+            actor: self.actor(),
+            store: Some(store),
+            action: "policy.apply",
+            detail: &format!("version {version}"),
+            at: now,
+        };
+        audit(&change, line).await?;
+        change.commit().await?;
+        Ok(version)
+    }
+
+    /// The newest policy of a store.
+    pub async fn policy(&self, store: &StoreId) -> Result<Option<StoredPolicy>, StoreError> {
+        let sql = "SELECT store_id, version, document FROM policies WHERE store_id = $1 ORDER BY version DESC LIMIT 1";
+        let row = row(&self.store.database, sql, vec![store.as_str().into()]).await?;
+        row.as_ref().map(policy_of).transpose()
+    }
+}
+
+/// The number after the newest. The version row of the directory, locked before, keeps two changes apart.
+async fn next_policy_version(change: &Change, store: &StoreId) -> Result<u32, StoreError> {
+    let sql = "SELECT COALESCE(MAX(version), 0) + 1 AS version FROM policies WHERE store_id = $1";
+    let row = row(change.transaction(), sql, vec![store.as_str().into()]).await?;
+    row.map_or(Ok(1), |row| count(&row, "version"))
+}
+
+/// Names of the settings that are changed, for the audit log.
+fn changed_names(change: &StoreChange) -> String {
+    let names = [
+        ("name", change.name.is_some()),
+        ("mode", change.mode.is_some()),
+        ("product", change.product.is_some()),
+        ("currency", change.currency.is_some()),
+        ("rate_limit", change.rate_limit_per_minute.is_some()),
+    ];
+    let given: Vec<_> = names.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
+    given.join(",")
+}
+
+fn store_of(row: &QueryResult) -> Result<StoreRow, StoreError> {
+    Ok(StoreRow {
+        id: parsed(row, "id")?,
+        merchant_id: parsed(row, "merchant_id")?,
+        name: column(row, "name")?,
+        mode: parsed(row, "mode")?,
+        product: parsed(row, "product")?,
+        currency: column(row, "currency")?,
+        rate_limit_per_minute: count(row, "rate_limit_per_minute")?,
+        sealed_data_key: column(row, "sealed_data_key")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+fn policy_of(row: &QueryResult) -> Result<StoredPolicy, StoreError> {
+    Ok(StoredPolicy {
+        store_id: parsed(row, "store_id")?,
+        version: count(row, "version")?,
+        document: column(row, "document")?,
+    })
+}

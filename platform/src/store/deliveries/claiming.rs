@@ -1,0 +1,151 @@
+//! Leasing deliveries that are due, and giving leases back.
+
+use sea_orm::Value;
+use touchstone_schema::ids::{DeliveryId, EndpointId};
+use touchstone_schema::time::Timestamp;
+
+use super::{DueDelivery, due_delivery};
+use crate::store::database::{column, count, execute, parsed, row, rows};
+use crate::store::events::{EVENT_AND_ENDPOINT, json};
+use crate::store::{StoreError, SystemStore};
+
+/// `last_error` of a delivery whose endpoint was switched off before it arrived.
+const ENDPOINT_DISABLED: &str = "endpoint_disabled";
+
+/// A due delivery of an endpoint that is switched off is given up, where operators see and can replay it.
+const CLAIM_POSTGRES: &str = "
+WITH due AS (
+    SELECT id FROM deliveries
+    WHERE state = 'pending' AND due_at <= $1 AND endpoint_id <> ALL($4)
+    ORDER BY due_at LIMIT $3
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries d
+SET due_at = $2,
+    leased_until = $2,
+    state = CASE WHEN p.enabled = 1 THEN 'pending' ELSE 'dead' END,
+    last_error = CASE WHEN p.enabled = 1 THEN d.last_error ELSE $5 END
+FROM due, events e, endpoints p
+WHERE d.id = due.id AND e.id = d.event_id AND p.id = d.endpoint_id
+RETURNING d.id AS delivery_id, d.attempts, p.enabled, {columns}";
+
+const CLAIM_SQLITE: &str = "
+SELECT d.id AS delivery_id, d.attempts, p.enabled, {columns}
+FROM (
+    SELECT id, attempts, event_id, endpoint_id FROM deliveries
+    WHERE state = 'pending' AND due_at <= $1 AND endpoint_id NOT IN (SELECT value FROM json_each($3))
+    ORDER BY due_at LIMIT $2
+) d JOIN events e ON e.id = d.event_id JOIN endpoints p ON p.id = d.endpoint_id";
+
+const LEASE_SQLITE: &str = "
+UPDATE deliveries SET due_at = $2, leased_until = $2 WHERE id IN (SELECT value FROM json_each($1))";
+
+const GIVE_UP_SQLITE: &str = "
+UPDATE deliveries SET state = 'dead', last_error = $2 WHERE id IN (SELECT value FROM json_each($1))";
+
+const NEXT_DUE: &str = "SELECT due_at FROM deliveries WHERE state = 'pending' ORDER BY due_at LIMIT 1";
+
+const POSTPONE_POSTGRES: &str = "
+UPDATE deliveries SET due_at = $2, leased_until = 0
+WHERE id = ANY($1) AND state = 'pending' AND leased_until = $3";
+
+const POSTPONE_SQLITE: &str = "
+UPDATE deliveries SET due_at = $2, leased_until = 0
+WHERE id IN (SELECT value FROM json_each($1)) AND state = 'pending' AND leased_until = $3";
+
+impl SystemStore<'_> {
+    /// Leases up to `most` deliveries that are due and not leased by anyone, oldest due first, those to `busy` endpoints
+    /// passed over.
+    pub async fn claim_due(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        most: u64,
+        busy: &[EndpointId],
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        if self.store.is_embedded() {
+            return self.claim_due_embedded(now, lease_until, most, busy).await;
+        }
+        static CLAIM: std::sync::LazyLock<String> =
+            std::sync::LazyLock::new(|| CLAIM_POSTGRES.replace("{columns}", EVENT_AND_ENDPOINT));
+        let values = [
+            now.as_millis().into(),
+            lease_until.as_millis().into(),
+            limit(most),
+            Value::from(busy.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
+            ENDPOINT_DISABLED.into(),
+        ];
+        let mut claimed = Vec::new();
+        for found in rows(&self.store.database, &CLAIM, values).await? {
+            if column::<i64>(&found, "enabled")? == 1 {
+                claimed.push(due_delivery(&found, parsed(&found, "delivery_id")?, count(&found, "attempts")?, now)?);
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn claim_due_embedded(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        most: u64,
+        busy: &[EndpointId],
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        static CLAIM: std::sync::LazyLock<String> =
+            std::sync::LazyLock::new(|| CLAIM_SQLITE.replace("{columns}", EVENT_AND_ENDPOINT));
+        // Nearly always nothing is due: a look that takes no write lock comes first.
+        if self.next_due().await?.is_none_or(|due| due > now) {
+            return Ok(Vec::new());
+        }
+        let change = self.store.begin().await?;
+        let busy = json(&busy.iter().map(EndpointId::as_str).collect::<Vec<_>>());
+        let values = [now.as_millis().into(), limit(most), busy.into()];
+        let mut claimed = Vec::new();
+        let mut given_up = Vec::new();
+        for found in rows(change.transaction(), &CLAIM, values).await? {
+            let id: DeliveryId = parsed(&found, "delivery_id")?;
+            if column::<i64>(&found, "enabled")? == 1 {
+                claimed.push(due_delivery(&found, id, count(&found, "attempts")?, now)?);
+            } else {
+                given_up.push(id);
+            }
+        }
+        let leased = json(&claimed.iter().map(|delivery| delivery.id.as_str()).collect::<Vec<_>>());
+        execute(change.transaction(), LEASE_SQLITE, [leased.into(), lease_until.as_millis().into()]).await?;
+        if !given_up.is_empty() {
+            let values = [json(&given_up).into(), ENDPOINT_DISABLED.into()];
+            execute(change.transaction(), GIVE_UP_SQLITE, values).await?;
+        }
+        change.commit().await?;
+        Ok(claimed)
+    }
+
+    /// When the next pending delivery falls due or a lease runs out.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let found = row(&self.store.database, NEXT_DUE, []).await?;
+        found.map(|found| column(&found, "due_at").map(Timestamp::from_millis)).transpose()
+    }
+
+    /// Gives leases back that end at `leased_until`, unattempted: the deliveries are due at `due`.
+    pub async fn postpone(
+        &self,
+        deliveries: &[DeliveryId],
+        leased_until: Timestamp,
+        due: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ids = deliveries.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+        let (statement, ids) = if self.store.is_embedded() {
+            (POSTPONE_SQLITE, Value::from(json(&ids)))
+        } else {
+            (POSTPONE_POSTGRES, Value::from(ids))
+        };
+        let change = self.store.begin().await?;
+        execute(change.transaction(), statement, [ids, due.as_millis().into(), leased_until.as_millis().into()])
+            .await?;
+        change.commit().await
+    }
+}
+
+pub(super) fn limit(most: u64) -> Value {
+    i64::try_from(most).unwrap_or(i64::MAX).into()
+}

@@ -1,0 +1,185 @@
+//! The outbox: events wait here until the notifier has planned their deliveries.
+//!
+//! Guarantee: an event is planned in the transaction that makes its deliveries, so a crash leaves either an unplanned
+//! event, which the sweep finds, or planned deliveries whose lease runs out. Two planners never plan one event.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Value};
+use touchstone_schema::event::Event;
+use touchstone_schema::ids::{DeliveryId, EventId};
+use touchstone_schema::time::Timestamp;
+
+use super::database::{column, execute, parsed, rows};
+use super::deliveries::{DueDelivery, due_delivery};
+use super::{StoreError, SystemStore};
+use crate::random;
+
+/// Which endpoints want an event: `e` is the event, `p` the endpoint. An empty filter means all; a trial goes to the
+/// endpoint that it names and to no other. `{member}` reads the `endpoint_id` of the event's data.
+const WANTED: &str = "p.store_id = e.store_id AND p.enabled = 1 AND CASE e.kind
+        WHEN 'endpoint.test' THEN COALESCE({member} = p.id, TRUE)
+        ELSE p.events = '' OR ',' || p.events || ',' LIKE '%,' || e.kind || ',%' END";
+
+/// Claims, marks and plans in one statement, so in one round trip. `COALESCE` makes it look events up by their ids: by the
+/// index of those not planned it would walk a whole backlog for each message. Rows locked by another planner are passed over: it
+/// plans them. A delivery's id is its time and 64 bits of a salted hash, in the alphabet of the others.
+const PLAN_POSTGRES: &str = "
+WITH claimed AS (
+    SELECT * FROM events WHERE id = ANY($1) AND COALESCE(planned_at, 0) = 0 FOR UPDATE SKIP LOCKED
+), marked AS (
+    UPDATE events SET planned_at = $2 FROM claimed WHERE events.id = claimed.id
+), wanted AS (
+    SELECT {columns} FROM claimed e JOIN endpoints p ON {wanted}
+), planned AS (
+    INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at)
+    SELECT $4 || upper(left(encode(sha256(convert_to($5 || event_id || endpoint_id, 'UTF8')), 'hex'), 16)),
+        event_id, endpoint_id, store_id, 'pending', 0, $3, $3, $2
+    FROM wanted
+    ON CONFLICT (event_id, endpoint_id) DO NOTHING
+    RETURNING id, event_id, endpoint_id
+)
+SELECT planned.id AS delivery_id, wanted.*
+FROM planned JOIN wanted ON wanted.event_id = planned.event_id AND wanted.endpoint_id = planned.endpoint_id";
+
+const PLAN_SQLITE: &str = "
+SELECT {columns} FROM events e JOIN endpoints p ON {wanted}
+WHERE e.id IN (SELECT value FROM json_each($1)) AND e.planned_at IS NULL";
+
+const MARK_SQLITE: &str = "
+UPDATE events SET planned_at = $2 WHERE id IN (SELECT value FROM json_each($1)) AND planned_at IS NULL";
+
+const INSERT_SQLITE: &str = "
+INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', 0, $3, $3, $2
+FROM json_each($1) WHERE TRUE
+ON CONFLICT (event_id, endpoint_id) DO NOTHING
+RETURNING id";
+
+/// What [`due_delivery`] reads of an event and its endpoint.
+pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mode, e.transaction_id, e.kind, \
+     e.sequence, e.occurred_at, e.request_id, e.data, p.id AS endpoint_id, p.url, p.sealed_secret, \
+     p.previous_secret, p.previous_until, p.failing_since";
+
+const UNPLANNED: &str = "
+SELECT id FROM events WHERE planned_at IS NULL AND occurred_at < $1 ORDER BY occurred_at LIMIT $2";
+
+const ADD: &str = "
+INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (id) DO NOTHING";
+
+impl SystemStore<'_> {
+    /// Plans deliveries of the events that are not planned yet, one per enabled endpoint that wants the event, marks the
+    /// events planned, all in one transaction, and returns the new deliveries already leased to the caller until
+    /// `lease_until`. Events planned before are passed over, so any message may come twice.
+    pub async fn plan(
+        &self,
+        events: &[EventId],
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.store.is_embedded() {
+            let change = self.store.begin().await?;
+            let planned = plan_embedded(change.transaction(), events, now, lease_until).await?;
+            change.commit().await?;
+            return Ok(planned);
+        }
+        // The ten characters after an id's prefix are its time; those of a fresh id carry the time of planning.
+        let salt = DeliveryId::mint(now, random::bytes());
+        let prefix = salt.as_str().get(..DeliveryId::PREFIX.len() + 10).unwrap_or(DeliveryId::PREFIX);
+        let values = [
+            Value::from(events.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
+            now.as_millis().into(),
+            lease_until.as_millis().into(),
+            prefix.into(),
+            salt.as_str().into(),
+        ];
+        let found = rows(&self.store.database, plan_statement(false), values).await?;
+        found.iter().map(|row| due_delivery(row, parsed(row, "delivery_id")?, 0, now)).collect()
+    }
+
+    /// Events that were left unplanned since before `older_than`, oldest first.
+    pub async fn unplanned(&self, older_than: Timestamp, most: u64) -> Result<Vec<EventId>, StoreError> {
+        let values = [older_than.as_millis().into(), i64::try_from(most).unwrap_or(i64::MAX).into()];
+        rows(&self.store.database, UNPLANNED, values).await?.iter().map(|row| parsed(row, "id")).collect()
+    }
+
+    /// Adds an event that no verdict made (an endpoint's test, an endpoint switched off). The same event again changes
+    /// nothing.
+    pub async fn add_event(&self, event: &Event) -> Result<(), StoreError> {
+        let change = self.store.begin().await?;
+        insert_event(change.transaction(), event).await?;
+        change.commit().await
+    }
+}
+
+/// Adds an event within a transaction.
+pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Event) -> Result<(), StoreError> {
+    let values = [
+        event.id.as_str().into(),
+        event.tenant.store_id.as_str().into(),
+        event.tenant.mode.as_str().into(),
+        event.transaction_id.as_ref().map(|id| id.as_str().to_owned()).into(),
+        event.kind.as_str().into(),
+        i64::from(event.sequence).into(),
+        event.occurred_at.as_millis().into(),
+        event.request_id.as_str().into(),
+        event.data.get().into(),
+    ];
+    execute(connection, ADD, values).await.map(|_| ())
+}
+
+fn plan_statement(embedded: bool) -> &'static str {
+    static POSTGRES: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let wanted = WANTED.replace("{member}", "e.data::json ->> 'endpoint_id'");
+        PLAN_POSTGRES.replace("{columns}", EVENT_AND_ENDPOINT).replace("{wanted}", &wanted)
+    });
+    static SQLITE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let wanted = WANTED.replace("{member}", "e.data ->> '$.endpoint_id'");
+        PLAN_SQLITE.replace("{columns}", EVENT_AND_ENDPOINT).replace("{wanted}", &wanted)
+    });
+    if embedded { &SQLITE } else { &POSTGRES }
+}
+
+async fn plan_embedded(
+    transaction: &DatabaseTransaction,
+    events: &[EventId],
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Vec<DueDelivery>, StoreError> {
+    let ids = json(&events.iter().map(EventId::as_str).collect::<Vec<_>>());
+    let wanted = rows(transaction, plan_statement(true), [ids.clone().into()]).await?;
+    execute(transaction, MARK_SQLITE, [ids.into(), now.as_millis().into()]).await?;
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut planned = Vec::with_capacity(wanted.len());
+    let mut inserts = Vec::with_capacity(wanted.len());
+    for row in &wanted {
+        let id = DeliveryId::mint(now, random::bytes());
+        inserts.push([
+            id.as_str().to_owned(),
+            text(row, "event_id")?,
+            text(row, "endpoint_id")?,
+            text(row, "store_id")?,
+        ]);
+        planned.push(due_delivery(row, id, 0, now)?);
+    }
+    let values = [json(&inserts).into(), now.as_millis().into(), lease_until.as_millis().into()];
+    let made = rows(transaction, INSERT_SQLITE, values).await?;
+    let made =
+        made.iter().map(|row| parsed(row, "id")).collect::<Result<std::collections::HashSet<DeliveryId>, _>>()?;
+    planned.retain(|delivery| made.contains(&delivery.id));
+    Ok(planned)
+}
+
+fn text(row: &QueryResult, name: &'static str) -> Result<String, StoreError> {
+    column(row, name)
+}
+
+/// A list as the JSON text that SQLite's `json_each` reads.
+pub(super) fn json<T: serde::Serialize>(list: &[T]) -> String {
+    serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
+}

@@ -1,0 +1,102 @@
+//! What the scorer reads before and writes after scoring a batch: one round trip in, one transaction out.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use touchstone_schema::event::Event;
+use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind};
+use touchstone_schema::ids::{SubmissionId, TransactionId};
+use touchstone_schema::submission::Submission;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::{Action, RiskLevel};
+
+use super::{StoreError, SystemStore};
+
+mod load;
+mod record;
+
+/// The newest revision of a transaction.
+#[derive(Debug, Clone)]
+pub struct LatestRevision {
+    /// Its number, from 1.
+    pub revision: u32,
+    /// Sequence number of the transaction's newest event.
+    pub sequence: u32,
+    /// Hash of the order's canonical JSON, hex.
+    pub body_hash: String,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The verdict document without `duration_ms`.
+    pub verdict: String,
+    /// The stored order document (read only for transactions that are to be scored again; else empty).
+    pub document: String,
+}
+
+/// What is known before a batch is scored.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Newest revision of each asked transaction that has one.
+    pub latest: HashMap<TransactionId, LatestRevision>,
+    /// Verdict documents of submissions of the batch that were scored before.
+    pub scored: HashMap<SubmissionId, String>,
+}
+
+/// A scored order, ready to be recorded.
+#[derive(Debug)]
+pub struct NewRevision<'a> {
+    /// The submission that it answers.
+    pub submission: &'a Submission,
+    /// Number of this revision: the latest plus one.
+    pub revision: u32,
+    /// Hash of the order's canonical JSON, hex: the submission's, or that of the revision scored again.
+    pub body_hash: String,
+    /// The order document to store.
+    pub document: Cow<'a, str>,
+    /// Verdict document without `duration_ms`.
+    pub verdict: String,
+    /// 0-100.
+    pub score: u8,
+    /// Band.
+    pub level: RiskLevel,
+    /// Recommended action.
+    pub action: Action,
+    /// Policy version applied.
+    pub policy_version: u32,
+    /// Order amount in minor units.
+    pub amount_minor: i64,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// When it was scored.
+    pub scored_at: Timestamp,
+    /// `order.scored` or `order.rescored`.
+    pub event: Event,
+    /// What to remember.
+    pub history: HistoryEntry,
+}
+
+impl SystemStore<'_> {
+    /// Newest revisions of the batch's transactions, and which of its submissions were scored before.
+    pub async fn load_for_scoring(&self, submissions: &[&Submission]) -> Result<Loaded, StoreError> {
+        load::revisions(self.store, submissions).await
+    }
+
+    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since`. An order that
+    /// was scored several times has several entries.
+    pub async fn load_history(
+        &self,
+        keys: &[(HistoryKeyKind, HistoryKey)],
+        since: Timestamp,
+    ) -> Result<HistoryByKey, StoreError> {
+        load::history(self.store, keys, since).await
+    }
+
+    /// Records a batch in one transaction: revisions, transactions, events, history; and deletes the pending rows of
+    /// what was recorded and of the other `settled` submissions (those found scored before).
+    ///
+    /// A revision is left out whole when its number or submission was taken by a concurrent scorer, or its event's
+    /// sequence number by a decision or an outcome that came between. Its pending row stays: load again and answer from
+    /// what is found, or score again. Returns which of `new` (by index) were recorded by this call.
+    pub async fn record(&self, new: &[NewRevision<'_>], settled: &[&SubmissionId]) -> Result<Vec<bool>, StoreError> {
+        record::record(self.store, new, settled).await
+    }
+}

@@ -1,0 +1,244 @@
+//! What a store's own callers read and change: transactions, decisions, outcomes.
+
+use touchstone_schema::event::Event;
+use touchstone_schema::ids::{RequestId, TransactionId};
+use touchstone_schema::limits::PAGE_ITEMS;
+use touchstone_schema::tenant::Surface;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::TransactionStatus;
+use touchstone_schema::wire_enum;
+
+use super::{StoreError, TenantStore};
+
+mod change;
+mod read;
+
+wire_enum! {
+    /// What a person decides on a review or hold.
+    Decision {
+        /// Let it through.
+        Approve = "approve",
+        /// Refuse it.
+        Reject = "reject",
+    }
+}
+
+wire_enum! {
+    /// What became of an order, as the merchant reports it (contract: signed surface).
+    OutcomeKind {
+        /// The customer's bank opened a dispute.
+        ChargebackOpened = "chargeback_opened",
+        /// The customer's claim was upheld: the merchant lost the money.
+        ChargebackWon = "chargeback_won",
+        /// The customer's claim was refused.
+        ChargebackLost = "chargeback_lost",
+        /// The merchant paid the money back.
+        Refunded = "refunded",
+        /// Shipped or delivered.
+        Fulfilled = "fulfilled",
+        /// Cancelled.
+        Cancelled = "cancelled",
+        /// Known to be fraud.
+        FraudConfirmed = "fraud_confirmed",
+        /// Known to be honest.
+        Legitimate = "legitimate",
+    }
+}
+
+/// A transaction with all that is known of it.
+#[derive(Debug, Clone)]
+pub struct TransactionView {
+    /// Its id.
+    pub id: TransactionId,
+    /// The merchant's order id.
+    pub order_id: String,
+    /// How it came in.
+    pub surface: Surface,
+    /// Where it stands.
+    pub status: TransactionStatus,
+    /// When its newest submission was received.
+    pub received_at: Timestamp,
+    /// Revisions, oldest first; empty while pending.
+    pub revisions: Vec<RevisionView>,
+    /// Decisions, oldest first.
+    pub decisions: Vec<DecisionView>,
+    /// Outcomes, oldest first.
+    pub outcomes: Vec<OutcomeView>,
+    /// Events with the state of their deliveries.
+    pub events: Vec<EventView>,
+}
+
+/// One verdict of a transaction.
+#[derive(Debug, Clone)]
+pub struct RevisionView {
+    /// From 1.
+    pub revision: u32,
+    /// When its order was received.
+    pub received_at: Timestamp,
+    /// When it was scored.
+    pub scored_at: Timestamp,
+    /// Verdict document without `duration_ms`.
+    pub verdict: String,
+}
+
+/// One decision.
+#[derive(Debug, Clone)]
+pub struct DecisionView {
+    /// The revision that it settles.
+    pub revision: u32,
+    /// What was decided.
+    pub decision: Decision,
+    /// By whom.
+    pub reviewer: String,
+    /// Why.
+    pub note: Option<String>,
+    /// When.
+    pub decided_at: Timestamp,
+}
+
+/// One outcome.
+#[derive(Debug, Clone)]
+pub struct OutcomeView {
+    /// What happened.
+    pub kind: OutcomeKind,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// Amount in minor units of the order's currency, where one was told.
+    pub amount_minor: Option<i64>,
+}
+
+/// One event and how far its deliveries are.
+#[derive(Debug, Clone)]
+pub struct EventView {
+    /// Its id, as text.
+    pub id: String,
+    /// Its type.
+    pub kind: String,
+    /// Its place in the transaction.
+    pub sequence: u32,
+    /// Deliveries that wait for an attempt.
+    pub pending: u32,
+    /// Deliveries that arrived.
+    pub delivered: u32,
+    /// Deliveries that were given up.
+    pub dead: u32,
+}
+
+/// A line of a listing.
+#[derive(Debug, Clone)]
+pub struct TransactionSummary {
+    /// Its id.
+    pub id: TransactionId,
+    /// The merchant's order id.
+    pub order_id: String,
+    /// Where it stands.
+    pub status: TransactionStatus,
+    /// 0-100; none while pending.
+    pub score: Option<u8>,
+    /// Band; none while pending.
+    pub level: Option<String>,
+    /// Recommended action; none while pending.
+    pub action: Option<String>,
+    /// When its newest submission was received.
+    pub received_at: Timestamp,
+}
+
+/// Where a page begins: just before this row, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageCursor {
+    /// Received-at of the last row of the page before.
+    pub received_at: Timestamp,
+    /// Its id.
+    pub id: TransactionId,
+}
+
+/// What a person decided.
+#[derive(Debug, Clone)]
+pub struct NewDecision {
+    /// The decision.
+    pub decision: Decision,
+    /// Who decided.
+    pub reviewer: String,
+    /// Why.
+    pub note: Option<String>,
+    /// When.
+    pub now: Timestamp,
+    /// The request that brought it.
+    pub request_id: RequestId,
+}
+
+/// How a decision was taken.
+#[derive(Debug)]
+pub enum Decided {
+    /// Recorded; here is its event.
+    Recorded(Box<Event>),
+    /// The same decision was recorded before.
+    Already,
+    /// The contrary decision was recorded before.
+    Contrary,
+    /// The transaction has no verdict yet or needs no decision (it was approved by its verdict): expected a review or hold.
+    NotOpen(TransactionStatus),
+    /// No such transaction of this tenant.
+    NotFound,
+}
+
+/// What the merchant reported.
+#[derive(Debug, Clone)]
+pub struct NewOutcome {
+    /// What happened.
+    pub kind: OutcomeKind,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// Amount in minor units.
+    pub amount_minor: Option<i64>,
+    /// Now.
+    pub now: Timestamp,
+    /// The request that brought it.
+    pub request_id: RequestId,
+}
+
+/// How an outcome was taken.
+#[derive(Debug)]
+pub enum OutcomeTaken {
+    /// Recorded, with the event that it makes, where its kind makes one (`chargeback.*`, else `order.status_changed`).
+    Recorded(Option<Box<Event>>),
+    /// Recorded before.
+    Already,
+    /// No such transaction of this tenant.
+    NotFound,
+}
+
+impl TenantStore<'_> {
+    /// One transaction of the tenant, pending ones included. Where one has revisions and also a newer pending row, the
+    /// status is that of its newest revision until the pending one is scored.
+    pub async fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionView>, StoreError> {
+        read::transaction(self.store, self.tenant, id).await
+    }
+
+    /// A page of the tenant's transactions, newest first, pending ones included when `status` is `None`, `Pending` or
+    /// `Failed`. At most one more than [`PAGE_ITEMS`], so that a caller can tell whether another page follows.
+    pub async fn transactions(
+        &self,
+        status: Option<TransactionStatus>,
+        before: Option<&PageCursor>,
+        most: u64,
+    ) -> Result<Vec<TransactionSummary>, StoreError> {
+        read::page(self.store, self.tenant, status, before, most.min(PAGE_ITEMS + 1)).await
+    }
+
+    /// The currency of a transaction's newest revision, to read an outcome's amount with.
+    pub async fn currency(&self, id: &TransactionId) -> Result<Option<String>, StoreError> {
+        read::currency(self.store, self.tenant, id).await
+    }
+
+    /// Settles a review or hold, and adds its event, in one transaction.
+    pub async fn decide(&self, id: &TransactionId, decision: &NewDecision) -> Result<Decided, StoreError> {
+        change::decide(self.store, self.tenant, id, decision).await
+    }
+
+    /// Records an outcome once, and adds its event, in one transaction. An outcome of a transaction that has no verdict
+    /// yet is recorded without an event: the first event of a transaction is its verdict.
+    pub async fn record_outcome(&self, id: &TransactionId, outcome: &NewOutcome) -> Result<OutcomeTaken, StoreError> {
+        change::record_outcome(self.store, self.tenant, id, outcome).await
+    }
+}

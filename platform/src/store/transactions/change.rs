@@ -1,0 +1,264 @@
+//! Decisions and outcomes: each changes its transaction's row and adds an event, under that row's lock.
+
+use sea_orm::DbBackend;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use touchstone_schema::event::{Event, EventKind};
+use touchstone_schema::ids::{EventId, RequestId, TransactionId};
+use touchstone_schema::money::{Currency, Money};
+use touchstone_schema::tenant::Tenant;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::{TransactionStatus, VerdictMode};
+
+use super::super::database::{Change, column, count, execute, parsed, row};
+use super::super::{Store, StoreError};
+use super::read::{scoped, status_before_verdict};
+use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
+
+/// PostgreSQL locks the row; SQLite's transaction has the whole database.
+const OPEN_POSTGRES: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, r.verdict
+  FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
+  WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3 FOR UPDATE OF t";
+const OPEN_SQLITE: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, r.verdict
+  FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
+  WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3";
+
+const DECIDED: &str = "SELECT decision FROM decisions WHERE transaction_id = $1 AND revision = $2 AND store_id = $3";
+
+const DECIDE: &str = "INSERT INTO decisions (transaction_id, revision, store_id, decision, reviewer, note, decided_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+const MOVE: &str = "UPDATE transactions SET status = $3, sequence = $4 WHERE id = $1 AND store_id = $2";
+
+const OUTCOME: &str = "INSERT INTO outcomes (transaction_id, kind, occurred_at, store_id, amount_minor, recorded_at)
+  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+
+const EVENT: &str =
+    "INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+/// A transaction whose row is locked.
+struct Open {
+    order_id: String,
+    status: TransactionStatus,
+    revision: u32,
+    sequence: u32,
+    currency: String,
+    mode: VerdictMode,
+}
+
+/// The `data` of an `order.decided` event (contract: webhooks).
+#[derive(Serialize)]
+struct DecisionData<'a> {
+    transaction_id: &'a TransactionId,
+    order_id: &'a str,
+    revision: u32,
+    sequence: u32,
+    mode: VerdictMode,
+    decision: Decision,
+    reviewer: &'a str,
+    note: Option<&'a str>,
+    decided_at: String,
+    status: TransactionStatus,
+}
+
+/// The `data` of an outcome's event (contract: webhooks).
+#[derive(Serialize)]
+struct OutcomeData<'a> {
+    transaction_id: &'a TransactionId,
+    order_id: &'a str,
+    revision: u32,
+    sequence: u32,
+    mode: VerdictMode,
+    outcome: OutcomeKind,
+    occurred_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Box<RawValue>>,
+    currency: &'a str,
+    status: TransactionStatus,
+}
+
+pub(super) async fn decide(
+    store: &Store,
+    tenant: &Tenant,
+    id: &TransactionId,
+    new: &NewDecision,
+) -> Result<Decided, StoreError> {
+    let change = store.begin().await?;
+    let Some(open) = lock(&change, tenant, id).await? else {
+        let waiting = status_before_verdict(change.transaction(), tenant, id).await?;
+        return Ok(waiting.map_or(Decided::NotFound, Decided::NotOpen));
+    };
+    let keys = [id.as_str().into(), i64::from(open.revision).into(), tenant.store_id.as_str().into()];
+    if let Some(before) = row(change.transaction(), DECIDED, keys).await? {
+        let same = parsed::<Decision>(&before, "decision")? == new.decision;
+        return Ok(if same { Decided::Already } else { Decided::Contrary });
+    }
+    if !matches!(open.status, TransactionStatus::Review | TransactionStatus::Held) {
+        return Ok(Decided::NotOpen(open.status));
+    }
+    let status = match new.decision {
+        Decision::Approve => TransactionStatus::Approved,
+        Decision::Reject => TransactionStatus::Rejected,
+    };
+    let sequence = open.sequence + 1;
+    let data = DecisionData {
+        transaction_id: id,
+        order_id: &open.order_id,
+        revision: open.revision,
+        sequence,
+        mode: open.mode,
+        decision: new.decision,
+        reviewer: &new.reviewer,
+        note: new.note.as_deref(),
+        decided_at: new.now.to_rfc3339(),
+        status,
+    };
+    let event = change_event(tenant, id, EventKind::OrderDecided, sequence, new.now, &new.request_id, &data)?;
+    let values = [
+        id.as_str().into(),
+        i64::from(open.revision).into(),
+        tenant.store_id.as_str().into(),
+        new.decision.as_str().into(),
+        new.reviewer.as_str().into(),
+        new.note.clone().into(),
+        new.now.as_millis().into(),
+    ];
+    execute(change.transaction(), DECIDE, values).await?;
+    tell(&change, tenant, id, status, &event).await?;
+    change.commit().await?;
+    Ok(Decided::Recorded(Box::new(event)))
+}
+
+pub(super) async fn record_outcome(
+    store: &Store,
+    tenant: &Tenant,
+    id: &TransactionId,
+    new: &NewOutcome,
+) -> Result<OutcomeTaken, StoreError> {
+    let change = store.begin().await?;
+    let open = lock(&change, tenant, id).await?;
+    if open.is_none() && status_before_verdict(change.transaction(), tenant, id).await?.is_none() {
+        return Ok(OutcomeTaken::NotFound);
+    }
+    let values = [
+        id.as_str().into(),
+        new.kind.as_str().into(),
+        new.occurred_at.as_millis().into(),
+        tenant.store_id.as_str().into(),
+        new.amount_minor.into(),
+        new.now.as_millis().into(),
+    ];
+    if execute(change.transaction(), OUTCOME, values).await? == 0 {
+        return Ok(OutcomeTaken::Already);
+    }
+    let event = match open {
+        Some(open) => {
+            let event = outcome_event(tenant, id, &open, new)?;
+            tell(&change, tenant, id, open.status, &event).await?;
+            Some(Box::new(event))
+        }
+        None => None,
+    };
+    change.commit().await?;
+    Ok(OutcomeTaken::Recorded(event))
+}
+
+fn outcome_event(tenant: &Tenant, id: &TransactionId, open: &Open, new: &NewOutcome) -> Result<Event, StoreError> {
+    let kind = match new.kind {
+        OutcomeKind::ChargebackOpened => EventKind::ChargebackOpened,
+        OutcomeKind::ChargebackWon => EventKind::ChargebackWon,
+        OutcomeKind::ChargebackLost => EventKind::ChargebackLost,
+        _ => EventKind::OrderStatusChanged,
+    };
+    let sequence = open.sequence + 1;
+    let data = OutcomeData {
+        transaction_id: id,
+        order_id: &open.order_id,
+        revision: open.revision,
+        sequence,
+        mode: open.mode,
+        outcome: new.kind,
+        occurred_at: new.occurred_at.to_rfc3339(),
+        amount: decimal(new.amount_minor, &open.currency),
+        currency: &open.currency,
+        status: open.status,
+    };
+    change_event(tenant, id, kind, sequence, new.now, &new.request_id, &data)
+}
+
+/// The amount as a JSON number in units of the currency.
+fn decimal(minor: Option<i64>, currency: &str) -> Option<Box<RawValue>> {
+    let amount = Money::from_minor(minor?, Currency::from_code(currency)?).ok()?;
+    RawValue::from_string(amount.to_decimal_text()).ok()
+}
+
+async fn lock(change: &Change, tenant: &Tenant, id: &TransactionId) -> Result<Option<Open>, StoreError> {
+    use sea_orm::ConnectionTrait;
+    #[derive(serde::Deserialize)]
+    struct WithMode {
+        mode: VerdictMode,
+    }
+    let embedded = change.transaction().get_database_backend() == DbBackend::Sqlite;
+    let text = if embedded { OPEN_SQLITE } else { OPEN_POSTGRES };
+    let Some(found) = row(change.transaction(), text, scoped(tenant, id)).await? else {
+        return Ok(None);
+    };
+    let verdict: WithMode = serde_json::from_str(&column::<String>(&found, "verdict")?)
+        .map_err(|error| StoreError::corrupt("verdict", error))?;
+    Ok(Some(Open {
+        order_id: column(&found, "order_id")?,
+        status: parsed(&found, "status")?,
+        revision: count(&found, "revision")?,
+        sequence: count(&found, "sequence")?,
+        currency: column(&found, "currency")?,
+        mode: verdict.mode,
+    }))
+}
+
+fn change_event(
+    tenant: &Tenant,
+    id: &TransactionId,
+    kind: EventKind,
+    sequence: u32,
+    occurred_at: Timestamp,
+    request_id: &RequestId,
+    data: &impl Serialize,
+) -> Result<Event, StoreError> {
+    Ok(Event {
+        id: EventId::of_change(id, sequence),
+        tenant: tenant.clone(),
+        transaction_id: Some(id.clone()),
+        kind,
+        sequence,
+        occurred_at,
+        request_id: request_id.clone(),
+        data: to_raw_value(data).map_err(|error| StoreError::corrupt("event", error))?,
+    })
+}
+
+/// Sets the transaction's status and newest sequence number, and adds the event.
+async fn tell(
+    change: &Change,
+    tenant: &Tenant,
+    id: &TransactionId,
+    status: TransactionStatus,
+    event: &Event,
+) -> Result<(), StoreError> {
+    let store_id = tenant.store_id.as_str();
+    let sequence = i64::from(event.sequence);
+    let values = [id.as_str().into(), store_id.into(), status.as_str().into(), sequence.into()];
+    execute(change.transaction(), MOVE, values).await?;
+    let values = [
+        event.id.as_str().into(),
+        store_id.into(),
+        tenant.mode.as_str().into(),
+        id.as_str().into(),
+        event.kind.as_str().into(),
+        sequence.into(),
+        event.occurred_at.as_millis().into(),
+        event.request_id.as_str().into(),
+        event.data.get().into(),
+    ];
+    execute(change.transaction(), EVENT, values).await.map(|_| ())
+}

@@ -1,0 +1,192 @@
+//! Reads of one tenant's transactions. Every statement names the tenant.
+
+use sea_orm::{QueryResult, Value};
+use touchstone_schema::ids::TransactionId;
+use touchstone_schema::tenant::Tenant;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::TransactionStatus;
+
+use super::super::database::{column, count, parsed, row, rows};
+use super::super::{Store, StoreError};
+use super::{DecisionView, EventView, OutcomeView, PageCursor, RevisionView, TransactionSummary, TransactionView};
+
+/// One statement, so that an order that is being recorded is found in one place or the other.
+const CURRENT: &str = "SELECT 1 AS scored, order_id, surface, status, received_at FROM transactions
+  WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3
+UNION ALL
+SELECT 0, order_id, surface, CASE WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END, received_at FROM pending
+  WHERE transaction_id = $1 AND store_id = $2 AND mode = $3
+ORDER BY scored DESC, received_at DESC LIMIT 1";
+
+const REVISIONS: &str = "SELECT revision, received_at, scored_at, verdict FROM revisions
+  WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
+
+const DECISIONS: &str = "SELECT revision, decision, reviewer, note, decided_at FROM decisions
+  WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
+
+const OUTCOMES: &str = "SELECT kind, occurred_at, amount_minor FROM outcomes
+  WHERE transaction_id = $1 AND store_id = $2 ORDER BY occurred_at, kind";
+
+const EVENTS: &str = "SELECT e.id, e.kind, e.sequence,
+    COUNT(CASE WHEN d.state = 'pending' THEN 1 END) AS pending,
+    COUNT(CASE WHEN d.state = 'delivered' THEN 1 END) AS delivered,
+    COUNT(CASE WHEN d.state = 'dead' THEN 1 END) AS dead
+  FROM events e LEFT JOIN deliveries d ON d.event_id = e.id
+  WHERE e.transaction_id = $1 AND e.store_id = $2
+  GROUP BY e.id, e.kind, e.sequence ORDER BY e.sequence";
+
+const CURRENCY: &str = "SELECT currency FROM transactions WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3";
+
+pub(super) async fn transaction(
+    store: &Store,
+    tenant: &Tenant,
+    id: &TransactionId,
+) -> Result<Option<TransactionView>, StoreError> {
+    let database = &store.database;
+    let Some(current) = row(database, CURRENT, scoped(tenant, id)).await? else {
+        return Ok(None);
+    };
+    let of_store = || [id.as_str().into(), tenant.store_id.as_str().into()];
+    Ok(Some(TransactionView {
+        id: id.clone(),
+        order_id: column(&current, "order_id")?,
+        surface: parsed(&current, "surface")?,
+        status: parsed(&current, "status")?,
+        received_at: time(&current, "received_at")?,
+        revisions: read(&rows(database, REVISIONS, of_store()).await?, revision)?,
+        decisions: read(&rows(database, DECISIONS, of_store()).await?, decision)?,
+        outcomes: read(&rows(database, OUTCOMES, of_store()).await?, outcome)?,
+        events: read(&rows(database, EVENTS, of_store()).await?, event)?,
+    }))
+}
+
+pub(super) async fn currency(store: &Store, tenant: &Tenant, id: &TransactionId) -> Result<Option<String>, StoreError> {
+    row(&store.database, CURRENCY, scoped(tenant, id)).await?.map(|row| column(&row, "currency")).transpose()
+}
+
+/// The status of a transaction that has no verdict yet, when there is one.
+pub(super) async fn status_before_verdict(
+    connection: &impl sea_orm::ConnectionTrait,
+    tenant: &Tenant,
+    id: &TransactionId,
+) -> Result<Option<TransactionStatus>, StoreError> {
+    row(connection, CURRENT, scoped(tenant, id)).await?.map(|row| parsed(&row, "status")).transpose()
+}
+
+/// The parameters of every statement about one transaction.
+pub(super) fn scoped(tenant: &Tenant, id: &TransactionId) -> [Value; 3] {
+    [id.as_str().into(), tenant.store_id.as_str().into(), tenant.mode.as_str().into()]
+}
+
+pub(super) async fn page(
+    store: &Store,
+    tenant: &Tenant,
+    status: Option<TransactionStatus>,
+    before: Option<&PageCursor>,
+    most: u64,
+) -> Result<Vec<TransactionSummary>, StoreError> {
+    let (received_at, id) =
+        before.map_or((i64::MAX, ""), |cursor| (cursor.received_at.as_millis(), cursor.id.as_str()));
+    let values = [
+        tenant.store_id.as_str().into(),
+        tenant.mode.as_str().into(),
+        received_at.into(),
+        id.into(),
+        i64::try_from(most).unwrap_or(i64::MAX).into(),
+    ];
+    read(&rows(&store.database, &page_text(status), values).await?, summary)
+}
+
+/// The statement of a page: one of seven texts. The status is a literal of ours, because the index of open transactions
+/// is used only where the planner can see which status is asked for.
+fn page_text(status: Option<TransactionStatus>) -> String {
+    let scored = |only: &str| {
+        format!(
+            "SELECT id, order_id, status, score, level, action, received_at FROM transactions
+  WHERE store_id = $1 AND mode = $2 AND (received_at, id) < ($3, $4){only}
+  ORDER BY received_at DESC, id DESC LIMIT $5"
+        )
+    };
+    // The newest pending row of each transaction that has no verdict.
+    let waiting = |only: &str| {
+        format!(
+            "SELECT transaction_id AS id, order_id, CASE WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END AS status,
+    CAST(NULL AS BIGINT) AS score, CAST(NULL AS TEXT) AS level, CAST(NULL AS TEXT) AS action, received_at FROM pending p
+  WHERE store_id = $1 AND mode = $2 AND (received_at, transaction_id) < ($3, $4){only}
+    AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.id = p.transaction_id)
+    AND NOT EXISTS (SELECT 1 FROM pending q WHERE q.transaction_id = p.transaction_id
+      AND (q.received_at, q.submission_id) > (p.received_at, p.submission_id))
+  ORDER BY received_at DESC, id DESC LIMIT $5"
+        )
+    };
+    match status {
+        None => format!(
+            "SELECT * FROM (SELECT * FROM ({}) AS scored UNION ALL SELECT * FROM ({}) AS waiting) AS both_kinds
+  ORDER BY received_at DESC, id DESC LIMIT $5",
+            scored(""),
+            waiting("")
+        ),
+        Some(TransactionStatus::Pending) => waiting(" AND failed_reason IS NULL"),
+        Some(TransactionStatus::Failed) => waiting(" AND failed_reason IS NOT NULL"),
+        Some(status) => scored(&format!(" AND status = '{status}'")),
+    }
+}
+
+fn read<T>(rows: &[QueryResult], one: fn(&QueryResult) -> Result<T, StoreError>) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(one).collect()
+}
+
+fn time(row: &QueryResult, name: &'static str) -> Result<Timestamp, StoreError> {
+    column(row, name).map(Timestamp::from_millis)
+}
+
+fn summary(row: &QueryResult) -> Result<TransactionSummary, StoreError> {
+    let score = column::<Option<i64>>(row, "score")?;
+    Ok(TransactionSummary {
+        id: parsed(row, "id")?,
+        order_id: column(row, "order_id")?,
+        status: parsed(row, "status")?,
+        score: score.map(u8::try_from).transpose().map_err(|error| StoreError::corrupt("score", error))?,
+        level: column(row, "level")?,
+        action: column(row, "action")?,
+        received_at: time(row, "received_at")?,
+    })
+}
+
+fn revision(row: &QueryResult) -> Result<RevisionView, StoreError> {
+    Ok(RevisionView {
+        revision: count(row, "revision")?,
+        received_at: time(row, "received_at")?,
+        scored_at: time(row, "scored_at")?,
+        verdict: column(row, "verdict")?,
+    })
+}
+
+fn decision(row: &QueryResult) -> Result<DecisionView, StoreError> {
+    Ok(DecisionView {
+        revision: count(row, "revision")?,
+        decision: parsed(row, "decision")?,
+        reviewer: column(row, "reviewer")?,
+        note: column(row, "note")?,
+        decided_at: time(row, "decided_at")?,
+    })
+}
+
+fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
+    Ok(OutcomeView {
+        kind: parsed(row, "kind")?,
+        occurred_at: time(row, "occurred_at")?,
+        amount_minor: column(row, "amount_minor")?,
+    })
+}
+
+fn event(row: &QueryResult) -> Result<EventView, StoreError> {
+    Ok(EventView {
+        id: column(row, "id")?,
+        kind: column(row, "kind")?,
+        sequence: count(row, "sequence")?,
+        pending: count(row, "pending")?,
+        delivered: count(row, "delivered")?,
+        dead: count(row, "dead")?,
+    })
+}

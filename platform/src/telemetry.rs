@@ -1,0 +1,159 @@
+//! Logs, metrics, and the probe door that shows them to operators.
+//!
+//! Logs go to standard error, for people or as JSON lines. Metrics are collected in the process and rendered in
+//! Prometheus text form on the probe door only, never on the public one.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::settings::LogSettings;
+
+/// Upper bounds of latency histograms, in seconds.
+const LATENCY_BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// Silences what would log whole messages: the AMQP client writes out those that come back unroutable. Errors of the
+/// broker reach the log through the queue adapter. A filter that names `lapin` itself wins.
+const QUIET: &str = "lapin=off";
+
+/// Upper bounds of size histograms.
+const SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+
+/// How long a probe's connection may take over its request.
+const PROBE_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often histograms are folded, so that an unread recorder does not grow.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sends logs to standard error. A second call in one process changes nothing.
+pub fn log_to_stderr(settings: &LogSettings) {
+    let filter = format!("{QUIET},{}", settings.filter);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // An installed subscriber stays: the demo and tests start several roles in one process.
+    let _ = if settings.json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        registry.with(layer.with_target(false)).try_init()
+    };
+}
+
+/// The metrics of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Installs the recorder; when the process has one already, metrics go there and this handle shows nothing.
+    pub fn install() -> Self {
+        let builder = PrometheusBuilder::new();
+        let builder = builder
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY_BUCKETS_S)
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_orders".to_owned()), SIZE_BUCKETS))
+            .unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::debug!("a metrics recorder is installed already");
+        }
+        Self(handle)
+    }
+
+    /// All metrics in Prometheus text form.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds what histograms have collected, until shutdown.
+    pub async fn upkeep(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                _ = interval.tick() => self.0.run_upkeep(),
+            }
+        }
+    }
+}
+
+/// Tells how one dependency does.
+#[async_trait::async_trait]
+pub trait Readiness: Send + Sync + 'static {
+    /// Each dependency by name, and what is wrong with it if anything is.
+    async fn check(&self) -> Vec<(&'static str, Result<(), String>)>;
+}
+
+/// Serves `/healthz`, `/readyz` (each dependency by name) and `/metrics` to operators until shutdown.
+pub async fn serve_probes(
+    listener: TcpListener,
+    metrics: Metrics,
+    readiness: Arc<dyn Readiness>,
+    shutdown: CancellationToken,
+) -> Result<(), std::io::Error> {
+    loop {
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            accepted = listener.accept() => accepted?.0,
+        };
+        let (metrics, readiness, shutdown) = (metrics.clone(), readiness.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let (metrics, readiness) = (metrics.clone(), readiness.clone());
+                async move { Ok::<_, Infallible>(answer_probe(&request, &metrics, readiness.as_ref()).await) }
+            });
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(PROBE_HEADER_TIMEOUT);
+            tokio::select! {
+                // A probe that hangs up is its own business.
+                _ = builder.serve_connection(TokioIo::new(stream), service) => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn answer_probe<B>(request: &Request<B>, metrics: &Metrics, readiness: &dyn Readiness) -> Response<Full<Bytes>> {
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+        "/metrics" => text(StatusCode::OK, metrics.render()),
+        "/readyz" => {
+            let checks = readiness.check().await;
+            let ready = checks.iter().all(|(_, result)| result.is_ok());
+            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let line = |(name, result): &(&str, Result<(), String>)| match result {
+                Ok(()) => format!("{name}: ok\n"),
+                Err(problem) => format!("{name}: {problem}\n"),
+            };
+            text(status, checks.iter().map(line).collect())
+        }
+        _ => text(StatusCode::NOT_FOUND, "expected /healthz, /readyz or /metrics\n".to_owned()),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        hyper::header::CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+    );
+    response
+}

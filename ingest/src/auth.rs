@@ -1,0 +1,184 @@
+//! Who is asking: the checks before a request may cost anything (contract section 1).
+//!
+//! Guarantee: until the signature has verified, every refusal is the same problem after the same work, whatever was
+//! wrong: one or two HMACs over the body are computed also for keys that do not exist. The signature covers the raw
+//! bytes as received. bcrypt runs only for a key whose signature and peppered MAC both fit.
+//! Failure: a key whose store is gone, or whose stored hash is damaged, is refused like a wrong one.
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, Method, Uri};
+use touchstone_platform::crypto::{ApiKey, verify_hex_hmac};
+use touchstone_platform::directory::{KeyEntry, Snapshot};
+use touchstone_schema::limits;
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{KeyScope, StoreProfile};
+use touchstone_schema::time::Timestamp;
+
+use crate::Dependencies;
+use crate::problem::Problem;
+
+const KEY: HeaderName = HeaderName::from_static("x-fraudshield-key");
+const TIMESTAMP: HeaderName = HeaderName::from_static("x-fraudshield-timestamp");
+const NONCE: HeaderName = HeaderName::from_static("x-fraudshield-nonce");
+const SIGNATURE: HeaderName = HeaderName::from_static("x-fraudshield-signature");
+
+/// What the signature of a request covers, between the nonce and the body.
+#[derive(Debug, Clone)]
+pub(crate) enum Signed<'a> {
+    /// Nothing: `POST /v1/analyze`, as the vendor's document has it.
+    Body,
+    /// Method and path too, so that a captured request cannot be aimed elsewhere: all our own routes.
+    Target(&'a Method, &'a Uri),
+}
+
+/// A caller whose signature, key and scope are right. Not admitted yet: it may be over its limit or a replay.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) key: Arc<KeyEntry>,
+    pub(crate) store: Arc<StoreProfile>,
+    pub(crate) nonce: String,
+}
+
+/// The five headers, in their right forms.
+struct Credentials<'a> {
+    api_key: ApiKey,
+    timestamp: &'a str,
+    nonce: &'a str,
+    signature: &'a [u8],
+}
+
+/// Runs all checks from the header forms to the scope.
+pub(crate) async fn authenticate(
+    dependencies: &Dependencies,
+    headers: &HeaderMap,
+    signed: Signed<'_>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Caller, Problem> {
+    let snapshot = dependencies.directory.snapshot();
+    let (credentials, key) =
+        verify_signature(&snapshot, headers, &signed, body, now).ok_or_else(Problem::unauthorized)?;
+    let store = snapshot.store(&key.tenant.store_id).cloned().ok_or_else(Problem::unauthorized)?;
+    if !dependencies.master_keys.verify_pepper(&key.pepper_id, &key.key_mac, &credentials.api_key) {
+        return Err(Problem::unauthorized());
+    }
+    let proven =
+        dependencies.bcrypt.verify(credentials.api_key.expose(), &key.key_hash).await.unwrap_or_else(|error| {
+            tracing::error!(%error, key = %key.id, "an API key could not be compared with its stored hash");
+            false
+        });
+    if !proven {
+        return Err(Problem::unauthorized());
+    }
+    if !key.scopes.contains(&KeyScope::Signed) {
+        return Err(Problem::missing_scope(KeyScope::Signed.as_str()));
+    }
+    Ok(Caller { nonce: credentials.nonce.to_owned(), key, store })
+}
+
+/// The key whose present or still valid previous secret made the signature.
+fn verify_signature<'a>(
+    snapshot: &Snapshot,
+    headers: &'a HeaderMap,
+    signed: &Signed<'_>,
+    body: &[u8],
+    now: Timestamp,
+) -> Option<(Credentials<'a>, Arc<KeyEntry>)> {
+    let Some(credentials) = read_headers(headers, now) else {
+        verify_against_nothing("", "", signed, body);
+        return None;
+    };
+    let Credentials { timestamp, nonce, signature, .. } = credentials;
+    let fits = |secret: &Secret| verify(secret, timestamp, nonce, signed, body, signature);
+    let mut candidates = snapshot
+        .keys_with_prefix(credentials.api_key.prefix8())
+        .iter()
+        .filter(|key| key.tenant.mode == credentials.api_key.mode())
+        .peekable();
+    if candidates.peek().is_none() {
+        verify_against_nothing(timestamp, nonce, signed, body);
+        return None;
+    }
+    let key = candidates.find(|key| {
+        let previous = key.previous_hmac_secret.as_ref().filter(|(_, until)| now < *until);
+        fits(&key.hmac_secret)
+            || match previous {
+                Some((secret, _)) => fits(secret),
+                None => {
+                    fits(&nobody());
+                    false
+                }
+            }
+    })?;
+    let key = Arc::clone(key);
+    Some((credentials, key))
+}
+
+/// The work of a wrong signature, for requests that have no key to be wrong about.
+fn verify_against_nothing(timestamp: &str, nonce: &str, signed: &Signed<'_>, body: &[u8]) {
+    for _ in 0..2 {
+        std::hint::black_box(verify(&nobody(), timestamp, nonce, signed, body, b""));
+    }
+}
+
+/// A secret that nobody has: nothing verifies against it, because its result is never used.
+fn nobody() -> Secret {
+    Secret::new([0u8; 64])
+}
+
+fn verify(secret: &Secret, timestamp: &str, nonce: &str, signed: &Signed<'_>, body: &[u8], signature: &[u8]) -> bool {
+    match signed {
+        Signed::Body => verify_hex_hmac(secret, &[timestamp.as_bytes(), b".", nonce.as_bytes(), b".", body], signature),
+        Signed::Target(method, uri) => {
+            let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            let parts: &[&[u8]] = &[
+                timestamp.as_bytes(),
+                b".",
+                nonce.as_bytes(),
+                b".",
+                method.as_str().as_bytes(),
+                b" ",
+                target.as_bytes(),
+                b".",
+                body,
+            ];
+            verify_hex_hmac(secret, parts, signature)
+        }
+    }
+}
+
+fn read_headers(headers: &HeaderMap, now: Timestamp) -> Option<Credentials<'_>> {
+    let bearer = only(headers, &AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, presented) = bearer.split_once(' ')?;
+    let key_header = only(headers, &KEY)?.to_str().ok()?;
+    let timestamp = only(headers, &TIMESTAMP)?.to_str().ok()?;
+    let nonce = only(headers, &NONCE)?.to_str().ok()?;
+    let signature = only(headers, &SIGNATURE)?.as_bytes();
+    let well_formed = scheme.eq_ignore_ascii_case("bearer")
+        && presented == key_header
+        && (1..=limits::NONCE_CHARS).contains(&nonce.len())
+        && nonce.bytes().all(|byte| byte.is_ascii_graphic())
+        && is_near(timestamp, now);
+    if !well_formed {
+        return None;
+    }
+    Some(Credentials { api_key: ApiKey::parse(presented)?, timestamp, nonce, signature })
+}
+
+/// A header that is there once: which of several was meant would be a guess.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a http::HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+/// Whether the text is Unix seconds, digits only, within the allowed skew.
+fn is_near(timestamp: &str, now: Timestamp) -> bool {
+    if timestamp.is_empty() || timestamp.len() > 12 || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let skew = limits::TIMESTAMP_SKEW.as_secs();
+    timestamp.parse::<i64>().is_ok_and(|seconds| seconds.abs_diff(now.as_secs()) <= skew)
+}

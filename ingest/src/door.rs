@@ -1,0 +1,36 @@
+//! What every request handler shares.
+
+use std::sync::Arc;
+
+use touchstone_platform::random;
+use touchstone_schema::ids::RequestId;
+
+use crate::promise::Promises;
+use crate::readiness::Readiness;
+use crate::{Dependencies, Settings};
+
+/// The door's settings, its dependencies and what it knows of its own health.
+pub(crate) struct Door {
+    pub(crate) settings: Settings,
+    pub(crate) dependencies: Dependencies,
+    pub(crate) readiness: Readiness,
+    pub(crate) promises: Promises,
+    /// The OpenAPI document, rendered once.
+    pub(crate) openapi: bytes::Bytes,
+}
+
+/// Handlers share one door.
+pub(crate) type SharedDoor = Arc<Door>;
+
+impl Door {
+    pub(crate) fn new(settings: Settings, dependencies: Dependencies) -> Self {
+        let openapi = crate::openapi::document(&settings.public_url).into();
+        let promises = Promises::start(dependencies.clone());
+        Self { settings, dependencies, readiness: Readiness::default(), promises, openapi }
+    }
+
+    /// A request id for a caller that sent none.
+    pub(crate) fn mint_request_id(&self) -> RequestId {
+        RequestId::mint(self.dependencies.clock.now(), random::bytes())
+    }
+}

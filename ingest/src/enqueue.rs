@@ -1,0 +1,80 @@
+//! From an order to a verdict, a promise or a refusal (contract section 1, "Waiting").
+//!
+//! Guarantee: a 2xx is a verdict that is committed, or a pending row that is committed together with a confirmed
+//! message. Nothing else is promised.
+//! Failure: a broker that is away means 503 at once; a scorer that is slow means a promise; a promise that is not kept
+//! ready by 4.5 s means 503. A caller who goes away half-way leaves either nothing or a whole promise behind: a pending
+//! row without its message is enqueued again by the sweep.
+
+use tokio::time::timeout_at;
+use touchstone_platform::queue::QueueError;
+use touchstone_schema::limits;
+use touchstone_schema::submission::{Answer, Submission};
+
+use crate::door::Door;
+use crate::http::service::Arrival;
+use crate::problem::Problem;
+use crate::promise::Unkept;
+
+/// What came of a submission.
+#[derive(Debug)]
+pub(crate) enum Screened {
+    /// The scorer answered in time.
+    Answered(Answer),
+    /// Accepted; the verdict will be found under the transaction's id.
+    Promised,
+}
+
+/// Screens while the caller waits, and promises when that takes too long.
+pub(crate) async fn screen(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Screened, Problem> {
+    let deadline = arrival.at + limits::VERDICT_WAIT;
+    submission.deadline = Some(deadline);
+    let request = door.dependencies.queue.request(encode(&submission)?, deadline);
+    // The adapter keeps the deadline by the wall clock; this one holds when that clock jumps.
+    let reply = timeout_at(arrival.instant + limits::VERDICT_WAIT, request).await.unwrap_or(Err(QueueError::Timeout));
+    match reply {
+        Ok(bytes) => decode(&bytes, &submission).map(Screened::Answered),
+        Err(QueueError::Timeout) => promise(door, arrival, submission).await,
+        Err(error) => {
+            tracing::warn!(
+                request_id = %arrival.request_id, order = %submission.transaction_id,
+                store = %submission.tenant.store_id, error = &error as &dyn std::error::Error, "not screened"
+            );
+            Err(Problem::unavailable())
+        }
+    }
+}
+
+async fn promise(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Screened, Problem> {
+    submission.deadline = None;
+    let body = encode(&submission)?;
+    let (order, store) = (submission.transaction_id.clone(), submission.tenant.store_id.clone());
+    let kept = timeout_at(arrival.instant + limits::PROMISE_WAIT, door.promises.promise(submission, body)).await;
+    match kept.unwrap_or_else(|_| Err(Unkept::Late.into())) {
+        Ok(()) => {
+            metrics::counter!("touchstone_orders_promised_total").increment(1);
+            Ok(Screened::Promised)
+        }
+        Err(error) => {
+            tracing::warn!(
+                request_id = %arrival.request_id, %order, %store,
+                error = &*error as &dyn std::error::Error, "not promised"
+            );
+            Err(Problem::unavailable())
+        }
+    }
+}
+
+fn encode(submission: &Submission) -> Result<bytes::Bytes, Problem> {
+    serde_json::to_vec(submission).map(Into::into).map_err(|error| {
+        tracing::error!(%error, request_id = %submission.request_id, "a submission could not be written");
+        Problem::internal()
+    })
+}
+
+fn decode(bytes: &[u8], submission: &Submission) -> Result<Answer, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        tracing::error!(%error, request_id = %submission.request_id, "the scorer's answer could not be read");
+        Problem::internal()
+    })
+}

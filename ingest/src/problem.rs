@@ -1,0 +1,309 @@
+//! Refusals, as `application/problem+json` (RFC 9457).
+//!
+//! Guarantee: a problem names the field or header at fault and what was expected, and nothing internal. Problems made
+//! before a signature has verified are all [`Problem::unauthorized`], the same bytes whatever was wrong.
+//! The request id is added where the answer leaves ([`crate::http::service`]).
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use touchstone_platform::cache::RateState;
+use touchstone_schema::fault::Fault;
+
+use crate::respond::rate_headers;
+
+/// What a caller should wait before trying a request again that met a broken dependency.
+const RETRY_AFTER_OUTAGE: Duration = Duration::from_secs(1);
+/// Most faults that are listed in one answer.
+const LISTED_FAULTS: usize = 100;
+
+/// A refusal on its way out.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    title: &'static str,
+    detail: String,
+    field: Option<String>,
+    faults: Vec<Fault>,
+    retry_after: Option<Duration>,
+    rate: Option<RateState>,
+    closes: bool,
+    /// A stored verdict whose members are shown at top level.
+    verdict: Option<String>,
+}
+
+/// The members of the document, in the order that they are written.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError<'a>>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct FieldError<'a> {
+    field: &'a str,
+    message: &'a str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            field: None,
+            faults: Vec::new(),
+            retry_after: None,
+            rate: None,
+            closes: false,
+            verdict: None,
+        }
+    }
+
+    /// 401 for everything that is wrong before the signature has verified, and for keys that are wrong after it.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Not authenticated",
+            "Expected the same valid API key in Authorization (Bearer) and X-Fraudshield-Key, X-Fraudshield-Timestamp within \
+             300 seconds of now, X-Fraudshield-Nonce of 1 to 128 visible ASCII characters, and X-Fraudshield-Signature: the \
+             hex HMAC-SHA256 of the request under the key's secret.",
+        )
+    }
+
+    /// 401: the key is right but may not do this.
+    pub(crate) fn missing_scope(scope: &str) -> Self {
+        let detail = format!("The API key lacks the scope `{scope}`.");
+        Self::new(StatusCode::UNAUTHORIZED, "missing_scope", "Key lacks a scope", detail)
+    }
+
+    /// 401: the nonce was used before.
+    pub(crate) fn replayed_nonce() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "replayed_nonce",
+            "Nonce used before",
+            "Expected in X-Fraudshield-Nonce a value that no earlier request of this key used.",
+        )
+    }
+
+    /// 429.
+    pub(crate) fn rate_limited(rate: RateState) -> Self {
+        let detail =
+            format!("The store's limit is {} requests a minute; retry in {} s.", rate.limit, rate.reset_s.max(1));
+        let mut problem =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail).rated(rate);
+        problem.retry_after = Some(Duration::from_secs(u64::from(rate.reset_s.max(1))));
+        problem
+    }
+
+    /// 400: not an acceptable JSON document.
+    pub(crate) fn invalid_json(fault: &Fault) -> Self {
+        let mut problem =
+            Self::new(StatusCode::BAD_REQUEST, "invalid_json", "Not an acceptable JSON document", &fault.message);
+        problem.field = (!fault.pointer.is_empty()).then(|| fault.pointer.clone());
+        problem
+    }
+
+    /// 422: the document's content is at fault; all faults at once.
+    pub(crate) fn invalid_fields(mut faults: Vec<Fault>) -> Self {
+        faults.truncate(LISTED_FAULTS);
+        let first = faults.first().cloned().unwrap_or_else(|| Fault::new("", "expected another document"));
+        let detail = if faults.len() > 1 {
+            format!("{} fields are at fault; the first: {}", faults.len(), first.message)
+        } else {
+            first.message.clone()
+        };
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "Invalid field", detail);
+        problem.field = Some(first.pointer);
+        problem.faults = if faults.len() > 1 { faults } else { Vec::new() };
+        problem
+    }
+
+    /// 422: a full card number was sent.
+    pub(crate) fn card_number(pointer: String) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "card_number",
+            "Full card number refused",
+            "Expected no full card number: send card_bin, card_last4 and card_fingerprint instead. Nothing was stored.",
+        );
+        problem.field = Some(pointer);
+        problem
+    }
+
+    /// 415.
+    pub(crate) fn unsupported_media(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type", detail)
+    }
+
+    /// 413.
+    pub(crate) fn too_large() -> Self {
+        let detail = format!("Expected a body of at most {} bytes.", touchstone_schema::limits::BODY_BYTES);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail).closing()
+    }
+
+    /// 431.
+    pub(crate) fn headers_too_large() -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers_too_large",
+            "Headers too large",
+            "Expected at most 64 header fields of at most 16 384 bytes together.",
+        )
+        .closing()
+    }
+
+    /// 408: the body came too slowly.
+    pub(crate) fn body_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "Body too slow",
+            "Expected the whole body within the time allowed.",
+        )
+        .closing()
+    }
+
+    /// 400: the body broke off or was framed wrongly.
+    pub(crate) fn broken_body() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "broken_body", "Body unreadable", "Expected a complete, well-framed body.")
+            .closing()
+    }
+
+    /// 404.
+    pub(crate) fn not_found(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+    }
+
+    /// 405; the router adds the `Allow` header.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Method not allowed",
+            "Expected one of the methods named in the Allow header.",
+        )
+    }
+
+    /// 409: the order id was used within the hour for another order, whose verdict is shown.
+    pub(crate) fn order_conflict(verdict: String) -> Self {
+        let mut problem = Self::new(
+            StatusCode::CONFLICT,
+            "order_conflict",
+            "Order id used for a different order",
+            "Expected the same document as was sent with this order_id within the hour; the stored verdict of that one is shown.",
+        );
+        problem.field = Some("/order_id".to_owned());
+        problem.verdict = Some(verdict);
+        problem
+    }
+
+    /// 409: the transaction's state does not allow this.
+    pub(crate) fn state_conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, "Conflict with the transaction's state", detail)
+    }
+
+    /// 503: something needed for a safe answer is down or too slow; nothing was promised.
+    pub(crate) fn unavailable() -> Self {
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Temporarily unavailable",
+            "The request could not be answered safely and nothing was promised; retry the same request with a fresh nonce.",
+        );
+        problem.retry_after = Some(RETRY_AFTER_OUTAGE);
+        problem
+    }
+
+    /// 500: a fault of ours, told in the logs under the request id.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "Retrying will not help; tell the operator the request id.",
+        )
+    }
+
+    /// With the store's rate state in the headers.
+    #[must_use]
+    pub(crate) fn rated(mut self, rate: RateState) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    fn closing(mut self) -> Self {
+        self.closes = true;
+        self
+    }
+
+    /// The answer, once the request's id is known.
+    pub(crate) fn render(&self, request_id: &str) -> Response {
+        let mut response = Response::new(self.text(request_id).into());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+        }
+        if let Some(rate) = self.rate {
+            rate_headers(headers, rate);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// The document alone.
+    pub(crate) fn text(&self, request_id: &str) -> String {
+        let document = Document {
+            r#type: format!("/docs#{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            field: self.field.as_deref(),
+            errors: self.faults.iter().map(|f| FieldError { field: &f.pointer, message: &f.message }).collect(),
+            request_id,
+        };
+        let own = serde_json::to_string(&document).unwrap_or_else(|_| "{}".to_owned());
+        self.verdict.as_deref().and_then(|verdict| joined(&own, verdict)).unwrap_or(own)
+    }
+}
+
+/// The members of two JSON objects in one, those of `first` first.
+fn joined(first: &str, second: &str) -> Option<String> {
+    let second: &RawValue = serde_json::from_str(second).ok()?;
+    let rest = second.get().strip_prefix('{')?;
+    Some(format!("{},{rest}", first.strip_suffix('}')?))
+}
+
+impl IntoResponse for Problem {
+    /// Leaves the problem in the extensions; the answer gets its bytes where the request id is known.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(axum::body::Body::empty());
+        *response.status_mut() = self.status;
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,131 @@
+//! The routes, one folder per surface, and what their handlers share.
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+use tokio::time::timeout_at;
+use touchstone_platform::queue::Lane;
+use touchstone_platform::store::StoreError;
+use touchstone_schema::event::{Event, EventBatch};
+use touchstone_schema::limits;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::admit::Ticket;
+use crate::auth::{Caller, Signed, authenticate};
+use crate::door::{Door, SharedDoor};
+use crate::http::service::Arrival;
+use crate::problem::Problem;
+use crate::respond::rate_headers;
+
+pub(crate) mod operations;
+pub(crate) mod signed;
+
+/// How long a change may wait for its event to be on the lane; the notifier's sweep finds what was not.
+const PUBLISH_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Every route with its description. The one list that serving, documents and tests go by.
+pub(crate) fn described() -> OpenApiRouter<SharedDoor> {
+    OpenApiRouter::new()
+        .routes(routes!(signed::analyze::analyze))
+        .routes(routes!(signed::transactions::list))
+        .routes(routes!(signed::transactions::show))
+        .routes(routes!(signed::decision::decide))
+        .routes(routes!(signed::outcome::report))
+        .routes(routes!(signed::reanalyze::reanalyze))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::openapi))
+        .routes(routes!(operations::docs))
+}
+
+/// The routes alone, refusals of what they do not know included.
+pub(crate) fn router() -> axum::Router<SharedDoor> {
+    let (router, _) = described().split_for_parts();
+    router
+        .fallback(async || Problem::not_found("No such route; see /docs."))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+}
+
+/// A request at the door: nothing about it is verified.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    pub(crate) arrival: Arrival,
+    pub(crate) headers: HeaderMap,
+    method: Method,
+    pub(crate) uri: Uri,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Knock {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self {
+            arrival: parts.extensions.remove::<Arrival>().ok_or_else(Problem::internal)?,
+            headers: std::mem::take(&mut parts.headers),
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+        })
+    }
+}
+
+impl Knock {
+    /// Authenticates a request whose signature covers only its body.
+    pub(crate) async fn authenticate_body(&self, door: &Door) -> Result<Caller, Problem> {
+        authenticate(&door.dependencies, &self.headers, Signed::Body, &self.arrival.body, self.arrival.at).await
+    }
+
+    /// Authenticates a request whose signature covers its method and path too.
+    pub(crate) async fn authenticate_target(&self, door: &Door) -> Result<Caller, Problem> {
+        let signed = Signed::Target(&self.method, &self.uri);
+        authenticate(&door.dependencies, &self.headers, signed, &self.arrival.body, self.arrival.at).await
+    }
+
+    /// Waits for the store, but not longer than a caller would.
+    pub(crate) async fn stored<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+        let request_id = &self.arrival.request_id;
+        match timeout_at(self.arrival.instant + limits::VERDICT_WAIT, query).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if error.is_transient() => {
+                tracing::warn!(%request_id, error = &error as &dyn std::error::Error, "the store is away");
+                Err(Problem::unavailable())
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%request_id, error = &error as &dyn std::error::Error, "the store refused");
+                Err(Problem::internal())
+            }
+            Err(_) => {
+                tracing::warn!(%request_id, "the store took too long");
+                Err(Problem::unavailable())
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// Ends an admitted request: rate headers on every answer, the nonce given back when it is 503.
+    pub(crate) async fn settle(self, door: &Door, answer: Result<Response, Problem>) -> Result<Response, Problem> {
+        match answer {
+            Ok(mut response) => {
+                rate_headers(response.headers_mut(), self.rate);
+                Ok(response)
+            }
+            Err(problem) => {
+                if problem.status == http::StatusCode::SERVICE_UNAVAILABLE {
+                    self.release(&door.dependencies).await;
+                }
+                Err(problem.rated(self.rate))
+            }
+        }
+    }
+}
+
+/// Wakes the notifier with a committed event. Not reaching it loses nothing: the event waits in the outbox.
+pub(crate) async fn announce(door: &Door, event: Event) {
+    let Ok(body) = serde_json::to_vec(&EventBatch::new(vec![event])) else { return };
+    let published = door.dependencies.queue.publish(Lane::Events, vec![body.into()]);
+    if !matches!(tokio::time::timeout(PUBLISH_PATIENCE, published).await, Ok(Ok(()))) {
+        tracing::debug!("an event was not announced; the notifier's sweep will find it");
+    }
+}

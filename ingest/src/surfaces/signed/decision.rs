@@ -1,0 +1,93 @@
+//! `POST /v1/transactions/{id}/decision`: a person settles a review or hold.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use touchstone_platform::store::transactions::{Decided, Decision, NewDecision};
+use touchstone_schema::limits;
+use touchstone_schema::verdict::TransactionStatus;
+
+use super::document::{DecidedDocument, DecisionRequest};
+use super::fields::Fields;
+use super::{no_transaction, transaction_id};
+use crate::admit::{Ticket, admit};
+use crate::door::{Door, SharedDoor};
+use crate::order_body::read_json;
+use crate::problem::Problem;
+use crate::respond::json;
+use crate::surfaces::{Knock, announce};
+
+/// Longest name of a reviewer, in characters.
+const REVIEWER_CHARS: usize = 256;
+
+/// What was asked, read but not yet done.
+struct Asked {
+    decision: Decision,
+    reviewer: String,
+    note: Option<String>,
+}
+
+/// Settle a review or hold
+///
+/// Repeating the same decision is 200; a contrary one is 409. The webhook `order.decided` follows.
+#[utoipa::path(post, path = "/v1/transactions/{id}/decision", tag = "Transactions", request_body = DecisionRequest,
+    params(("id" = String, Path, description = "The transaction.")),
+    responses((status = 200, description = "Decided, now or before.", body = DecidedDocument)))]
+pub(crate) async fn decide(
+    State(door): State<SharedDoor>,
+    Path(id): Path<String>,
+    knock: Knock,
+) -> Result<Response, Problem> {
+    let caller = knock.authenticate_target(&door).await?;
+    let asked = read(&knock.headers, &knock.arrival.body);
+    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let answer = match asked {
+        Ok(asked) => answer(&door, &knock, &ticket, &id, asked).await,
+        Err(problem) => Err(problem),
+    };
+    ticket.settle(&door, answer).await
+}
+
+async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, id: &str, asked: Asked) -> Result<Response, Problem> {
+    let id = transaction_id(id)?;
+    let decision = NewDecision {
+        decision: asked.decision,
+        reviewer: asked.reviewer,
+        note: asked.note,
+        now: knock.arrival.at,
+        request_id: knock.arrival.request_id.clone(),
+    };
+    let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
+    match knock.stored(store.decide(&id, &decision)).await? {
+        Decided::Recorded(event) => announce(door, *event).await,
+        Decided::Already => {}
+        Decided::Contrary => {
+            return Err(Problem::state_conflict("already_decided", "The contrary decision was recorded before."));
+        }
+        Decided::NotOpen(status) => {
+            let detail = format!("Expected a transaction in review or held; this one is {status}.");
+            return Err(Problem::state_conflict("not_open", detail));
+        }
+        Decided::NotFound => return Err(no_transaction()),
+    }
+    let status = match asked.decision {
+        Decision::Approve => TransactionStatus::Approved,
+        Decision::Reject => TransactionStatus::Rejected,
+    };
+    let document =
+        DecidedDocument { transaction_id: id.to_string(), decision: asked.decision.as_str(), status: status.as_str() };
+    json(StatusCode::OK, &document)
+}
+
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Problem> {
+    let document = read_json(headers, body)?;
+    let mut fields = Fields::of(&document)?;
+    let decision = fields.parsed("decision");
+    let reviewer = fields.text("reviewer", REVIEWER_CHARS, true);
+    let note = fields.text("note", limits::FIELD_CHARS, false);
+    fields.finish()?;
+    match (decision, reviewer) {
+        (Some(decision), Some(reviewer)) => Ok(Asked { decision, reviewer, note }),
+        _ => Err(Problem::internal()),
+    }
+}

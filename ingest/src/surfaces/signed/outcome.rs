@@ -1,0 +1,139 @@
+//! `POST /v1/transactions/{id}/outcome`: what became of an order.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind, OutcomeTaken};
+use touchstone_schema::fault::Fault;
+use touchstone_schema::ids::TransactionId;
+use touchstone_schema::json::Json;
+use touchstone_schema::limits;
+use touchstone_schema::money::{Currency, Money};
+use touchstone_schema::time::Timestamp;
+
+use super::document::{OutcomeDocument, OutcomeRequest};
+use super::fields::Fields;
+use super::{no_transaction, transaction_id};
+use crate::admit::{Ticket, admit};
+use crate::door::{Door, SharedDoor};
+use crate::order_body::read_json;
+use crate::problem::Problem;
+use crate::respond::json;
+use crate::surfaces::{Knock, announce};
+
+/// What was reported, read but not yet recorded. The amount waits for the order's currency.
+struct Reported {
+    kind: OutcomeKind,
+    occurred_at: Timestamp,
+    amount: Option<String>,
+}
+
+/// Report an outcome
+///
+/// Feeds history and labels. The amount is in the order's currency. Reporting the same outcome again changes nothing.
+#[utoipa::path(post, path = "/v1/transactions/{id}/outcome", tag = "Transactions", request_body = OutcomeRequest,
+    params(("id" = String, Path, description = "The transaction.")),
+    responses((status = 200, description = "Recorded, now or before.", body = OutcomeDocument)))]
+pub(crate) async fn report(
+    State(door): State<SharedDoor>,
+    Path(id): Path<String>,
+    knock: Knock,
+) -> Result<Response, Problem> {
+    let caller = knock.authenticate_target(&door).await?;
+    let reported = read(&knock.headers, &knock.arrival.body, knock.arrival.at);
+    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let answer = match reported {
+        Ok(reported) => answer(&door, &knock, &ticket, &id, reported).await,
+        Err(problem) => Err(problem),
+    };
+    ticket.settle(&door, answer).await
+}
+
+async fn answer(
+    door: &Door,
+    knock: &Knock,
+    ticket: &Ticket,
+    id: &str,
+    reported: Reported,
+) -> Result<Response, Problem> {
+    let id = transaction_id(id)?;
+    let amount_minor = match &reported.amount {
+        Some(text) => Some(amount_in_order_currency(door, knock, ticket, &id, text).await?),
+        None => None,
+    };
+    let outcome = NewOutcome {
+        kind: reported.kind,
+        occurred_at: reported.occurred_at,
+        amount_minor,
+        now: knock.arrival.at,
+        request_id: knock.arrival.request_id.clone(),
+    };
+    let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
+    match knock.stored(store.record_outcome(&id, &outcome)).await? {
+        OutcomeTaken::Recorded(Some(event)) => announce(door, *event).await,
+        OutcomeTaken::Recorded(None) | OutcomeTaken::Already => {}
+        OutcomeTaken::NotFound => return Err(no_transaction()),
+    }
+    let document = OutcomeDocument {
+        transaction_id: id.to_string(),
+        r#type: reported.kind.as_str(),
+        occurred_at: reported.occurred_at.to_rfc3339(),
+    };
+    json(StatusCode::OK, &document)
+}
+
+async fn amount_in_order_currency(
+    door: &Door,
+    knock: &Knock,
+    ticket: &Ticket,
+    id: &TransactionId,
+    text: &str,
+) -> Result<i64, Problem> {
+    let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
+    let Some(code) = knock.stored(store.currency(id)).await? else {
+        let pending = knock.stored(store.transaction(id)).await?.is_some();
+        return Err(if pending {
+            Problem::state_conflict("pending", "Expected a transaction that has a verdict; this one is pending.")
+        } else {
+            no_transaction()
+        });
+    };
+    let currency = Currency::from_code(&code).ok_or_else(|| {
+        tracing::error!(request_id = %knock.arrival.request_id, order = %id, "a stored currency is unknown");
+        Problem::internal()
+    })?;
+    let invalid = |message: String| Problem::invalid_fields(vec![Fault::new("/amount", message)]);
+    let amount = Money::parse(text, currency).map_err(|error| invalid(error.to_string()))?;
+    if amount.minor() < 0 {
+        return Err(invalid("expected an amount that is not negative".to_owned()));
+    }
+    Ok(amount.minor())
+}
+
+fn read(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Reported, Problem> {
+    let document = read_json(headers, body)?;
+    let mut fields = Fields::of(&document)?;
+    let kind = fields.parsed("type");
+    let occurred_at =
+        fields.optional("occurred_at").and_then(Json::as_str).and_then(Timestamp::parse_rfc3339).filter(|at| {
+            // A merchant's clock may be off as much as that of a signed request.
+            *at <= now + limits::TIMESTAMP_SKEW
+        });
+    if occurred_at.is_none() {
+        fields.fault("occurred_at", "expected an RFC 3339 time that is not in the future");
+    }
+    let amount = match fields.optional("amount") {
+        Some(Json::Number(text)) => Some((*text).to_owned()),
+        Some(Json::String(text)) => Some(text.clone().into_owned()),
+        Some(_) => {
+            fields.fault("amount", "expected a number or a numeric text");
+            None
+        }
+        None => None,
+    };
+    fields.finish()?;
+    match (kind, occurred_at) {
+        (Some(kind), Some(occurred_at)) => Ok(Reported { kind, occurred_at, amount }),
+        _ => Err(Problem::internal()),
+    }
+}

@@ -1,0 +1,145 @@
+//! `GET /v1/transactions` and `GET /v1/transactions/{id}`: what became of the store's orders.
+
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{StatusCode, Uri};
+use touchstone_platform::store::transactions::PageCursor;
+use touchstone_schema::fault::Fault;
+use touchstone_schema::limits;
+use touchstone_schema::money::Currency;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::TransactionStatus;
+
+use super::document::{TransactionDocument, TransactionPage};
+use super::{no_transaction, transaction_id};
+use crate::admit::{Ticket, admit};
+use crate::door::{Door, SharedDoor};
+use crate::problem::Problem;
+use crate::respond::json;
+use crate::surfaces::Knock;
+
+/// Items of a page when no `limit` is given.
+const DEFAULT_ITEMS: u64 = 50;
+
+/// One page, as it was asked for.
+struct Asked {
+    status: Option<TransactionStatus>,
+    before: Option<PageCursor>,
+    items: u64,
+}
+
+/// List transactions
+///
+/// Newest first. Follow `next_cursor` until it is null.
+#[utoipa::path(get, path = "/v1/transactions", tag = "Transactions",
+    params(
+        ("status" = Option<String>, Query, description = "pending, approved, review, held, rejected or failed; all when absent."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("limit" = Option<u64>, Query, description = "Items of the page, 1 to 100; 50 when absent.", minimum = 1, maximum = 100),
+    ),
+    responses((status = 200, description = "A page.", body = TransactionPage)))]
+pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
+    let caller = knock.authenticate_target(&door).await?;
+    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let answer = page(&door, &knock, &ticket).await;
+    ticket.settle(&door, answer).await
+}
+
+/// Show a transaction
+///
+/// Verdict, status, revisions, decisions, outcomes and how far its webhooks are. A 202's id answers from the start.
+#[utoipa::path(get, path = "/v1/transactions/{id}", tag = "Transactions",
+    params(("id" = String, Path, description = "The transaction.")),
+    responses((status = 200, description = "The transaction.", body = TransactionDocument)))]
+pub(crate) async fn show(
+    State(door): State<SharedDoor>,
+    Path(id): Path<String>,
+    knock: Knock,
+) -> Result<Response, Problem> {
+    let caller = knock.authenticate_target(&door).await?;
+    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let answer = one(&door, &knock, &ticket, &id).await;
+    ticket.settle(&door, answer).await
+}
+
+async fn page(door: &Door, knock: &Knock, ticket: &Ticket) -> Result<Response, Problem> {
+    let asked = read_query(&knock.uri)?;
+    let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
+    let rows = knock.stored(store.transactions(asked.status, asked.before.as_ref(), asked.items)).await?;
+    let is_full = rows.len() as u64 >= asked.items;
+    let next = rows.last().filter(|_| is_full).map(|row| write_cursor(row.received_at, row.id.as_str()));
+    json(StatusCode::OK, &TransactionPage::new(rows, next))
+}
+
+async fn one(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Response, Problem> {
+    let id = transaction_id(id)?;
+    let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
+    let view = knock.stored(store.transaction(&id)).await?.ok_or_else(no_transaction)?;
+    let has_amounts = view.outcomes.iter().any(|outcome| outcome.amount_minor.is_some());
+    let code = if has_amounts { knock.stored(store.currency(&id)).await? } else { None };
+    json(StatusCode::OK, &TransactionDocument::new(view, code.as_deref().and_then(Currency::from_code)))
+}
+
+fn read_query(uri: &Uri) -> Result<Asked, Problem> {
+    let invalid = |name: &str, expected: &str| Problem::invalid_fields(vec![Fault::new(format!("/{name}"), expected)]);
+    let Ok(Query(mut query)) = Query::<HashMap<String, String>>::try_from_uri(uri) else {
+        return Err(invalid("query", "expected a query of name=value pairs"));
+    };
+    let mut take = |name: &str| query.remove(name).filter(|text| !text.is_empty());
+    let status = match take("status") {
+        Some(text) => Some(text.parse().map_err(|expected: String| invalid("status", &expected))?),
+        None => None,
+    };
+    let before = match take("cursor") {
+        Some(text) => Some(read_cursor(&text).ok_or_else(|| invalid("cursor", "expected a next_cursor of ours"))?),
+        None => None,
+    };
+    let items = match take("limit") {
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|items| (1..=limits::PAGE_ITEMS).contains(items))
+            .ok_or_else(|| invalid("limit", "expected a whole number from 1 to 100"))?,
+        None => DEFAULT_ITEMS,
+    };
+    Ok(Asked { status, before, items })
+}
+
+fn write_cursor(received_at: Timestamp, id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}.{id}", received_at.as_millis()))
+}
+
+fn read_cursor(text: &str) -> Option<PageCursor> {
+    let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let (millis, id) = plain.split_once('.')?;
+    Some(PageCursor { received_at: Timestamp::from_millis(millis.parse().ok()?), id: id.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursor_survives_the_way_through_a_url() {
+        let id: touchstone_schema::ids::TransactionId = "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let written = write_cursor(Timestamp::from_millis(1_700_000_000_123), id.as_str());
+        assert!(written.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        let read = read_cursor(&written).unwrap();
+        assert_eq!(read, PageCursor { received_at: Timestamp::from_millis(1_700_000_000_123), id });
+    }
+
+    #[test]
+    fn foreign_cursors_and_limits_are_refused_by_name() {
+        for (query, field) in
+            [("cursor=AAAA", "/cursor"), ("limit=0", "/limit"), ("limit=101", "/limit"), ("status=gone", "/status")]
+        {
+            let uri: Uri = format!("/v1/transactions?{query}").parse().unwrap();
+            let problem = read_query(&uri).err().expect("it is at fault");
+            assert!(problem.text("r").contains(&format!("\"field\":\"{field}\"")), "{query}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! One batch in memory: which submissions are new, which repeat or contradict a verdict, and what scoring makes of the
+//! new ones. Pure: the loop around it does the I/O.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use touchstone_platform::directory::Snapshot;
+use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision};
+use touchstone_schema::event::{Event, EventKind};
+use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
+use touchstone_schema::ids::EventId;
+use touchstone_schema::json::Json;
+use touchstone_schema::limits;
+use touchstone_schema::order::Order;
+use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
+use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile};
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::{FinishedVerdict, Verdict, VerdictMode};
+
+use crate::history_keys::OrderKeys;
+use crate::score::history::History;
+use crate::score::policy::Policy;
+use crate::score::{Facts, assess};
+
+/// What is decided of a submission before anything is written.
+#[derive(Debug)]
+pub(crate) enum Plan<'a> {
+    /// A new verdict, to be recorded.
+    New(Box<NewRevision<'a>>),
+    /// Nothing to write: this is the answer.
+    Settled(Answer),
+    /// Cannot be scored, whatever is tried.
+    Poison(String),
+    /// The order that was to be scored again has just changed within this batch: load it and plan anew.
+    Again,
+}
+
+/// A submission with its order read and its keys derived.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) submission: &'a Submission,
+    profile: Arc<StoreProfile>,
+    policy: Arc<Policy>,
+    order: Option<(Order, OrderKeys)>,
+    /// Hash of the stored order that a reanalysis read.
+    stored_hash: Option<String>,
+}
+
+/// Compiled policies by store and version.
+pub(crate) type PolicyCache = HashMap<(touchstone_schema::ids::StoreId, u32), Arc<Policy>>;
+
+impl<'a> Prepared<'a> {
+    /// Reads the order and finds the store's profile and policy.
+    pub(crate) fn new(
+        submission: &'a Submission,
+        directory: &Snapshot,
+        policies: &mut PolicyCache,
+    ) -> Result<Self, String> {
+        let store = &submission.tenant.store_id;
+        let profile = directory.store(store).ok_or("the store is not known")?.clone();
+        let policy = compiled(directory, store, policies)?;
+        let order = match submission.kind {
+            SubmissionKind::Order => Some(read(submission.document.get(), &profile, submission.tenant.mode)?),
+            SubmissionKind::Reanalyze => None,
+        };
+        Ok(Self { submission, profile, policy, order, stored_hash: None })
+    }
+
+    /// Reads the stored order of a reanalysis, once it has been loaded.
+    pub(crate) fn read_stored(&mut self, loaded: &Loaded) -> Result<(), String> {
+        if self.order.is_none()
+            && let Some(latest) = loaded.latest.get(&self.submission.transaction_id)
+        {
+            self.stored_hash = Some(latest.body_hash.clone());
+            self.order = Some(read(&latest.document, &self.profile, self.submission.tenant.mode)?);
+        }
+        Ok(())
+    }
+
+    /// The history keys to load.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (HistoryKeyKind, HistoryKey)> + '_ {
+        self.order.iter().flat_map(|(_, keys)| keys.keys.iter())
+    }
+}
+
+fn compiled(
+    directory: &Snapshot,
+    store: &touchstone_schema::ids::StoreId,
+    policies: &mut PolicyCache,
+) -> Result<Arc<Policy>, String> {
+    let stored = directory.policy(store);
+    let version = stored.map_or(0, |stored| stored.version);
+    if let Some(policy) = policies.get(&(store.clone(), version)) {
+        return Ok(policy.clone());
+    }
+    let policy = match stored {
+        Some(stored) => {
+            Policy::from_stored(stored).map_err(|error| format!("the stored policy cannot be used: {error}"))?
+        }
+        None => Policy::built_in(),
+    };
+    policies.retain(|(of, _), _| of != store);
+    let policy = Arc::new(policy);
+    policies.insert((store.clone(), version), policy.clone());
+    Ok(policy)
+}
+
+fn read(document: &str, profile: &StoreProfile, mode: KeyMode) -> Result<(Order, OrderKeys), String> {
+    let json = Json::parse_text(document).map_err(|error| format!("the order is not JSON: {error}"))?;
+    let order = Order::parse(&json).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        format!("the order is not valid: {first}")
+    })?;
+    let keys = OrderKeys::of(&order, &profile.data_key, mode);
+    Ok((order, keys))
+}
+
+/// Plans a batch, which must be sorted by received-at: each order sees those before it.
+pub(crate) fn plan<'a>(
+    batch: &'a [Prepared<'a>],
+    mut loaded: Loaded,
+    mut history: HistoryByKey,
+    now: Timestamp,
+) -> Vec<Plan<'a>> {
+    let mut plans = Vec::with_capacity(batch.len());
+    for prepared in batch {
+        let plan = catch_unwind(AssertUnwindSafe(|| plan_one(prepared, &loaded, &history, now)))
+            .unwrap_or_else(|_| Plan::Poison("scoring this order panicked".to_owned()));
+        if let Plan::New(new) = &plan {
+            remember(new, &mut loaded, &mut history);
+        }
+        plans.push(plan);
+    }
+    plans
+}
+
+fn plan_one<'a>(prepared: &'a Prepared<'a>, loaded: &Loaded, history: &HistoryByKey, now: Timestamp) -> Plan<'a> {
+    let submission = prepared.submission;
+    if let Some(verdict) = loaded.scored.get(&submission.id) {
+        return answered(verdict, |verdict| Answer::Verdict { verdict });
+    }
+    let latest = loaded.latest.get(&submission.transaction_id);
+    match (submission.kind, latest) {
+        (SubmissionKind::Reanalyze, None) => Plan::Settled(Answer::NotFound),
+        (SubmissionKind::Reanalyze, Some(latest)) if prepared.stored_hash.as_ref() != Some(&latest.body_hash) => {
+            Plan::Again
+        }
+        (SubmissionKind::Order, Some(latest)) if within_the_hour(submission, latest) => {
+            if latest.body_hash == submission.body_hash {
+                answered(&latest.verdict, |verdict| Answer::Verdict { verdict })
+            } else {
+                answered(&latest.verdict, |verdict| Answer::Conflict { verdict })
+            }
+        }
+        _ => score(prepared, latest, history, now),
+    }
+}
+
+fn within_the_hour(submission: &Submission, latest: &LatestRevision) -> bool {
+    // One that was received before the revision and arrives late, however late, must not become the newest state.
+    submission.received_at.since(latest.received_at) < limits::IDEMPOTENCY_WINDOW
+}
+
+fn answered<'a>(stored: &str, answer: impl FnOnce(Box<RawValue>) -> Answer) -> Plan<'a> {
+    match RawValue::from_string(stored.to_owned()) {
+        Ok(verdict) => Plan::Settled(answer(verdict)),
+        Err(error) => Plan::Poison(format!("the stored verdict is not JSON: {error}")),
+    }
+}
+
+fn score<'a>(
+    prepared: &'a Prepared<'a>,
+    latest: Option<&LatestRevision>,
+    history: &HistoryByKey,
+    now: Timestamp,
+) -> Plan<'a> {
+    let Some((order, keys)) = &prepared.order else {
+        return Plan::Poison("the order to score again has no document".to_owned());
+    };
+    let submission = prepared.submission;
+    let mut own_history = History::of(&submission.transaction_id, submission.received_at, keys.keys.clone(), history);
+    own_history.own_name = keys.name;
+    own_history.card_is_weak = keys.card_is_weak;
+    let facts = Facts { order, history: &own_history, policy: &prepared.policy, received_at: submission.received_at };
+    let verdict = Verdict {
+        transaction_id: submission.transaction_id.clone(),
+        order_id: submission.order_id.clone(),
+        assessment: assess(&facts),
+        mode: verdict_mode(submission, &prepared.profile),
+        scored_at: now.to_rfc3339(),
+    };
+    match new_revision(prepared, order, keys, latest, &verdict, now) {
+        Ok(new) => Plan::New(Box::new(new)),
+        Err(error) => Plan::Poison(format!("the verdict cannot be written as JSON: {error}")),
+    }
+}
+
+fn verdict_mode(submission: &Submission, profile: &StoreProfile) -> VerdictMode {
+    match (submission.tenant.mode, profile.mode) {
+        (KeyMode::Test, _) => VerdictMode::Test,
+        (KeyMode::Live, StoreMode::Shadow) => VerdictMode::Shadow,
+        (KeyMode::Live, StoreMode::Live) => VerdictMode::Live,
+    }
+}
+
+fn new_revision<'a>(
+    prepared: &'a Prepared<'a>,
+    order: &Order,
+    keys: &OrderKeys,
+    latest: Option<&LatestRevision>,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Result<NewRevision<'a>, serde_json::Error> {
+    let submission = prepared.submission;
+    let assessment = &verdict.assessment;
+    let revision = latest.map_or(0, |latest| latest.revision) + 1;
+    let sequence = latest.map_or(0, |latest| latest.sequence) + 1;
+    let document = serde_json::to_string(verdict)?;
+    let event = Event {
+        id: EventId::of_change(&submission.transaction_id, sequence),
+        tenant: submission.tenant.clone(),
+        transaction_id: Some(submission.transaction_id.clone()),
+        kind: if revision == 1 { EventKind::OrderScored } else { EventKind::OrderRescored },
+        sequence,
+        occurred_at: now,
+        request_id: submission.request_id.clone(),
+        data: RawValue::from_string(format!(
+            "{{\"revision\":{revision},\"sequence\":{sequence},{}",
+            document.strip_prefix('{').unwrap_or(&document)
+        ))?,
+    };
+    Ok(NewRevision {
+        submission,
+        revision,
+        document: match submission.kind {
+            SubmissionKind::Order => submission.document.get().into(),
+            SubmissionKind::Reanalyze => latest.map(|latest| latest.document.clone()).unwrap_or_default().into(),
+        },
+        body_hash: match submission.kind {
+            SubmissionKind::Order => submission.body_hash.clone(),
+            SubmissionKind::Reanalyze => latest.map(|latest| latest.body_hash.clone()).unwrap_or_default(),
+        },
+        verdict: document,
+        score: assessment.risk_score,
+        level: assessment.risk_level,
+        action: assessment.recommended_action,
+        policy_version: assessment.policy_version,
+        amount_minor: order.amount.minor(),
+        currency: order.currency().code().to_owned(),
+        scored_at: now,
+        event,
+        history: keys.entry(&submission.transaction_id, submission.received_at, order),
+    })
+}
+
+/// Lets the rest of the batch see an order that was just scored.
+fn remember(new: &NewRevision<'_>, loaded: &mut Loaded, history: &mut HistoryByKey) {
+    let submission = new.submission;
+    loaded.scored.insert(submission.id.clone(), new.verdict.clone());
+    loaded.latest.insert(
+        submission.transaction_id.clone(),
+        LatestRevision {
+            revision: new.revision,
+            sequence: new.event.sequence,
+            body_hash: new.body_hash.clone(),
+            received_at: submission.received_at,
+            verdict: new.verdict.clone(),
+            document: new.document.clone().into_owned(),
+        },
+    );
+    let entry = Arc::new(new.history.clone());
+    for (_, key) in entry.keys.iter() {
+        let entries = history.entry(key).or_default();
+        entries.insert(0, entry.clone());
+        // As deep as it is loaded: an order is assessed the same in a batch and alone.
+        entries.truncate(limits::HISTORY_DEPTH);
+    }
+}
+
+/// What identical submissions are answered with from the cache.
+pub(crate) fn finished(new: &NewRevision<'_>) -> FinishedVerdict {
+    FinishedVerdict {
+        body_hash: new.body_hash.clone(),
+        received_at: new.submission.received_at,
+        verdict: new.verdict.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! Plans of batches: which submissions are scored, which are answered from what is known.
+
+use touchstone_schema::ids::{MerchantId, RequestId, StoreId, SubmissionId, TransactionId};
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{Product, Surface, Tenant};
+
+use super::*;
+
+const RECEIVED_AT: Timestamp = Timestamp::from_millis(1_777_900_000_000);
+const NOW: Timestamp = Timestamp::from_millis(1_777_900_000_500);
+
+fn profile(mode: StoreMode) -> Arc<StoreProfile> {
+    Arc::new(StoreProfile {
+        store_id: StoreId::mint(RECEIVED_AT, [1; 10]),
+        merchant_id: MerchantId::mint(RECEIVED_AT, [1; 10]),
+        name: "Boots".to_owned(),
+        mode,
+        product: Product::Guaranteed,
+        currency: "EUR".to_owned(),
+        rate_limit_per_minute: 100,
+        data_key: Secret::new("data key"),
+    })
+}
+
+/// The `number`-th submission, of this order with this amount, received so many seconds after the first.
+fn submission(number: u8, order_id: &str, amount: u32, after_s: u64) -> Submission {
+    let document = format!(
+        r#"{{"order_id":"{order_id}","amount":{amount},"currency":"EUR","customer":{{"email":"ada@example.com"}}}}"#
+    );
+    let profile = profile(StoreMode::Live);
+    Submission {
+        version: Submission::VERSION,
+        id: SubmissionId::mint(RECEIVED_AT, [number; 10]),
+        tenant: Tenant { store_id: profile.store_id.clone(), mode: KeyMode::Live },
+        surface: Surface::Signed,
+        kind: SubmissionKind::Order,
+        transaction_id: TransactionId::of_order(&profile.data_key, KeyMode::Live, Surface::Signed, order_id),
+        order_id: order_id.to_owned(),
+        body_hash: format!("hash of {amount}"),
+        received_at: RECEIVED_AT + std::time::Duration::from_secs(after_s),
+        deadline: None,
+        request_id: RequestId::mint(RECEIVED_AT, [number; 10]),
+        document: RawValue::from_string(document).unwrap(),
+    }
+}
+
+fn reanalysis(number: u8, order_id: &str, after_s: u64) -> Submission {
+    Submission {
+        kind: SubmissionKind::Reanalyze,
+        body_hash: String::new(),
+        document: RawValue::NULL.to_owned(),
+        ..submission(number, order_id, 0, after_s)
+    }
+}
+
+fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
+    let profile = profile(StoreMode::Live);
+    let order = match submission.kind {
+        SubmissionKind::Order => Some(read(submission.document.get(), &profile, submission.tenant.mode).unwrap()),
+        SubmissionKind::Reanalyze => None,
+    };
+    let mut ready = Prepared { submission, profile, policy: Arc::new(Policy::built_in()), order, stored_hash: None };
+    ready.read_stored(loaded).unwrap();
+    ready
+}
+
+/// Plans the submissions upon what is stored, and shows each plan as a line.
+fn planned(submissions: &[Submission], stored: &[(&Submission, u32)]) -> Vec<String> {
+    let loaded = known(stored);
+    let batch: Vec<_> = submissions.iter().map(|one| prepared(one, &loaded)).collect();
+    plan(&batch, loaded, HistoryByKey::new(), NOW).iter().map(line).collect()
+}
+
+fn line(plan: &Plan<'_>) -> String {
+    let id = |verdict: &RawValue| serde_json::from_str::<serde_json::Value>(verdict.get()).unwrap()["by"].to_string();
+    match plan {
+        Plan::New(new) => {
+            format!("{} {} {} {}", new.event.kind, new.revision, new.event.sequence, new.amount_minor)
+        }
+        Plan::Settled(Answer::Verdict { verdict }) => format!("verdict {}", id(verdict)),
+        Plan::Settled(Answer::Conflict { verdict }) => format!("conflict {}", id(verdict)),
+        Plan::Settled(answer) => format!("{answer:?}"),
+        Plan::Poison(reason) => format!("poison: {reason}"),
+        Plan::Again => "again".to_owned(),
+    }
+}
+
+/// What is loaded when these submissions are the newest revisions, with these numbers, of their transactions. Each
+/// transaction had one event more than revisions.
+fn known(stored: &[(&Submission, u32)]) -> Loaded {
+    let mut loaded = Loaded::default();
+    for (submission, revision) in stored {
+        let verdict = format!(r#"{{"by":"{}"}}"#, submission.body_hash);
+        let latest = LatestRevision {
+            revision: *revision,
+            sequence: revision + 1,
+            body_hash: submission.body_hash.clone(),
+            received_at: submission.received_at,
+            verdict,
+            document: submission.document.get().to_owned(),
+        };
+        loaded.latest.insert(submission.transaction_id.clone(), latest);
+    }
+    loaded
+}
+
+#[test]
+fn a_new_order_is_scored_as_its_first_revision() {
+    assert_eq!(planned(&[submission(1, "A", 20, 0)], &[]), ["order.scored 1 1 2000"]);
+}
+
+#[test]
+fn the_same_order_within_the_hour_has_the_stored_verdict_and_another_one_a_conflict() {
+    let first = submission(1, "A", 20, 3_600);
+    for after_s in [1, 3_600, 7_199] {
+        assert_eq!(planned(&[submission(2, "A", 20, after_s)], &[(&first, 1)]), [r#"verdict "hash of 20""#]);
+        assert_eq!(planned(&[submission(2, "A", 21, after_s)], &[(&first, 1)]), [r#"conflict "hash of 20""#]);
+    }
+}
+
+#[test]
+fn a_submission_older_than_the_newest_revision_makes_none_however_late_it_comes() {
+    let newest = submission(1, "A", 21, 7_200);
+    assert_eq!(planned(&[submission(2, "A", 21, 0)], &[(&newest, 2)]), [r#"verdict "hash of 21""#]);
+    assert_eq!(planned(&[submission(2, "A", 20, 0)], &[(&newest, 2)]), [r#"conflict "hash of 21""#]);
+}
+
+#[test]
+fn after_the_hour_an_order_is_scored_upon_the_newest_revision_and_event() {
+    let first = submission(1, "A", 20, 0);
+    for amount in [20, 21] {
+        let plans = planned(&[submission(2, "A", amount, 3_600)], &[(&first, 3)]);
+        assert_eq!(plans, [format!("order.rescored 4 5 {amount}00")]);
+    }
+}
+
+#[test]
+fn repetitions_and_conflicts_within_a_batch_see_the_verdict_before_them() {
+    let batch = [submission(1, "A", 20, 0), submission(2, "A", 20, 0), submission(3, "A", 21, 1)];
+    let loaded = Loaded::default();
+    let ready: Vec<_> = batch.iter().map(|one| prepared(one, &loaded)).collect();
+    let plans = plan(&ready, loaded, HistoryByKey::new(), NOW);
+    let [Plan::New(new), Plan::Settled(Answer::Verdict { verdict }), Plan::Settled(Answer::Conflict { verdict: told })] =
+        plans.as_slice()
+    else {
+        panic!("{plans:?}")
+    };
+    assert_eq!((verdict.get(), told.get()), (new.verdict.as_str(), new.verdict.as_str()));
+}
+
+#[test]
+fn one_submission_by_two_lanes_is_scored_once() {
+    let one = submission(1, "A", 20, 0);
+    let interactive = Submission { deadline: Some(NOW), ..one.clone() };
+    let plans = planned(&[interactive, one], &[]);
+    assert_eq!(plans[0], "order.scored 1 1 2000");
+    assert!(plans[1].starts_with("verdict "), "{plans:?}");
+}
+
+#[test]
+fn a_submission_that_was_scored_has_its_own_verdict_whatever_came_after() {
+    let late = submission(1, "A", 20, 0);
+    let newest = submission(2, "A", 21, 7_200);
+    let mut loaded = known(&[(&newest, 2)]);
+    loaded.scored.insert(late.id.clone(), r#"{"by":"itself"}"#.to_owned());
+    let batch = [prepared(&late, &loaded)];
+    let plans: Vec<_> = plan(&batch, loaded, HistoryByKey::new(), NOW).iter().map(line).collect();
+    assert_eq!(plans, [r#"verdict "itself""#]);
+}
+
+#[test]
+fn reanalysis_scores_the_stored_order_and_needs_one() {
+    let first = submission(1, "A", 20, 0);
+    assert_eq!(planned(&[reanalysis(2, "A", 60)], &[(&first, 1)]), ["order.rescored 2 3 2000"]);
+    assert_eq!(planned(&[reanalysis(2, "B", 60)], &[(&first, 1)]), ["NotFound"]);
+    let twice = [reanalysis(2, "A", 60), reanalysis(3, "A", 61)];
+    assert_eq!(planned(&twice, &[(&first, 1)]), ["order.rescored 2 3 2000", "order.rescored 3 4 2000"]);
+}
+
+#[test]
+fn reanalysis_of_an_order_that_changes_in_the_same_batch_is_planned_anew() {
+    let first = submission(1, "A", 20, 0);
+    let batch = [submission(2, "A", 21, 3_600), reanalysis(3, "A", 3_601)];
+    assert_eq!(planned(&batch, &[(&first, 1)]), ["order.rescored 2 3 2100", "again"]);
+}
+
+#[test]
+fn a_damaged_verdict_is_poison_for_its_own_order_alone() {
+    let first = submission(1, "A", 20, 0);
+    let mut loaded = known(&[(&first, 1)]);
+    loaded.latest.values_mut().for_each(|latest| latest.verdict = "{".to_owned());
+    let batch = [submission(2, "A", 20, 0), submission(3, "B", 30, 0)];
+    let ready: Vec<_> = batch.iter().map(|one| prepared(one, &loaded)).collect();
+    let plans: Vec<_> = plan(&ready, loaded, HistoryByKey::new(), NOW).iter().map(line).collect();
+    assert!(plans[0].starts_with("poison: the stored verdict is not JSON"), "{plans:?}");
+    assert_eq!(plans[1], "order.scored 1 1 3000");
+}
+
+#[test]
+fn orders_that_cannot_be_read_are_refused_with_the_reason() {
+    let profile = profile(StoreMode::Live);
+    let refusal = |document: &str| read(document, &profile, KeyMode::Live).err().unwrap_or_default();
+    assert!(refusal("{").starts_with("the order is not JSON: "));
+    assert!(refusal(r#"{"order_id":"A"}"#).starts_with("the order is not valid: "));
+    let unknown = Prepared::new(&submission(1, "A", 20, 0), &Snapshot::default(), &mut PolicyCache::new()).err();
+    assert_eq!(unknown.as_deref(), Some("the store is not known"));
+}
+
+#[test]
+fn each_order_of_a_batch_sees_those_before_it() {
+    let batch: Vec<_> = (0..5).map(|n| submission(n, &format!("A-{n}"), 20, u64::from(n) * 60)).collect();
+    let loaded = Loaded::default();
+    let ready: Vec<_> = batch.iter().map(|one| prepared(one, &loaded)).collect();
+    let plans = plan(&ready, loaded, HistoryByKey::new(), NOW);
+    let fired = plans.iter().map(|plan| matches!(plan, Plan::New(new) if new.verdict.contains("\"email_velocity\"")));
+    assert_eq!(fired.collect::<Vec<_>>(), [false, false, false, true, true]);
+}
+
+#[test]
+fn the_world_of_a_verdict_is_the_keys_then_the_stores() {
+    let live = submission(1, "A", 20, 0);
+    let mut test = live.clone();
+    test.tenant.mode = KeyMode::Test;
+    assert_eq!(verdict_mode(&live, &profile(StoreMode::Live)), VerdictMode::Live);
+    assert_eq!(verdict_mode(&live, &profile(StoreMode::Shadow)), VerdictMode::Shadow);
+    assert_eq!(verdict_mode(&test, &profile(StoreMode::Shadow)), VerdictMode::Test);
+}
+
+#[test]
+fn the_event_carries_revision_sequence_and_the_verdict() {
+    let one = submission(1, "A", 20, 0);
+    let loaded = Loaded::default();
+    let batch = [prepared(&one, &loaded)];
+    let plans = plan(&batch, loaded, HistoryByKey::new(), NOW);
+    let [Plan::New(new)] = plans.as_slice() else { panic!("{plans:?}") };
+    let mut data: serde_json::Value = serde_json::from_str(new.event.data.get()).unwrap();
+    let members = data.as_object_mut().unwrap();
+    assert_eq!((members.remove("revision"), members.remove("sequence")), (Some(1.into()), Some(1.into())));
+    assert_eq!(data, serde_json::from_str::<serde_json::Value>(&new.verdict).unwrap());
+    assert_eq!(data["scored_at"], NOW.to_rfc3339());
+}

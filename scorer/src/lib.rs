@@ -1,0 +1,16 @@
+//! Scores orders: consume → history → score → record → publish.
+//!
+//! Guarantee: a submission gets one verdict, however often and by however many lanes it arrives; a verdict, its event
+//! and its history are committed together, before anyone is told. Failure: while the database is away the batch in hand
+//! waits and nothing is requeued; an order that the database refuses, or that cannot be read, is dead-lettered alone.
+//! Design: ARCHITECTURE.md, "One order, end to end".
+
+mod announce;
+mod batch;
+mod consume;
+mod history_keys;
+mod record;
+pub mod score;
+mod sweep;
+
+pub use consume::{Dependencies, ScorerError, run};

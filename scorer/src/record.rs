@@ -1,0 +1,327 @@
+//! Screening a batch: load → plan → commit, with bisection of batches that the database refuses and patience while it is
+//! away.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use touchstone_platform::directory::DirectoryError;
+use touchstone_platform::queue::{Delivery, Disposition};
+use touchstone_platform::retry::Backoff;
+use touchstone_platform::store::scoring::{Loaded, NewRevision};
+use touchstone_platform::store::{StoreError, SystemReason};
+use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
+use touchstone_schema::ids::{SubmissionId, TransactionId};
+use touchstone_schema::limits;
+use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
+use touchstone_schema::time::Timestamp;
+
+use crate::announce::{Recorded, RecordedVerdict};
+use crate::batch::{self, Plan, PolicyCache, Prepared};
+use crate::consume::Dependencies;
+
+/// Times that a batch is planned anew because another scorer was quicker, before the rest is left to redelivery.
+const RACE_ROUNDS: usize = 8;
+/// How long a durable submission waits after it could not be finished.
+const RACE_RETRY: Duration = Duration::from_secs(1);
+
+/// A delivery whose work is committed.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) delivery: Delivery,
+    pub(crate) disposition: Disposition,
+    pub(crate) reply: Option<Bytes>,
+}
+
+/// What became of one submission.
+#[derive(Debug)]
+enum Outcome {
+    Answered(Answer),
+    Poison(String),
+    Retry,
+}
+
+/// Screens batches; owned by one loop.
+#[derive(Debug)]
+pub(crate) struct Screening {
+    dependencies: Dependencies,
+    shutdown: CancellationToken,
+    policies: PolicyCache,
+    recorded: Recorded,
+}
+
+impl Screening {
+    pub(crate) fn new(dependencies: Dependencies, shutdown: CancellationToken) -> Self {
+        Self { dependencies, shutdown, policies: PolicyCache::new(), recorded: Recorded::default() }
+    }
+
+    /// Screens what was taken from a lane. Returns when everything is committed, answered or given up; what the database
+    /// kept waiting when shutdown came is left to another scorer.
+    pub(crate) async fn screen(&mut self, accepted: Vec<(Delivery, Submission)>) -> Vec<Done> {
+        let now = self.dependencies.clock.now();
+        let (mut live, expired): (Vec<_>, Vec<_>) =
+            accepted.into_iter().partition(|(_, submission)| is_awaited(submission, now));
+        metrics::counter!("touchstone_scorer_expired_total").increment(expired.len() as u64);
+        live.sort_by(|(_, a), (_, b)| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
+        let outcomes = {
+            let submissions: Vec<&Submission> = live.iter().map(|(_, submission)| submission).collect();
+            self.settle_all(&submissions).await
+        };
+        let mut done: Vec<Done> = Vec::with_capacity(live.len() + expired.len());
+        for ((delivery, submission), outcome) in live.into_iter().zip(outcomes) {
+            done.push(self.conclude(delivery, &submission, outcome).await);
+        }
+        // Nobody waits for these any more, and nothing was promised: a promise travels the durable lane.
+        done.extend(expired.into_iter().map(|(delivery, _)| Done {
+            delivery,
+            disposition: Disposition::Ack,
+            reply: None,
+        }));
+        done
+    }
+
+    /// What has been recorded since this was asked last.
+    pub(crate) fn take_recorded(&mut self) -> Recorded {
+        std::mem::take(&mut self.recorded)
+    }
+
+    async fn settle_all(&mut self, submissions: &[&Submission]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = submissions.iter().map(|_| Outcome::Retry).collect();
+        for round in 0..RACE_ROUNDS {
+            if round > 0 && self.shutdown.is_cancelled() {
+                break;
+            }
+            let now = self.dependencies.clock.now();
+            let open: Vec<usize> = (0..submissions.len())
+                .filter(|i| matches!(outcomes[*i], Outcome::Retry) && is_awaited(submissions[*i], now))
+                .collect();
+            if open.is_empty() {
+                break;
+            }
+            let round: Vec<&Submission> = open.iter().map(|i| submissions[*i]).collect();
+            for (index, outcome) in open.into_iter().zip(self.patiently(&round).await) {
+                outcomes[index] = outcome;
+            }
+        }
+        outcomes
+    }
+
+    /// Screens submissions, waiting while the database is away and bisecting what it refuses.
+    async fn patiently(&mut self, submissions: &[&Submission]) -> Vec<Outcome> {
+        let mut backoff = Backoff::default();
+        let mut told = false;
+        loop {
+            let error = match self.attempt(submissions).await {
+                Ok(outcomes) => return outcomes,
+                Err(error) => error,
+            };
+            if !error.is_transient() {
+                return self.bisect(submissions, &error).await;
+            }
+            if !std::mem::replace(&mut told, true) {
+                let orders = submissions.len();
+                tracing::warn!(error = &error as &dyn std::error::Error, orders, "waiting for the database");
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = backoff.wait() => {}
+            }
+            let now = self.dependencies.clock.now();
+            let is_awaited = submissions.iter().any(|submission| is_awaited(submission, now));
+            if self.shutdown.is_cancelled() || !is_awaited {
+                return submissions.iter().map(|_| Outcome::Retry).collect();
+            }
+        }
+    }
+
+    async fn bisect(&mut self, submissions: &[&Submission], error: &StoreError) -> Vec<Outcome> {
+        if let [submission] = submissions {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                order = %submission.order_id, store = %submission.tenant.store_id, request_id = %submission.request_id,
+                "the database refuses this order"
+            );
+            return vec![Outcome::Poison("the database refuses this order".to_owned())];
+        }
+        let (left, right) = submissions.split_at(submissions.len() / 2);
+        let mut outcomes = Box::pin(self.patiently(left)).await;
+        outcomes.extend(Box::pin(self.patiently(right)).await);
+        outcomes
+    }
+
+    async fn attempt(&mut self, submissions: &[&Submission]) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes: Vec<Outcome> = submissions.iter().map(|_| Outcome::Retry).collect();
+        let (indexes, prepared) = self.prepare(submissions, &mut outcomes).await?;
+        if prepared.is_empty() {
+            return Ok(outcomes);
+        }
+        let (prepared, loaded, history) = self.load(prepared).await?;
+        let plans = batch::plan(&prepared, loaded, history, self.dependencies.clock.now());
+        let mut new = Vec::new();
+        let mut new_indexes = Vec::new();
+        let mut settled = Vec::new();
+        for (index, plan) in indexes.into_iter().zip(plans) {
+            let submission = submissions[index];
+            if submission.deadline.is_none() && !matches!(plan, Plan::Poison(_) | Plan::Again) {
+                settled.push(&submission.id);
+            }
+            match plan {
+                Plan::New(revision) => {
+                    new.push(*revision);
+                    new_indexes.push(index);
+                }
+                Plan::Settled(answer) => outcomes[index] = Outcome::Answered(answer),
+                Plan::Poison(reason) => outcomes[index] = Outcome::Poison(reason),
+                Plan::Again => outcomes[index] = Outcome::Retry,
+            }
+        }
+        self.commit(submissions, new, new_indexes, &settled, &mut outcomes).await?;
+        Ok(outcomes)
+    }
+
+    async fn prepare<'a>(
+        &mut self,
+        submissions: &[&'a Submission],
+        outcomes: &mut [Outcome],
+    ) -> Result<(Vec<usize>, Vec<Prepared<'a>>), StoreError> {
+        let mut snapshot = self.dependencies.directory.snapshot();
+        if submissions.iter().any(|submission| snapshot.store(&submission.tenant.store_id).is_none()) {
+            // A store that was made a moment ago; if it is still unknown afterwards its orders are set aside.
+            match self.dependencies.directory.refresh_now().await {
+                Ok(()) => {}
+                Err(DirectoryError::Store(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the directory of stores does not open");
+                }
+            }
+            snapshot = self.dependencies.directory.snapshot();
+        }
+        let mut indexes = Vec::with_capacity(submissions.len());
+        let mut prepared = Vec::with_capacity(submissions.len());
+        for (index, submission) in submissions.iter().enumerate() {
+            match Prepared::new(submission, &snapshot, &mut self.policies) {
+                Ok(ready) => {
+                    indexes.push(index);
+                    prepared.push(ready);
+                }
+                Err(reason) => outcomes[index] = Outcome::Poison(reason),
+            }
+        }
+        Ok((indexes, prepared))
+    }
+}
+
+/// Whether anybody still waits for it, or it was promised.
+fn is_awaited(submission: &Submission, now: Timestamp) -> bool {
+    submission.deadline.is_none_or(|deadline| now < deadline)
+}
+
+/// Reading before and writing after scoring.
+impl Screening {
+    async fn load<'a>(
+        &self,
+        mut prepared: Vec<Prepared<'a>>,
+    ) -> Result<(Vec<Prepared<'a>>, Loaded, HistoryByKey), StoreError> {
+        let store = self.dependencies.store.system(SystemReason::RoleLoop);
+        let submissions: Vec<&Submission> = prepared.iter().map(|ready| ready.submission).collect();
+        let since = self.dependencies.clock.now() - limits::HISTORY_SPAN;
+        if prepared.iter().all(|ready| ready.submission.kind == SubmissionKind::Order) {
+            let keys = distinct_keys(&prepared);
+            let (loaded, history) =
+                tokio::try_join!(store.load_for_scoring(&submissions), store.load_history(&keys, since))?;
+            return Ok((prepared, loaded, history));
+        }
+        // Orders that are scored again bring their history keys with their stored documents.
+        let loaded = store.load_for_scoring(&submissions).await?;
+        for ready in &mut prepared {
+            if let Err(problem) = ready.read_stored(&loaded) {
+                tracing::error!(order = %ready.submission.order_id, store = %ready.submission.tenant.store_id, problem, "a stored order cannot be read");
+            }
+        }
+        let history = store.load_history(&distinct_keys(&prepared), since).await?;
+        Ok((prepared, loaded, history))
+    }
+
+    async fn commit(
+        &mut self,
+        submissions: &[&Submission],
+        new: Vec<NewRevision<'_>>,
+        new_indexes: Vec<usize>,
+        settled: &[&SubmissionId],
+        outcomes: &mut [Outcome],
+    ) -> Result<(), StoreError> {
+        if new.is_empty() && settled.is_empty() {
+            return Ok(());
+        }
+        let recorded = self.dependencies.store.system(SystemReason::RoleLoop).record(&new, settled).await?;
+        let mut lost: HashSet<&TransactionId> = HashSet::new();
+        for ((revision, index), won) in new.into_iter().zip(new_indexes).zip(recorded) {
+            if !won {
+                lost.insert(&submissions[index].transaction_id);
+                continue;
+            }
+            count_verdict(&revision);
+            self.recorded.verdicts.push(RecordedVerdict {
+                tenant: revision.submission.tenant.clone(),
+                surface: revision.submission.surface,
+                order_id: revision.submission.order_id.clone(),
+                verdict: batch::finished(&revision),
+            });
+            self.recorded.events.push(revision.event);
+            outcomes[index] = match RawValue::from_string(revision.verdict) {
+                Ok(verdict) => Outcome::Answered(Answer::Verdict { verdict }),
+                Err(error) => Outcome::Poison(format!("the verdict is not JSON: {error}")),
+            };
+        }
+        // Answers that were planned on a revision which another scorer took are planned anew.
+        for (outcome, submission) in outcomes.iter_mut().zip(submissions) {
+            if lost.contains(&submission.transaction_id) && matches!(outcome, Outcome::Answered(_)) {
+                *outcome = Outcome::Retry;
+            }
+        }
+        Ok(())
+    }
+
+    async fn conclude(&self, delivery: Delivery, submission: &Submission, outcome: Outcome) -> Done {
+        let (answer, disposition) = match outcome {
+            Outcome::Answered(answer) => (Some(answer), Disposition::Ack),
+            Outcome::Retry if submission.deadline.is_some() => (None, Disposition::Ack),
+            Outcome::Retry => (None, Disposition::Retry { after: RACE_RETRY }),
+            Outcome::Poison(reason) => self.give_up(submission, reason).await,
+        };
+        let reply = answer.filter(|_| delivery.wants_reply).and_then(|answer| serde_json::to_vec(&answer).ok());
+        Done { delivery, disposition, reply: reply.map(Bytes::from) }
+    }
+
+    /// Dead-letters a submission; its promise, if there was one, is marked failed first, so that the sweep leaves it.
+    async fn give_up(&self, submission: &Submission, reason: String) -> (Option<Answer>, Disposition) {
+        metrics::counter!("touchstone_scorer_dead_lettered_total").increment(1);
+        if submission.deadline.is_none() {
+            let store = self.dependencies.store.system(SystemReason::RoleLoop);
+            if let Err(error) = store.set_aside(&submission.id, &reason).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a failed order could not be marked; it is tried again"
+                );
+                return (None, Disposition::Retry { after: RACE_RETRY });
+            }
+        }
+        tracing::error!(
+            order = %submission.order_id, store = %submission.tenant.store_id, request_id = %submission.request_id,
+            reason, "this order goes to the dead letters"
+        );
+        (Some(Answer::Failed), Disposition::DeadLetter { reason })
+    }
+}
+
+fn distinct_keys(prepared: &[Prepared<'_>]) -> Vec<(HistoryKeyKind, HistoryKey)> {
+    let keys: HashSet<_> = prepared.iter().flat_map(Prepared::keys).collect();
+    keys.into_iter().collect()
+}
+
+fn count_verdict(revision: &NewRevision<'_>) {
+    metrics::counter!("touchstone_verdicts_total", "level" => revision.level.as_str(), "action" => revision.action.as_str())
+        .increment(1);
+}

@@ -1,0 +1,138 @@
+//! Scoring: a pure function of an order, its history, the store's policy and the moment that the order was received.
+//!
+//! Guarantee: no I/O, no clock, no randomness; the same inputs give the same bytes (design promise 3). The reasons'
+//! points add up exactly to the unclamped score. Source of signals, points and caps: the signal catalogue; of bands and
+//! actions: contract section 6.
+
+mod confidence;
+mod currency_scale;
+mod explain;
+#[cfg(test)]
+mod fixture;
+pub mod history;
+pub mod policy;
+pub mod rules;
+pub mod signals;
+#[cfg(test)]
+mod tests;
+
+use touchstone_schema::order::Order;
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::{Assessment, Reason};
+
+use history::History;
+use policy::{Group, Policy};
+
+/// Everything that a signal may look at.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The order.
+    pub order: &'a Order,
+    /// Earlier orders that share a key with it.
+    pub history: &'a History,
+    /// The store's policy.
+    pub policy: &'a Policy,
+    /// When the order was received: the clock of scoring.
+    pub received_at: Timestamp,
+}
+
+/// A signal or rule that fired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Points for this case where they depend on it; none takes the signal's own.
+    pub points: Option<i32>,
+    /// One line of English with the values that fired it, without personal data.
+    pub detail: String,
+}
+
+impl Finding {
+    /// Fired, with the signal's own points.
+    pub fn because(detail: impl Into<String>) -> Option<Self> {
+        Some(Self { points: None, detail: detail.into() })
+    }
+
+    /// Fired, with points that depend on the case.
+    pub fn worth(points: i32, detail: impl Into<String>) -> Option<Self> {
+        Some(Self { points: Some(points), detail: detail.into() })
+    }
+}
+
+/// One entry of the catalogue: a stable code, its group, default points, and when it fires.
+#[derive(Debug)]
+pub struct Signal {
+    /// Stable, snake case, never renamed.
+    pub code: &'static str,
+    /// Related signals share a cap.
+    pub group: Group,
+    /// Default points; a policy may override them.
+    pub points: i32,
+    /// What it tells, for the reference page.
+    pub meaning: &'static str,
+    /// Whether it fires.
+    pub check: fn(&Facts<'_>) -> Option<Finding>,
+}
+
+struct Fired {
+    group: Option<Group>,
+    reason: Reason,
+}
+
+/// Assesses one order.
+pub fn assess(facts: &Facts<'_>) -> Assessment {
+    let policy = facts.policy;
+    let mut fired: Vec<Fired> = signals::CATALOGUE
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|signal| policy.is_enabled(signal.code))
+        .filter_map(|signal| (signal.check)(facts).map(|finding| weigh(signal, finding, policy)))
+        .collect();
+    fired.extend(rules::fired(facts).into_iter().map(|reason| Fired { group: None, reason }));
+    sort_by_weight(&mut fired);
+    apply_caps(&mut fired, policy);
+    sort_by_weight(&mut fired);
+    conclude(fired.into_iter().map(|fired| fired.reason).collect(), facts)
+}
+
+fn weigh(signal: &Signal, finding: Finding, policy: &Policy) -> Fired {
+    let points = policy.points_override(signal.code).or(finding.points).unwrap_or(signal.points);
+    Fired { group: Some(signal.group), reason: Reason { code: signal.code.to_owned(), points, detail: finding.detail } }
+}
+
+/// Heaviest first; equal weights by code, so that the order never depends on how evidence was found.
+fn sort_by_weight(fired: &mut [Fired]) {
+    fired.sort_by(|a, b| {
+        b.reason.points.abs().cmp(&a.reason.points.abs()).then_with(|| a.reason.code.cmp(&b.reason.code))
+    });
+}
+
+/// Limits the positive sum of each group to its cap, taking from the lightest evidence first.
+fn apply_caps(fired: &mut [Fired], policy: &Policy) {
+    for group in Group::ALL {
+        let mut left = policy.cap(*group);
+        for reason in fired.iter_mut().filter(|f| f.group == Some(*group)).map(|f| &mut f.reason) {
+            if reason.points > 0 {
+                reason.points = reason.points.min(left);
+                left -= reason.points;
+            }
+        }
+    }
+}
+
+fn conclude(reasons: Vec<Reason>, facts: &Facts<'_>) -> Assessment {
+    let policy = facts.policy;
+    let sum: i32 = reasons.iter().map(|reason| reason.points).fold(0, i32::saturating_add);
+    let risk_score = u8::try_from(sum.clamp(0, 100)).unwrap_or(100);
+    let risk_level = policy.level(risk_score);
+    let recommended_action = policy.action(risk_level);
+    Assessment {
+        risk_score,
+        risk_level,
+        recommended_action,
+        confidence: confidence::share_of_inputs(facts.order),
+        reason_codes: reasons.iter().map(|reason| reason.code.clone()).collect(),
+        explanation: explain::paragraph(risk_score, risk_level, recommended_action, &reasons),
+        reasons,
+        policy_version: policy.version,
+    }
+}

@@ -1,0 +1,249 @@
+//! What the card's issuer said: address verification (AVS), security code (CVV), declines, 3-D Secure, funding.
+
+use super::super::confidence::takes_card;
+use super::super::policy::Group;
+use super::super::{Facts, Finding, Signal};
+use super::amount;
+
+/// The signals of this group.
+pub const SIGNALS: &[Signal] = &[
+    Signal {
+        code: "avs_mismatch",
+        group: Group::Issuer,
+        points: 30,
+        meaning: "the issuer says that neither street nor postal code of the billing address match (AVS N)",
+        check: avs_mismatch,
+    },
+    Signal {
+        code: "avs_partial",
+        group: Group::Issuer,
+        points: 12,
+        meaning: "the issuer says that only street or only postal code match (AVS A, Z, W, B, P)",
+        check: avs_partial,
+    },
+    Signal {
+        code: "avs_unavailable",
+        group: Group::Issuer,
+        points: 4,
+        meaning: "the issuer could not check the billing address",
+        check: avs_unavailable,
+    },
+    Signal {
+        code: "avs_missing",
+        group: Group::Issuer,
+        points: 5,
+        meaning: "a card payment without an address check",
+        check: |facts| missing(facts, facts.order.payment.avs_result.is_none(), "no address check (AVS) was sent"),
+    },
+    Signal {
+        code: "cvv_mismatch",
+        group: Group::Issuer,
+        points: 25,
+        meaning: "the issuer says that the security code is wrong (CVV N)",
+        check: cvv_mismatch,
+    },
+    Signal {
+        code: "cvv_unavailable",
+        group: Group::Issuer,
+        points: 3,
+        meaning: "the issuer did not check the security code (CVV P, S, U, X)",
+        check: cvv_unavailable,
+    },
+    Signal {
+        code: "cvv_missing",
+        group: Group::Issuer,
+        points: 4,
+        meaning: "a card payment without a security code check",
+        check: |facts| {
+            missing(facts, facts.order.payment.cvv_result.is_none(), "no security code check (CVV) was sent")
+        },
+    },
+    Signal {
+        code: "prior_declines",
+        group: Group::Issuer,
+        points: 10,
+        meaning: "this payment was declined twice or more before",
+        check: prior_declines,
+    },
+    Signal {
+        code: "no_liability_shift",
+        group: Group::Issuer,
+        points: 6,
+        meaning: "3-D Secure was not completed on a card payment above the high amount",
+        check: no_liability_shift,
+    },
+    Signal {
+        code: "three_ds_authenticated",
+        group: Group::Issuer,
+        points: -15,
+        meaning: "the customer was authenticated by 3-D Secure (ECI 05 or 02)",
+        check: three_ds_authenticated,
+    },
+    Signal {
+        code: "prepaid_card",
+        group: Group::Issuer,
+        points: 8,
+        meaning: "the card is a prepaid card",
+        check: prepaid_card,
+    },
+];
+
+/// Codes of address verification by which street and postal code both match, in the schemes' lists.
+const AVS_MATCHES: &[&str] = &["Y", "X", "D", "F", "M"];
+
+fn missing(facts: &Facts<'_>, absent: bool, detail: &str) -> Option<Finding> {
+    (absent && takes_card(facts.order)).then(|| detail.to_owned()).and_then(Finding::because)
+}
+
+/// AVS N.
+pub fn avs_mismatch(facts: &Facts<'_>) -> Option<Finding> {
+    (facts.order.payment.avs_result.as_deref()? == "N")
+        .then_some("the billing address does not match the card issuer's records (AVS N)")
+        .and_then(Finding::because)
+}
+
+fn avs_partial(facts: &Facts<'_>) -> Option<Finding> {
+    let code = facts.order.payment.avs_result.as_deref()?;
+    let matching = match code {
+        "A" | "B" => "only the street matches",
+        "Z" | "W" | "P" => "only the postal code matches",
+        _ => return None,
+    };
+    Finding::because(format!("{matching} the card issuer's records (AVS {code})"))
+}
+
+fn avs_unavailable(facts: &Facts<'_>) -> Option<Finding> {
+    let code = facts.order.payment.avs_result.as_deref()?;
+    if code == "N" || AVS_MATCHES.contains(&code) || avs_partial(facts).is_some() {
+        return None;
+    }
+    Finding::because("the card issuer could not check the billing address")
+}
+
+/// CVV N.
+pub fn cvv_mismatch(facts: &Facts<'_>) -> Option<Finding> {
+    (facts.order.payment.cvv_result.as_deref()? == "N")
+        .then_some("the card's security code is wrong (CVV N)")
+        .and_then(Finding::because)
+}
+
+fn cvv_unavailable(facts: &Facts<'_>) -> Option<Finding> {
+    let code = facts.order.payment.cvv_result.as_deref()?;
+    matches!(code, "P" | "S" | "U" | "X")
+        .then(|| format!("the card issuer did not check the security code (CVV {code})"))
+        .and_then(Finding::because)
+}
+
+/// 10 points at two declines, 15 at three, 20 from four on.
+fn prior_declines(facts: &Facts<'_>) -> Option<Finding> {
+    let declines = facts.order.payment.decline_count?;
+    let points = match declines {
+        0 | 1 => return None,
+        2 => 10,
+        3 => 15,
+        _ => 20,
+    };
+    Finding::worth(points, format!("the payment was declined {declines} times before"))
+}
+
+fn no_liability_shift(facts: &Facts<'_>) -> Option<Finding> {
+    let eci = facts.order.payment.eci.as_deref()?;
+    let completed = matches!(eci, "05" | "02" | "06" | "01");
+    (!completed && takes_card(facts.order) && amount::is_high(facts))
+        .then(|| format!("3-D Secure was not completed on a large order (ECI {eci}): the loss would be yours"))
+        .and_then(Finding::because)
+}
+
+fn three_ds_authenticated(facts: &Facts<'_>) -> Option<Finding> {
+    let eci = facts.order.payment.eci.as_deref()?;
+    matches!(eci, "05" | "02")
+        .then(|| format!("the customer was authenticated by 3-D Secure (ECI {eci})"))
+        .and_then(Finding::because)
+}
+
+fn prepaid_card(facts: &Facts<'_>) -> Option<Finding> {
+    (facts.order.payment.card_funding.as_deref()? == "prepaid")
+        .then_some("the card is prepaid")
+        .and_then(Finding::because)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::score::fixture::Case;
+
+    fn payment(member: &str, value: impl Into<Value>) -> Case {
+        Case::ordinary().with(&format!("/payment/{member}"), value)
+    }
+
+    fn paypal_without(member: &str) -> Case {
+        let card = ["card_bin", "card_last4", "card_expiry", "card_fingerprint", member];
+        card.iter().fold(payment("method", "paypal"), |case, member| case.without(&format!("/payment/{member}")))
+    }
+
+    #[test]
+    fn each_address_check_fires_its_own_signal_and_no_other() {
+        let codes = ["avs_mismatch", "avs_partial", "avs_unavailable", "avs_missing"];
+        let expected = [("n", 0), ("A", 1), ("Z", 1), ("W", 1), ("B", 1), ("P", 1), ("U", 2), ("R", 2), ("", 3)];
+        for (answer, fired) in expected {
+            let case = payment("avs_result", answer);
+            let all: Vec<bool> = codes.iter().map(|code| case.fires(code)).collect();
+            assert_eq!(all, (0..codes.len()).map(|at| at == fired).collect::<Vec<_>>(), "AVS {answer}");
+        }
+    }
+
+    #[test]
+    fn a_matching_address_check_fires_nothing() {
+        for answer in ["Y", "X", "D", "F", "M"] {
+            let case = payment("avs_result", answer);
+            assert!(case.assess().reasons.is_empty(), "AVS {answer}");
+        }
+    }
+
+    #[test]
+    fn each_security_code_check_fires_its_own_signal_and_no_other() {
+        let codes = ["cvv_mismatch", "cvv_unavailable", "cvv_missing"];
+        for (answer, fired) in [("N", 0), ("P", 1), ("s", 1), ("U", 1), ("X", 1), ("", 2), ("M", 9)] {
+            let case = payment("cvv_result", answer);
+            let all: Vec<bool> = codes.iter().map(|code| case.fires(code)).collect();
+            assert_eq!(all, (0..codes.len()).map(|at| at == fired).collect::<Vec<_>>(), "CVV {answer}");
+        }
+    }
+
+    #[test]
+    fn checks_are_not_missed_where_no_card_pays() {
+        assert!(!paypal_without("avs_result").fires("avs_missing"));
+        assert!(!paypal_without("cvv_result").fires("cvv_missing"));
+    }
+
+    #[test]
+    fn declines_weigh_by_their_count() {
+        let points = |count: u32| payment("decline_count", count).finding("prior_declines").and_then(|f| f.points);
+        assert_eq!([0, 1, 2, 3, 4, u32::MAX].map(points), [None, None, Some(10), Some(15), Some(20), Some(20)]);
+    }
+
+    #[test]
+    fn an_uncompleted_authentication_fires_on_a_large_order() {
+        assert!(payment("eci", "7").with("/amount", 250).fires("no_liability_shift"));
+    }
+
+    #[test]
+    fn a_completed_authentication_a_usual_amount_or_no_answer_does_not_fire() {
+        assert!(!payment("eci", "05").with("/amount", 250).fires("no_liability_shift"));
+        assert!(!payment("eci", "07").fires("no_liability_shift"));
+        assert!(!Case::ordinary().with("/amount", 250).fires("no_liability_shift"));
+    }
+
+    #[test]
+    fn an_authenticated_customer_lowers_the_score() {
+        assert_eq!(payment("eci", 5).points("three_ds_authenticated"), Some(-15));
+        assert_eq!(payment("eci", "07").points("three_ds_authenticated"), None);
+    }
+
+    #[test]
+    fn a_prepaid_card_fires_and_a_credit_card_does_not() {
+        assert!(payment("card_funding", "Prepaid").fires("prepaid_card"));
+        assert!(!Case::ordinary().fires("prepaid_card"));
+    }
+}

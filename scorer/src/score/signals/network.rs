@@ -1,0 +1,192 @@
+//! The connection and the browser that an order came from, as far as the order itself tells.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use touchstone_schema::order::{Order, OrderSource};
+
+use super::super::policy::Group;
+use super::super::{Facts, Finding, Signal};
+use super::language;
+
+/// The signals of this group.
+pub const SIGNALS: &[Signal] = &[
+    Signal {
+        code: "private_ip",
+        group: Group::Network,
+        points: 4,
+        meaning: "the IP address is private or reserved, where a customer's is expected",
+        check: private_ip,
+    },
+    Signal {
+        code: "user_agent_missing",
+        group: Group::Network,
+        points: 3,
+        meaning: "an order over the web without a browser's user agent",
+        check: user_agent_missing,
+    },
+    Signal {
+        code: "user_agent_automation",
+        group: Group::Network,
+        points: 12,
+        meaning: "the user agent is a script or a browser driven by one",
+        check: user_agent_automation,
+    },
+    Signal {
+        code: "language_mismatch",
+        group: Group::Network,
+        points: 3,
+        meaning: "none of the browser's languages is spoken in the billing country",
+        check: language_mismatch,
+    },
+];
+
+/// What user agents of scripts and driven browsers contain, in lower case, and what to call them.
+const AUTOMATION: &[(&str, &str)] = &[
+    ("headless", "a headless browser"),
+    ("phantomjs", "PhantomJS"),
+    ("selenium", "Selenium"),
+    ("webdriver", "WebDriver"),
+    ("puppeteer", "Puppeteer"),
+    ("playwright", "Playwright"),
+    ("python", "Python"),
+    ("aiohttp", "Python"),
+    ("scrapy", "Scrapy"),
+    ("curl/", "curl"),
+    ("wget/", "Wget"),
+    ("go-http-client", "Go"),
+    ("apache-httpclient", "Java"),
+    ("java/", "Java"),
+    ("libwww-perl", "Perl"),
+    ("node-fetch", "Node.js"),
+    ("axios/", "Node.js"),
+    ("undici", "Node.js"),
+    ("guzzlehttp", "PHP"),
+    ("postmanruntime", "Postman"),
+    ("insomnia/", "Insomnia"),
+];
+
+fn private_ip(facts: &Facts<'_>) -> Option<Finding> {
+    let reserved = is_reserved(facts.order.ip_address?);
+    (reserved && is_online(facts.order))
+        .then_some("the IP address is private or reserved, so it is not the customer's")
+        .and_then(Finding::because)
+}
+
+fn user_agent_missing(facts: &Facts<'_>) -> Option<Finding> {
+    (facts.order.user_agent.is_none() && is_online(facts.order))
+        .then_some("no browser was named (user agent)")
+        .and_then(Finding::because)
+}
+
+fn user_agent_automation(facts: &Facts<'_>) -> Option<Finding> {
+    let user_agent = facts.order.user_agent.as_deref()?.to_ascii_lowercase();
+    let (_, tool) = AUTOMATION.iter().find(|(mark, _)| user_agent.contains(mark))?;
+    Finding::because(format!("the order was placed by an automated tool ({tool})"))
+}
+
+fn language_mismatch(facts: &Facts<'_>) -> Option<Finding> {
+    let country = facts.order.billing_address.as_ref()?.country?;
+    let accepted = facts.order.device.accept_language.as_deref()?;
+    language::is_foreign(accepted, country)
+        .then(|| format!("none of the browser's languages is spoken in the billing country ({country})"))
+        .and_then(Finding::because)
+}
+
+/// Whether the order was placed over the web, as far as known: those by telephone or in a shop have no browser.
+fn is_online(order: &Order) -> bool {
+    !matches!(order.source, Some(OrderSource::Phone | OrderSource::InStore | OrderSource::Chat))
+}
+
+fn is_reserved(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_reserved_v4(address),
+        IpAddr::V6(address) => address.to_ipv4_mapped().map_or_else(|| is_reserved_v6(address), is_reserved_v4),
+    }
+}
+
+/// IANA's special-purpose registry of IPv4, as far as it is not reachable from everywhere.
+fn is_reserved_v4(address: Ipv4Addr) -> bool {
+    let [first, second, third, _] = address.octets();
+    first == 0
+        || first >= 240
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        || (first == 100 && (64..128).contains(&second))
+        || (first == 198 && (18..20).contains(&second))
+        || (first == 192 && second == 0 && third == 0)
+}
+
+/// The same of IPv6: whatever is not global unicast, and documentation.
+fn is_reserved_v6(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.segments();
+    let is_translated = first == 0x64 && second == 0xff9b;
+    let is_global_unicast = first & 0xe000 == 0x2000;
+    let is_documentation = (first == 0x2001 && second == 0xdb8) || first == 0x3fff;
+    !is_translated && (!is_global_unicast || is_documentation)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::score::fixture::Case;
+
+    #[test]
+    fn private_and_reserved_addresses_fire() {
+        for address in
+            ["10.1.2.3", "192.168.0.1", "100.64.0.1", "127.0.0.1", "::1", "fd00::1", "2001:db8::1", "0.0.0.0"]
+        {
+            assert!(Case::ordinary().with("/ip_address", address).fires("private_ip"), "{address}");
+        }
+    }
+
+    #[test]
+    fn public_addresses_do_not_fire_and_neither_do_shop_sales() {
+        for address in ["8.8.8.8", "100.128.0.1", "2606:4700::1111", "64:ff9b::808:808"] {
+            assert!(!Case::ordinary().with("/ip_address", address).fires("private_ip"), "{address}");
+        }
+        assert!(!Case::ordinary().with("/ip_address", "10.1.2.3").with("/source", "in_store").fires("private_ip"));
+    }
+
+    #[test]
+    fn an_online_order_without_user_agent_fires() {
+        assert!(Case::ordinary().without("/user_agent").fires("user_agent_missing"));
+    }
+
+    #[test]
+    fn a_telephone_order_needs_no_user_agent() {
+        assert!(!Case::ordinary().fires("user_agent_missing"));
+        assert!(!Case::ordinary().without("/user_agent").with("/source", "phone").fires("user_agent_missing"));
+    }
+
+    #[test]
+    fn scripts_fire() {
+        for agent in ["curl/8.5.0", "python-requests/2.32", "Mozilla/5.0 HeadlessChrome/120.0", "Go-http-client/2.0"] {
+            assert!(Case::ordinary().with("/user_agent", agent).fires("user_agent_automation"), "{agent}");
+        }
+    }
+
+    #[test]
+    fn browsers_do_not_fire() {
+        for agent in ["Mozilla/5.0 (Linux; Android 13; CUBOT NOTE 30) Chrome/124.0 Mobile", "Ünïcode \u{1F600}"] {
+            assert!(!Case::ordinary().with("/user_agent", agent).fires("user_agent_automation"), "{agent}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_browser_language_fires() {
+        assert!(Case::ordinary().with("/device/accept_language", "vi-VN,vi;q=0.9").fires("language_mismatch"));
+    }
+
+    #[test]
+    fn a_language_of_the_country_does_not_fire() {
+        assert!(!Case::ordinary().with("/device/accept_language", "es-MX, en-US;q=0.5").fires("language_mismatch"));
+        assert!(
+            !Case::ordinary()
+                .with("/device/accept_language", "vi")
+                .without("/billing_address/country")
+                .fires("language_mismatch")
+        );
+    }
+}

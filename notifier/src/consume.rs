@@ -1,0 +1,128 @@
+//! Takes event batches from the queue.
+//!
+//! Guarantee: a message is acknowledged after its events have been planned, in a committed transaction. Failure: while
+//! the database is away the messages are held, so an outage sends nothing to the dead letters; what cannot be read, or
+//! comes in a format that this build does not know, goes there at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use touchstone_platform::queue::{Consumer, Delivery, Disposition, Lane, Queue};
+use touchstone_platform::retry::Backoff;
+use touchstone_schema::event::EventBatch;
+use touchstone_schema::ids::EventId;
+
+use crate::plan::{PlanError, Planner};
+
+/// Unacknowledged messages held.
+const PREFETCH: u16 = 64;
+/// Messages planned together; each carries the events of one scored batch.
+const MESSAGES_TOGETHER: usize = 16;
+/// Wait before events that the database refused are tried again.
+const REFUSED_RETRY: Duration = Duration::from_secs(30);
+
+/// Consumes until shutdown.
+pub(crate) async fn run(queue: Arc<dyn Queue>, planner: Planner, shutdown: CancellationToken) {
+    let Some(mut consumer) = open(queue.as_ref(), &shutdown).await else { return };
+    loop {
+        let messages = tokio::select! {
+            () = shutdown.cancelled() => return,
+            messages = consumer.next(MESSAGES_TOGETHER) => messages,
+        };
+        if take(consumer.as_mut(), messages, &planner, &shutdown).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn open(queue: &dyn Queue, shutdown: &CancellationToken) -> Option<Box<dyn Consumer>> {
+    let mut backoff = Backoff::default();
+    loop {
+        match queue.consume(Lane::Events, PREFETCH).await {
+            Ok(consumer) => return Some(consumer),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot consume events yet"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return None,
+            () = backoff.wait() => {}
+        }
+    }
+}
+
+/// Plans the events of `messages` and settles them; `None` when shutdown came first and they are left to come back.
+async fn take(
+    consumer: &mut dyn Consumer,
+    messages: Vec<Delivery>,
+    planner: &Planner,
+    shutdown: &CancellationToken,
+) -> Option<()> {
+    let mut events: Vec<EventId> = Vec::new();
+    let mut settled = Vec::with_capacity(messages.len());
+    for message in messages {
+        match read(&message.body) {
+            Ok(ids) => {
+                events.extend(ids);
+                settled.push((message, Disposition::Ack));
+            }
+            Err(reason) => settled.push((message, Disposition::DeadLetter { reason })),
+        }
+    }
+    let planned = match planner.plan(&events, shutdown).await {
+        Ok(planned) => planned,
+        Err(PlanError::Shutdown) => return None,
+        Err(PlanError::Refused) => {
+            for (_, disposition) in &mut settled {
+                if *disposition == Disposition::Ack {
+                    *disposition = Disposition::Retry { after: REFUSED_RETRY };
+                }
+            }
+            Vec::new()
+        }
+    };
+    if let Err(error) = consumer.settle(settled).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "event messages will come again");
+    }
+    planner.hand_over(planned).await;
+    Some(())
+}
+
+fn read(body: &[u8]) -> Result<Vec<EventId>, String> {
+    /// What is read before the rest: an unknown format is told from garbage.
+    #[derive(serde::Deserialize)]
+    struct Format {
+        version: u8,
+    }
+    // The parser's message may quote personal data, so only the place is told.
+    let unreadable = |error: serde_json::Error| {
+        format!("not an event batch: fault at line {} column {}", error.line(), error.column())
+    };
+    let format: Format = serde_json::from_slice(body).map_err(unreadable)?;
+    if format.version != EventBatch::VERSION {
+        return Err(format!("event batch of format {}: this build reads {}", format.version, EventBatch::VERSION));
+    }
+    let batch: EventBatch = serde_json::from_slice(body).map_err(unreadable)?;
+    Ok(batch.events.into_iter().map(|event| event.id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_is_dead_lettered_without_quoting_it() {
+        let reason = read(b"{\"version\":1,\"events\":[\"jane@example.com\"]}").unwrap_err();
+        assert!(reason.starts_with("not an event batch") && !reason.contains("jane"), "{reason}");
+        assert!(read(b"\xff\x00").is_err());
+    }
+
+    #[test]
+    fn unknown_format_is_named() {
+        assert_eq!(read(b"{\"version\":9,\"novel\":[]}").unwrap_err(), "event batch of format 9: this build reads 1");
+    }
+
+    #[test]
+    fn empty_batch_is_fine() {
+        assert!(read(b"{\"version\":1,\"events\":[]}").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,146 @@
+//! The notifier: tells merchants what happened, by signed webhooks.
+//!
+//! The flow of an event: `consume` takes the wake-up from the queue → `plan` makes a delivery per endpoint → `deliver`
+//! attempts it, through `webhook` → `retry` says what follows → `record` commits it; `sweep` finds events that
+//! nobody announced and deliveries that are due again.
+//!
+//! Guarantee: every event reaches every endpoint that wants it at least once, or ends as a dead delivery that operators
+//! see and replay; receivers de-duplicate by `webhook-id`. Nothing counts as delivered before its attempt has committed.
+//! Failure: while the database or the broker is away the notifier waits for it and holds what it has; what it held when
+//! it died is leased, and taken over when the lease ends. Design: ARCHITECTURE.md, "Delivery".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use touchstone_platform::clock::Clock;
+use touchstone_platform::crypto::MasterKeys;
+use touchstone_platform::egress::EgressPolicy;
+use touchstone_platform::queue::Queue;
+use touchstone_platform::store::Store;
+use touchstone_schema::limits::EVENT_SWEEP_AGE;
+
+mod consume;
+mod deliver;
+mod plan;
+mod record;
+mod retry;
+mod sweep;
+mod webhook;
+
+pub use retry::{RETRY_AFTER_MOST, SCHEDULE};
+
+/// Batches of leased deliveries on their way to the dispatcher.
+const HANDED_BATCHES: usize = 8;
+/// Attempts that wait to be recorded.
+const RECORDS_WAITING: usize = 1_024;
+
+/// How the notifier works. The default is what production runs with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest attempt, from resolving the name to the last byte read of the answer (contract section 5).
+    pub attempt_timeout: Duration,
+    /// Longest time to resolve and connect.
+    pub connect_timeout: Duration,
+    /// Most attempts in flight.
+    pub concurrency: usize,
+    /// Most attempts in flight to one endpoint.
+    pub endpoint_concurrency: usize,
+    /// Most attempts in flight to an endpoint whose last attempt failed.
+    pub failing_concurrency: usize,
+    /// Longest time between two looks for due deliveries.
+    pub poll_interval: Duration,
+    /// Age at which an event that nobody planned is planned by the sweep.
+    pub sweep_age: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            attempt_timeout: Duration::from_secs(15),
+            connect_timeout: Duration::from_secs(5),
+            concurrency: 256,
+            endpoint_concurrency: 16,
+            failing_concurrency: 2,
+            poll_interval: Duration::from_secs(1),
+            sweep_age: EVENT_SWEEP_AGE,
+        }
+    }
+}
+
+impl Settings {
+    /// How long a delivery is leased: an attempt, and as long again to wait for its slot. It is also how long a webhook
+    /// waits when its notifier was killed, so it is no longer than that.
+    pub(crate) fn lease(&self) -> Duration {
+        self.attempt_timeout * 2
+    }
+}
+
+/// What the notifier works with.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// Events, endpoints, deliveries.
+    pub store: Store,
+    /// Where wake-ups come from.
+    pub queue: Arc<dyn Queue>,
+    /// The time.
+    pub clock: Clock,
+    /// Opens the endpoints' signing secrets.
+    pub master_keys: Arc<MasterKeys>,
+    /// Which addresses may be reached.
+    pub egress: Arc<EgressPolicy>,
+}
+
+/// Why the notifier ended otherwise than by shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifierError {
+    /// The roots of trust of this machine cannot be read.
+    #[error("no certificates to verify webhook endpoints with")]
+    Roots(#[source] std::io::Error),
+    /// A task ended although nobody had asked it to, or panicked.
+    #[error("a task of the notifier died: {0}")]
+    Died(String),
+}
+
+/// Runs until `shutdown`, then takes no more, finishes the attempts in flight (bounded by the attempt time-out), records
+/// them and gives the other leases back.
+pub async fn run(
+    settings: Settings,
+    dependencies: Dependencies,
+    shutdown: CancellationToken,
+) -> Result<(), NotifierError> {
+    let client = webhook::Client::new(&settings, Arc::clone(&dependencies.egress)).map_err(NotifierError::Roots)?;
+    let settings = Arc::new(settings);
+    let (hand_over, handed) = mpsc::channel(HANDED_BATCHES);
+    let (record, records) = mpsc::channel(RECORDS_WAITING);
+    let planner = plan::Planner::new(&settings, &dependencies, hand_over);
+    let busy = deliver::BusyEndpoints::default();
+    let attempter = deliver::Attempter::new(&dependencies, client);
+    let dispatcher =
+        deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy.clone());
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), shutdown.clone())));
+    tasks.spawn(named("sweep", sweep::run(settings, planner, busy, shutdown.clone())));
+    tasks.spawn(named("deliver", dispatcher.run(handed, shutdown.clone())));
+    tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, shutdown.clone())));
+
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let told = match ended {
+            Ok(_) if shutdown.is_cancelled() => continue,
+            Ok(name) => format!("{name} ended by itself"),
+            Err(error) => error.to_string(),
+        };
+        outcome = outcome.and(Err(NotifierError::Died(told)));
+        shutdown.cancel();
+    }
+    outcome
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}

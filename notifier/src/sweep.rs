@@ -1,0 +1,71 @@
+//! Finds what nobody announced: deliveries that are due, and events whose message was lost.
+//!
+//! Guarantee: a due delivery is looked for at least once per poll interval, so rows written by another process (a replay
+//! from the command line, a retry of a notifier that died) are found without a message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use touchstone_platform::retry::Backoff;
+use touchstone_platform::store::StoreError;
+
+use crate::Settings;
+use crate::deliver::BusyEndpoints;
+use crate::plan::Planner;
+
+/// Deliveries claimed together.
+const CLAIMED_TOGETHER: u64 = 64;
+/// Events planned together by the sweep.
+const SWEPT_TOGETHER: u64 = 256;
+/// Least time between two looks that found nothing.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Sweeps until shutdown.
+pub(crate) async fn run(settings: Arc<Settings>, planner: Planner, busy: BusyEndpoints, shutdown: CancellationToken) {
+    let mut backoff = Backoff::default();
+    let mut events_looked_at: Option<Instant> = None;
+    while !shutdown.is_cancelled() {
+        let pause = match sweep(&settings, &planner, &busy, &mut events_looked_at, &shutdown).await {
+            Ok(pause) => {
+                backoff.reset();
+                pause
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for due deliveries");
+                backoff.delay()
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// One look; returns how long to wait before the next.
+async fn sweep(
+    settings: &Settings,
+    planner: &Planner,
+    busy: &BusyEndpoints,
+    events_looked_at: &mut Option<Instant>,
+    shutdown: &CancellationToken,
+) -> Result<Duration, StoreError> {
+    if events_looked_at.is_none_or(|at| at.elapsed() >= settings.poll_interval) {
+        let lost = planner.unplanned(SWEPT_TOGETHER).await?;
+        if !lost.is_empty() {
+            tracing::info!(events = lost.len(), "planning events that no message announced");
+            planner.hand_over(planner.plan(&lost, shutdown).await.unwrap_or_default()).await;
+        }
+        *events_looked_at = Some(Instant::now());
+    }
+    let leased = planner.claim(CLAIMED_TOGETHER, &busy.list()).await?;
+    let full = leased.deliveries.len() as u64 == CLAIMED_TOGETHER;
+    planner.hand_over([leased]).await;
+    if full {
+        return Ok(Duration::ZERO);
+    }
+    let due = planner.until_due().await?;
+    Ok(due.unwrap_or(settings.poll_interval).clamp(LEAST_PAUSE.min(settings.poll_interval), settings.poll_interval))
+}

@@ -1,0 +1,217 @@
+//! The HTTP client of webhooks: HTTP/1.1, kept-alive connections, no redirects, no proxies from the environment.
+//!
+//! Guarantee: an attempt ends within its time-out, the answer's body included, and holds at most [`READ_MOST`] bytes of
+//! it; what a receiver drips or floods beyond that is cut off with its connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use touchstone_platform::egress::EgressPolicy;
+use url::Url;
+
+use super::connect::{ConnectFault, Connector};
+use crate::Settings;
+
+/// Most bytes read of an answer's body.
+const READ_MOST: usize = 4_096;
+/// Most characters kept of it.
+const KEPT_CHARS: usize = 512;
+/// Idle connections kept per endpoint.
+const IDLE_PER_HOST: usize = 4;
+/// How long an idle connection is kept.
+const IDLE_FOR: Duration = Duration::from_secs(30);
+/// Longest `Retry-After` value looked at.
+const RETRY_AFTER_CHARS: usize = 64;
+
+/// Why an attempt got no answer, as it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The name does not resolve.
+    Dns,
+    /// The address may not be reached.
+    BlockedAddress,
+    /// No connection.
+    Connect,
+    /// The handshake failed.
+    Tls,
+    /// It took too long.
+    Timeout,
+    /// The URL cannot be used, or the answer is no HTTP.
+    Protocol,
+}
+
+impl Failure {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::BlockedAddress => "blocked_address",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// What a receiver answered in full, or up to the bound.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Status code.
+    pub(crate) status: u16,
+    /// `Retry-After`, as it came.
+    pub(crate) retry_after: Option<String>,
+    /// First characters of the body, made printable.
+    pub(crate) start: String,
+}
+
+/// See the module. Cloning shares the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    limit: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(settings: &Settings, egress: Arc<EgressPolicy>) -> std::io::Result<Self> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Connector::new(egress, settings.connect_timeout));
+        let http = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .build(connector);
+        Ok(Self { http, limit: settings.attempt_timeout })
+    }
+
+    /// Sends `body` with the signature headers; any status is an answer.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        id: &str,
+        timestamp_s: i64,
+        signature: &str,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        let request = request(url, id, timestamp_s, signature, body).ok_or(Failure::Protocol)?;
+        tokio::time::timeout(self.limit, self.exchange(request)).await.map_err(|_| Failure::Timeout)?
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let response = self.http.request(request).await.map_err(|error| classify(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.filter(|value| value.len() <= RETRY_AFTER_CHARS).map(str::to_owned);
+        let start = read_start(response).await?;
+        Ok(Answer { status, retry_after, start: printable(&start) })
+    }
+}
+
+/// Reads to the end or the bound. Dropping an unfinished body closes its connection.
+async fn read_start(mut response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
+    let mut start = Vec::new();
+    while let Some(frame) = response.body_mut().frame().await {
+        let frame = frame.map_err(|_| Failure::Protocol)?;
+        if let Some(data) = frame.data_ref() {
+            let room = READ_MOST - start.len();
+            start.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if start.len() >= READ_MOST {
+            break;
+        }
+    }
+    Ok(start)
+}
+
+/// `None` when the URL or a header value cannot be sent. User and password of the URL become Basic authentication, as
+/// every HTTP client does.
+fn request(url: &str, id: &str, timestamp_s: i64, signature: &str, body: Bytes) -> Option<Request<Full<Bytes>>> {
+    let mut url = Url::parse(url).ok()?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    let credentials = (!url.username().is_empty() || url.password().is_some())
+        .then(|| STANDARD.encode(format!("{}:{}", url.username(), url.password().unwrap_or(""))));
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    url.set_fragment(None);
+    let mut request = Request::post(url.as_str().parse::<Uri>().ok()?)
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("Touchstone/", env!("CARGO_PKG_VERSION")))
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp_s)
+        .header("webhook-signature", signature);
+    if let Some(credentials) = credentials {
+        let mut value = HeaderValue::try_from(format!("Basic {credentials}")).ok()?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    request.body(Full::new(body)).ok()
+}
+
+fn classify(error: &legacy::Error) -> Failure {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(present) = cause {
+        if let Some(fault) = present.downcast_ref::<ConnectFault>() {
+            return match fault {
+                ConnectFault::Dns => Failure::Dns,
+                ConnectFault::Blocked => Failure::BlockedAddress,
+                ConnectFault::Refused => Failure::Connect,
+                ConnectFault::Timeout => Failure::Timeout,
+            };
+        }
+        cause = present.source();
+    }
+    // The TCP connector has only the faults above, so what else fails while connecting is the handshake.
+    if error.is_connect() { Failure::Tls } else { Failure::Protocol }
+}
+
+/// The bytes as text without control characters, so that no terminal, log or database trips over it.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().take(KEPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_of_an_answer_is_printable_and_bounded() {
+        assert_eq!(printable(b"ok\r\n\x1b[31m\0"), "ok   [31m ");
+        assert_eq!(printable(b"\xff\xfeok"), "\u{fffd}\u{fffd}ok");
+        assert_eq!(printable(&[b'x'; READ_MOST]).chars().count(), KEPT_CHARS);
+    }
+
+    #[test]
+    fn only_web_addresses_make_a_request() {
+        let made = |url| request(url, "evt_1", 1, "v1,x", Bytes::new());
+        for url in ["file:///etc/passwd", "ftp://example.com/", "gopher://example.com", "example.com", "http://", ""] {
+            assert!(made(url).is_none(), "{url}");
+        }
+        let request = made("https://user:pass@example.com:8443/hook?a=b#part").unwrap();
+        assert_eq!(request.uri().to_string(), "https://example.com:8443/hook?a=b");
+        assert_eq!(request.headers()[AUTHORIZATION], "Basic dXNlcjpwYXNz");
+        assert_eq!(request.headers()["webhook-timestamp"], "1");
+    }
+
+    #[test]
+    fn odd_spellings_of_addresses_become_addresses() {
+        for url in ["http://0x7f.1/", "http://2130706433/", "http://017700000001/", "http://127.1/"] {
+            let request = request(url, "evt_1", 1, "v1,x", Bytes::new()).unwrap();
+            assert_eq!(request.uri().host(), Some("127.0.0.1"), "{url}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Connects to checked addresses only.
+//!
+//! Guarantee (design promise 6): the name is resolved once, every address is judged by the egress policy, and the
+//! connection goes to an address that passed, so no later answer of a name server can lead it elsewhere.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use touchstone_platform::egress::EgressPolicy;
+
+/// Why no connection was made. Tells no address: names of private networks are nobody's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConnectFault {
+    /// The name has no address.
+    #[error("the name does not resolve")]
+    Dns,
+    /// No address may be reached.
+    #[error("the address is not public")]
+    Blocked,
+    /// Nothing listens, or the network is unreachable.
+    #[error("the connection was refused")]
+    Refused,
+    /// Resolving and connecting took too long.
+    #[error("connecting took too long")]
+    Timeout,
+}
+
+/// Makes TCP connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Connector {
+    egress: Arc<EgressPolicy>,
+    limit: Duration,
+}
+
+impl Connector {
+    pub(crate) fn new(egress: Arc<EgressPolicy>, limit: Duration) -> Self {
+        Self { egress, limit }
+    }
+
+    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectFault> {
+        tokio::time::timeout(self.limit, self.try_addresses(&uri)).await.map_err(|_| ConnectFault::Timeout)?
+    }
+
+    async fn try_addresses(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, ConnectFault> {
+        let host = uri.host().ok_or(ConnectFault::Dns)?;
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let resolved = resolve(host, port).await?;
+        if resolved.is_empty() {
+            return Err(ConnectFault::Dns);
+        }
+        let mut fault = ConnectFault::Blocked;
+        for address in resolved.into_iter().filter(|address| self.egress.permits(address.ip())) {
+            if let Ok(stream) = TcpStream::connect(address).await {
+                // Only speed is lost without it.
+                let _ = stream.set_nodelay(true);
+                return Ok(TokioIo::new(stream));
+            }
+            fault = ConnectFault::Refused;
+        }
+        Err(fault)
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectFault> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    tokio::net::lookup_host((host, port)).await.map(Iterator::collect).map_err(|_| ConnectFault::Dns)
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectFault;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fault_of(url: &str, allow: &str) -> Option<ConnectFault> {
+        let egress = Arc::new(EgressPolicy::parse(allow).unwrap());
+        let connector = Connector::new(egress, Duration::from_secs(2));
+        connector.connect(url.parse().unwrap()).await.err()
+    }
+
+    #[tokio::test]
+    async fn private_addresses_are_refused_in_every_form() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254", "0.0.0.0"]
+        {
+            let fault = fault_of(&format!("http://{host}:{port}/"), "").await;
+            assert_eq!(fault, Some(ConnectFault::Blocked), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn exempted_network_is_reached_by_address_and_by_name() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "localhost"] {
+            assert_eq!(fault_of(&format!("http://{host}:{port}/"), "127.0.0.0/8").await, None, "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn closed_port_and_unknown_name_are_told_apart() {
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        assert_eq!(fault_of(&format!("http://127.0.0.1:{port}/"), "127.0.0.0/8").await, Some(ConnectFault::Refused));
+        assert_eq!(fault_of("http://no-such-name.invalid/", "").await, Some(ConnectFault::Dns));
+    }
+}

@@ -1,0 +1,8 @@
+//! One attempt to deliver one event by HTTP: its body, its signature, its answer.
+
+mod client;
+mod connect;
+mod sign;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use sign::{body, signatures};

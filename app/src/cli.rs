@@ -1,0 +1,110 @@
+//! The command line, as other people's scripts call it (design: "Interface").
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Screens e-commerce orders for fraud: signed orders in, verdicts and webhooks out.
+///
+/// New here? `touchstone demo` shows everything at work, needing nothing else. Settings come from the environment, then
+/// from `touchstone.toml`; `touchstone doctor` checks them.
+#[derive(Debug, Parser)]
+#[command(name = "touchstone", version, max_term_width = 110, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print one JSON document on standard output; logs stay on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send real-looking orders through the whole pipeline on this machine and show what comes of them.
+    Demo(crate::demo::DemoArguments),
+    /// Run the pipeline, or one role of it.
+    Serve(commands::serve::ServeArguments),
+    /// Create or upgrade the database schema.
+    Migrate,
+    /// Check every setting and dependency, and say how to mend what is wrong.
+    Doctor,
+    /// Print the OpenAPI 3.1 description of the HTTP interface.
+    Openapi,
+    /// Fetch a URL and exit 0 if it answers 2xx: a health check for containers.
+    Probe(commands::probe::ProbeArguments),
+    /// Merchants: the accounts that own stores.
+    #[command(subcommand)]
+    Merchant(commands::merchant::MerchantCommand),
+    /// Stores: each has its own keys, orders, history and policy.
+    #[command(subcommand)]
+    Store(commands::store::StoreCommand),
+    /// API keys and their signing secrets.
+    #[command(subcommand, alias = "keys")]
+    Key(commands::key::KeyCommand),
+    /// Webhook endpoints.
+    #[command(subcommand)]
+    Endpoint(commands::endpoint::EndpointCommand),
+    /// Webhook deliveries and their attempts.
+    #[command(subcommand)]
+    Delivery(commands::delivery::DeliveryCommand),
+    /// The verdict policy of a store.
+    #[command(subcommand)]
+    Policy(commands::policy::PolicyCommand),
+    /// Orders and their verdicts.
+    #[command(subcommand)]
+    Order(commands::order::OrderCommand),
+    /// Messages that could not be processed and wait for a person.
+    #[command(subcommand)]
+    DeadLetter(commands::dead_letter::DeadLetterCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn documented_calls_are_understood() {
+        const STORE: &str = "store_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        for call in [
+            "demo --once".to_owned(),
+            "serve".to_owned(),
+            "serve scorer --probe-listen 127.0.0.1:9100".to_owned(),
+            "--json doctor".to_owned(),
+            "doctor --json".to_owned(),
+            "merchant create --name N".to_owned(),
+            format!("store set --store {STORE} --mode shadow --rate-limit 500"),
+            format!("key create --store {STORE} --test --scopes signed,orders"),
+            "key rotate --key key_01ARZ3NDEKTSV4RRFFQ69G5FAV --grace 24h".to_owned(),
+            format!("endpoint create --store {STORE} --url https://shop.example/hook --events order.scored"),
+            "delivery replay --endpoint ep_01ARZ3NDEKTSV4RRFFQ69G5FAV --since 2h".to_owned(),
+            format!("order decide --store {STORE} --id 1001 --decision approve --reviewer ann"),
+            "dead-letter replay --all".to_owned(),
+        ] {
+            let words = std::iter::once("touchstone").chain(call.split(' '));
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{call}: {error}"));
+        }
+    }
+
+    #[test]
+    fn wrong_calls_are_refused_as_usage_errors() {
+        for call in [
+            "serve everything",
+            "merchant create",
+            "store show --store nonsense",
+            "key rotate --key key_01ARZ3NDEKTSV4RRFFQ69G5FAV --grace soon",
+            "order decide --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV --id 1 --decision maybe --reviewer r",
+            "dead-letter replay",
+        ] {
+            let error = Cli::try_parse_from(std::iter::once("touchstone").chain(call.split(' '))).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{call}");
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! `touchstone doctor`: checks every setting and dependency and says how to mend what is wrong.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use touchstone_platform::cache;
+use touchstone_platform::clock::Clock;
+use touchstone_platform::directory::Directory;
+use touchstone_platform::inspect;
+use touchstone_platform::queue::{self, Lane, QueueError, QueueSettings};
+use touchstone_platform::settings::{Services, Settings};
+use touchstone_platform::store::Store;
+use touchstone_schema::secret::Secret;
+
+use crate::compose;
+use crate::output::Output;
+
+/// Oldest versions that the design allows.
+const POSTGRES_VERSION: i64 = 150_000;
+const RABBITMQ_VERSION: [u32; 2] = [3, 10];
+const REDIS_VERSION: [u32; 2] = [7, 0];
+/// Clocks further apart than this make timestamps of signed requests and the database disagree.
+const CLOCK_SKEW_MS: i64 = 2_000;
+/// Time that the broker's connection is given to come up.
+const BROKER_LIMIT: Duration = Duration::from_secs(6);
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Grade {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    grade: Grade,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+/// The list of findings as it grows.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, what: &'static str, found: impl Into<String>) {
+        self.0.push(Finding { what, grade: Grade::Ok, found: found.into(), mend: None });
+    }
+
+    fn warn(&mut self, what: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { what, grade: Grade::Warn, found: found.into(), mend: Some(mend.into()) });
+    }
+
+    fn fail(&mut self, what: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { what, grade: Grade::Fail, found: found.into(), mend: Some(mend.into()) });
+    }
+
+    fn count(&self, grade: Grade) -> usize {
+        self.0.iter().filter(|finding| finding.grade == grade).count()
+    }
+}
+
+pub(crate) async fn run(output: Output) -> anyhow::Result<ExitCode> {
+    let mut findings = Findings::default();
+    match compose::load_for_command() {
+        Ok(settings) => examine(&settings, &mut findings).await,
+        Err(error) => findings.fail("settings", format!("{error:#}"), "correct that setting and run doctor again"),
+    }
+    let healthy = findings.count(Grade::Fail) == 0;
+    let document = serde_json::json!({ "healthy": healthy, "checks": findings.0 });
+    output.show(&document, || describe(&findings))?;
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn describe(findings: &Findings) -> String {
+    let width = findings.0.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for finding in &findings.0 {
+        let mark = match finding.grade {
+            Grade::Ok => "ok  ",
+            Grade::Warn => "warn",
+            Grade::Fail => "FAIL",
+        };
+        text.push_str(&format!("{mark}  {:<width$}  {}\n", finding.what, finding.found));
+        if let Some(mend) = &finding.mend {
+            text.push_str(&format!("      {:<width$}  → {mend}\n", ""));
+        }
+    }
+    let (failed, warned) = (findings.count(Grade::Fail), findings.count(Grade::Warn));
+    match (failed, warned) {
+        (0, 0) => text.push_str("Everything is in order.\nNext: touchstone serve"),
+        (0, _) => text.push_str(&format!("It will run; {warned} warning(s) above deserve a look.")),
+        _ => text.push_str(&format!("{failed} check(s) failed: mend them as the arrows say, then run doctor again.")),
+    }
+    text
+}
+
+async fn examine(settings: &Settings, findings: &mut Findings) {
+    let place = if settings.is_embedded() { "embedded: no services needed" } else { "RabbitMQ, PostgreSQL and Redis" };
+    findings.ok("settings", place);
+    examine_folder(settings, findings);
+    let keys = compose::master_keys(settings);
+    match &keys {
+        Ok(keys) => findings.ok("master key", format!("`{}` seals", keys.current_id())),
+        Err(error) => findings.fail(
+            "master key",
+            format!("{error:#}"),
+            "set TOUCHSTONE_MASTER_KEY, or restore the key file from its backup",
+        ),
+    }
+    let store = match &settings.services {
+        Services::Embedded => examine_sqlite(settings, findings).await,
+        Services::Production { database_url, amqp_url, redis_url } => {
+            let store = examine_postgres(settings, database_url, findings).await;
+            examine_rabbitmq(amqp_url, findings).await;
+            examine_redis(redis_url, findings).await;
+            store
+        }
+    };
+    if let (Some(store), Ok(keys)) = (store, keys) {
+        match Directory::open(store, Some(keys), Clock::system()).await {
+            Ok(_) => findings.ok("stored secrets", "open with the master key"),
+            Err(error) => findings.fail(
+                "stored secrets",
+                format!("{:#}", anyhow::Error::new(error)),
+                "give the master key that the stores were made with, beside the new one if it was rotated",
+            ),
+        }
+    }
+    if settings.public_url.is_none() && !settings.is_embedded() {
+        findings.warn(
+            "public address",
+            "TOUCHSTONE_PUBLIC_URL is not set",
+            "set it to the address that callers use, such as https://fraud.example.com",
+        );
+    }
+    if !settings.egress_allow.is_empty() {
+        findings.warn(
+            "webhook targets",
+            "TOUCHSTONE_EGRESS_ALLOW lets webhooks reach private networks",
+            "keep that to development",
+        );
+    }
+}
+
+fn examine_folder(settings: &Settings, findings: &mut Findings) {
+    const WHAT: &str = "data folder";
+    if !settings.is_embedded() {
+        return;
+    }
+    let folder = settings.data_dir().display().to_string();
+    let mend = "point TOUCHSTONE_DATA_DIR at a folder that this user may write";
+    if let Err(error) = compose::prepare_data_dir(settings) {
+        return findings.fail(WHAT, format!("{error:#}"), mend);
+    }
+    let trial = settings.data_dir().join(".doctor");
+    if let Err(error) = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial)) {
+        return findings.fail(WHAT, format!("{folder} cannot be written: {error}"), mend);
+    }
+    match compose::mode_of(settings.data_dir()) {
+        Ok(mode) if mode & 0o007 != 0 => {
+            findings.warn(
+                WHAT,
+                format!("{folder} may be read by every user (mode {mode:o})"),
+                format!("chmod 700 {folder}"),
+            );
+        }
+        _ => findings.ok(WHAT, format!("{folder} is writable")),
+    }
+}
+
+async fn examine_sqlite(settings: &Settings, findings: &mut Findings) -> Option<Store> {
+    const WHAT: &str = "SQLite";
+    let path = settings.database_path().display().to_string();
+    match compose::open_store(settings, 1).await {
+        Ok(store) => {
+            findings.ok(WHAT, format!("{path} is writable and current"));
+            examine_embedded_queue(&store, findings).await;
+            Some(store)
+        }
+        Err(error) => {
+            findings.fail(WHAT, format!("{error:#}"), format!("check the rights on {path} and the room on its disk"));
+            None
+        }
+    }
+}
+
+async fn examine_embedded_queue(store: &Store, findings: &mut Findings) {
+    let Some(database) = store.embedded_database() else { return };
+    match queue::open(&QueueSettings::BesideEmbedded { database }, Clock::system()).await {
+        Ok(queue) => examine_lanes("queue", queue.as_ref(), String::new(), findings).await,
+        Err(error) => findings.fail("queue", error.to_string(), "check the SQLite file"),
+    }
+}
+
+async fn examine_postgres(settings: &Settings, url: &Secret, findings: &mut Findings) -> Option<Store> {
+    const WHAT: &str = "PostgreSQL";
+    let place = place_of(url);
+    let start = format!("start PostgreSQL at {place}, or correct DATABASE_URL (docker compose up -d postgres)");
+    let store = match compose::connect(settings, 1).await {
+        Ok(store) => store,
+        Err(error) => {
+            findings.fail(WHAT, format!("{error:#}"), start);
+            return None;
+        }
+    };
+    let facts = match inspect::postgres(&store).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            findings.fail(WHAT, error.to_string(), start);
+            return None;
+        }
+    };
+    let version = format!("{}.{}", facts.version_number / 10_000, facts.version_number % 10_000);
+    if facts.version_number < POSTGRES_VERSION {
+        findings.fail(WHAT, format!("version {version} at {place}"), "upgrade PostgreSQL to 15 or later");
+    } else {
+        findings.ok(WHAT, format!("version {version} at {place}"));
+    }
+    let skew = facts.time_ms - Clock::system().now().as_millis();
+    if skew.abs() > CLOCK_SKEW_MS {
+        findings.warn("clock", format!("differs from the database's by {} ms", skew.abs()), "run NTP on both machines");
+    } else {
+        findings.ok("clock", "agrees with the database's");
+    }
+    match store.require_current().await {
+        Ok(()) => {
+            findings.ok("schema", "current");
+            Some(store)
+        }
+        Err(error) => {
+            findings.fail("schema", error.to_string(), "touchstone migrate");
+            None
+        }
+    }
+}
+
+async fn examine_rabbitmq(url: &Secret, findings: &mut Findings) {
+    const WHAT: &str = "RabbitMQ";
+    let place = place_of(url);
+    let version = match inspect::rabbitmq(url).await {
+        Ok(version) => version,
+        Err(error) => {
+            let mend = format!(
+                "start RabbitMQ at {place} (systemctl start rabbitmq-server, or docker compose up -d rabbitmq), or correct AMQP_URL"
+            );
+            return findings.fail(WHAT, format!("{place} cannot be reached: {error}"), mend);
+        }
+    };
+    if let Some(version) = &version
+        && !at_least(version, RABBITMQ_VERSION)
+    {
+        return findings.fail(WHAT, format!("version {version} at {place}"), "upgrade RabbitMQ to 3.10 or later");
+    }
+    let version = version.map_or("version unknown".to_owned(), |version| format!("version {version}"));
+    let settings = QueueSettings::RabbitMq { url: url.clone(), connection_name: "touchstone doctor".to_owned() };
+    let opened = tokio::time::timeout(BROKER_LIMIT, queue::open(&settings, Clock::system())).await;
+    match opened {
+        Ok(Ok(queue)) => {
+            examine_lanes(WHAT, queue.as_ref(), format!("{version} at {place}; "), findings).await;
+            queue.close().await;
+        }
+        Ok(Err(QueueError::Refused(reason))) => {
+            findings.fail(
+                WHAT,
+                format!("{version} at {place} refuses: {reason}"),
+                "check user, password and virtual host in AMQP_URL, and the queues' arguments",
+            );
+        }
+        Ok(Err(error)) => findings.fail(WHAT, format!("{version} at {place}: {error}"), "look into the broker's log"),
+        Err(_) => findings.fail(
+            WHAT,
+            format!("{version} at {place} does not let us in within {BROKER_LIMIT:?}"),
+            "check user, password and virtual host in AMQP_URL, and the broker's alarms (rabbitmqctl status)",
+        ),
+    }
+}
+
+async fn examine_lanes(what: &'static str, queue: &dyn queue::Queue, place: String, findings: &mut Findings) {
+    const MEND: &str = "check user, password and virtual host in AMQP_URL, and the broker's log";
+    let mut depths = Vec::new();
+    for lane in Lane::ALL {
+        match queue.depth(*lane).await {
+            Ok(depth) => depths.push(format!("{lane} {depth}", lane = lane.as_str())),
+            Err(error) => return findings.fail(what, format!("{place}the {} lane: {error}", lane.as_str()), MEND),
+        }
+    }
+    findings.ok(what, format!("{place}waiting: {}", depths.join(", ")));
+    match queue.dead_letters(1_000).await {
+        Ok(letters) if letters.is_empty() => findings.ok("dead letters", "none"),
+        Ok(letters) => {
+            findings.warn(
+                "dead letters",
+                format!("{} wait for a person", letters.len()),
+                "touchstone dead-letter list",
+            );
+        }
+        Err(error) => findings.fail("dead letters", error.to_string(), MEND),
+    }
+}
+
+async fn examine_redis(url: &Secret, findings: &mut Findings) {
+    const WHAT: &str = "Redis";
+    let place = place_of(url);
+    let facts = match inspect::redis(url).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            let mend = format!("start Redis at {place} (docker compose up -d redis), or correct REDIS_URL");
+            return findings.fail(WHAT, format!("{place} cannot be used: {error}"), mend);
+        }
+    };
+    if !at_least(&facts.version, REDIS_VERSION) {
+        return findings.fail(WHAT, format!("version {} at {place}", facts.version), "upgrade Redis to 7 or later");
+    }
+    findings.ok(WHAT, format!("version {} at {place}", facts.version));
+    if facts.append_only == Some(false) {
+        findings.warn(
+            "Redis persistence",
+            "appendonly is off: a restart forgets used nonces",
+            "redis-cli CONFIG SET appendonly yes, and in redis.conf",
+        );
+    }
+    match facts.eviction.as_deref() {
+        None | Some("noeviction") => {}
+        Some(other) => findings.warn(
+            "Redis memory",
+            format!("maxmemory-policy is {other}: nonces may be evicted"),
+            "redis-cli CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+        ),
+    }
+    let settings = cache::CacheSettings::Redis { url: url.clone() };
+    if let Err(error) = cache::open(&settings, &Clock::system()).await {
+        findings.fail(WHAT, error.to_string(), "correct REDIS_URL");
+    }
+}
+
+/// Host and port of an address, without its password.
+fn place_of(url: &Secret) -> String {
+    let parsed: Option<url::Url> = url.expose_text().and_then(|text| text.parse().ok());
+    let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or("its address");
+    parsed.as_ref().and_then(url::Url::port).map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn at_least(version: &str, least: [u32; 2]) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    [parts.next().unwrap_or(0), parts.next().unwrap_or(0)] >= least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(at_least("3.10.8", RABBITMQ_VERSION) && at_least("4.0", RABBITMQ_VERSION));
+        assert!(!at_least("3.9.29", RABBITMQ_VERSION) && !at_least("", RABBITMQ_VERSION));
+    }
+
+    #[test]
+    fn places_show_no_password() {
+        assert_eq!(place_of(&Secret::new("amqp://u:hunter2@mq:5672/%2f")), "mq:5672");
+        assert_eq!(place_of(&Secret::new("redis://:hunter2@cache")), "cache");
+        assert_eq!(place_of(&Secret::new("hunter2")), "its address");
+    }
+
+    #[test]
+    fn findings_end_with_what_to_do() {
+        let mut findings = Findings::default();
+        findings.ok("settings", "embedded");
+        assert!(describe(&findings).ends_with("Next: touchstone serve"));
+        findings.fail("RabbitMQ", "mq:5672 cannot be reached", "start it");
+        let text = describe(&findings);
+        assert!(text.contains("FAIL  RabbitMQ  mq:5672 cannot be reached\n"), "{text}");
+        assert!(text.contains("→ start it"), "{text}");
+    }
+}

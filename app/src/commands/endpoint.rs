@@ -1,0 +1,274 @@
+//! `touchstone endpoint`: where webhooks go.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde::Serialize;
+use serde_json::json;
+use touchstone_platform::clock::Clock;
+use touchstone_platform::crypto::{MasterKeys, SealContext, generate_webhook_secret};
+use touchstone_platform::random;
+use touchstone_platform::store::SystemStore;
+use touchstone_platform::store::accounts::{EndpointRow, WEBHOOK_SECRET};
+use touchstone_schema::event::{Event, EventKind};
+use touchstone_schema::ids::{EndpointId, EventId, RequestId, StoreId};
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{KeyMode, Tenant};
+use url::Url;
+
+use super::key::shown;
+use super::{DEFAULT_GRACE, parse_grace, store};
+use crate::compose::Operator;
+use crate::output::{Output, fields, table};
+
+/// Webhook endpoints.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EndpointCommand {
+    /// Add an endpoint; its signing secret is shown this once.
+    Create {
+        /// The store whose events it receives.
+        #[arg(long)]
+        store: StoreId,
+        /// Where to deliver.
+        #[arg(long, value_parser = parse_url)]
+        url: Url,
+        /// Types of events that it wants; all when not given.
+        #[arg(long, value_delimiter = ',')]
+        events: Vec<EventKind>,
+    },
+    /// List the endpoints of a store.
+    List {
+        /// The store.
+        #[arg(long)]
+        store: StoreId,
+    },
+    /// Stop delivering to an endpoint.
+    Disable {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
+    },
+    /// Deliver to an endpoint again.
+    Enable {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
+    },
+    /// Give an endpoint a fresh signing secret, shown this once; the old one signs along for a while.
+    Rotate {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
+        /// How long the old secret signs along; 0 ends it now.
+        #[arg(long, default_value = DEFAULT_GRACE, value_parser = parse_grace)]
+        grace: Duration,
+    },
+    /// Send an `endpoint.test` event to an endpoint.
+    Test {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
+    },
+}
+
+/// An address that webhooks can be sent to.
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    let sound = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !sound {
+        return Err("expected http:// or https:// and a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not carry credentials: deliveries are signed instead".to_owned());
+    }
+    Ok(url)
+}
+
+pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    match command {
+        EndpointCommand::Create { store, url, events } => {
+            store::existing(operator, &store).await?;
+            operator.check_egress(&url)?;
+            let keys = operator.master_keys()?;
+            let made = create(operator.system(), &keys, &operator.clock, store, url, events).await?;
+            output.show(&made, || {
+                let told = fields(&[
+                    ("endpoint_id", Some(made.endpoint_id.to_string())),
+                    ("secret", Some(made.secret.clone())),
+                ]);
+                format!(
+                    "Endpoint created. Keep the secret safe: it is not shown again.\n{told}\
+                     Next: touchstone endpoint test --endpoint {}",
+                    made.endpoint_id
+                )
+            })
+        }
+        EndpointCommand::List { store } => list(&store, operator, output).await,
+        EndpointCommand::Disable { endpoint } => switch(&endpoint, false, operator, output).await,
+        EndpointCommand::Enable { endpoint } => switch(&endpoint, true, operator, output).await,
+        EndpointCommand::Rotate { endpoint, grace } => rotate(&endpoint, grace, operator, output).await,
+        EndpointCommand::Test { endpoint } => test(&endpoint, operator, output).await,
+    }
+}
+
+/// A new endpoint with its secret, told once.
+#[derive(Serialize)]
+pub(crate) struct NewEndpoint {
+    pub(crate) endpoint_id: EndpointId,
+    pub(crate) secret: String,
+}
+
+/// Adds an endpoint.
+pub(crate) async fn create(
+    system: SystemStore<'_>,
+    master_keys: &MasterKeys,
+    clock: &Clock,
+    store_id: StoreId,
+    url: Url,
+    events: Vec<EventKind>,
+) -> anyhow::Result<NewEndpoint> {
+    let now = clock.now();
+    let id = EndpointId::mint(now, random::bytes());
+    let secret = generate_webhook_secret();
+    let row = EndpointRow {
+        url: url.into(),
+        events,
+        sealed_secret: seal(master_keys, &secret, &store_id, &id)?,
+        previous_secret: None,
+        enabled: true,
+        disabled_reason: None,
+        failing_since: None,
+        created_at: now,
+        id,
+        store_id,
+    };
+    system.add_endpoint(&row).await.context("the endpoint cannot be added")?;
+    Ok(NewEndpoint { endpoint_id: row.id, secret: shown(&secret) })
+}
+
+fn seal(keys: &MasterKeys, secret: &Secret, store: &StoreId, endpoint: &EndpointId) -> anyhow::Result<Vec<u8>> {
+    let context = SealContext { store: store.as_str(), record: endpoint.as_str(), purpose: WEBHOOK_SECRET };
+    Ok(keys.seal(secret.expose(), &context)?)
+}
+
+async fn existing(id: &EndpointId, operator: &Operator) -> anyhow::Result<EndpointRow> {
+    let endpoint = operator.system().endpoint(id).await?;
+    endpoint.with_context(|| format!("there is no endpoint {id}; see `touchstone endpoint list --store STORE`"))
+}
+
+async fn list(store: &StoreId, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    store::existing(operator, store).await?;
+    let endpoints = operator.system().endpoints(store).await?;
+    let documents: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| {
+            json!({
+                "endpoint_id": endpoint.id,
+                "url": endpoint.url,
+                "events": endpoint.events,
+                "enabled": endpoint.enabled,
+                "disabled_reason": endpoint.disabled_reason,
+                "failing_since": endpoint.failing_since.map(|at| at.to_rfc3339()),
+                "previous_secret_until": endpoint.previous_secret.as_ref().map(|(_, until)| until.to_rfc3339()),
+                "created_at": endpoint.created_at.to_rfc3339(),
+            })
+        })
+        .collect();
+    output.show(&json!({ "endpoints": documents }), || {
+        let rows = endpoints.iter().map(|endpoint| {
+            let events: Vec<_> = endpoint.events.iter().map(|kind| kind.as_str()).collect();
+            let events = if events.is_empty() { "all".to_owned() } else { events.join(", ") };
+            vec![endpoint.id.to_string(), endpoint.url.clone(), events, state_of(endpoint)]
+        });
+        let empty = format!("No endpoints yet.\nNext: touchstone endpoint create --store {store} --url https://…");
+        table(&["endpoint", "url", "events", "state"], rows.collect(), &empty)
+    })
+}
+
+fn state_of(endpoint: &EndpointRow) -> String {
+    match (endpoint.enabled, &endpoint.failing_since) {
+        (false, _) => format!("disabled: {}", endpoint.disabled_reason.as_deref().unwrap_or("by an operator")),
+        (true, Some(since)) => format!("enabled; failing since {}", since.to_rfc3339()),
+        (true, None) => "enabled".to_owned(),
+    }
+}
+
+async fn switch(id: &EndpointId, enabled: bool, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    let reason = Some("switched off by an operator");
+    if !operator.system().set_endpoint_enabled(id, enabled, reason, operator.clock.now()).await? {
+        existing(id, operator).await?;
+    }
+    output.show(&json!({ "endpoint_id": id, "enabled": enabled }), || {
+        if enabled {
+            format!("Endpoint {id} is enabled.\nNext: touchstone delivery replay --endpoint {id} --since 24h")
+        } else {
+            format!("Endpoint {id} is disabled: new events are not planned for it.")
+        }
+    })
+}
+
+async fn rotate(id: &EndpointId, grace: Duration, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    let endpoint = existing(id, operator).await?;
+    let secret = generate_webhook_secret();
+    let sealed = seal(&*operator.master_keys()?, &secret, &endpoint.store_id, id)?;
+    let now = operator.clock.now();
+    let until = (!grace.is_zero()).then(|| now + grace);
+    operator.system().rotate_endpoint(id, &sealed, until, now).await?;
+    let until = until.map(|until| until.to_rfc3339());
+    let document = json!({ "endpoint_id": id, "secret": shown(&secret), "previous_signs_until": until });
+    output.show(&document, || {
+        let told = fields(&[
+            ("endpoint_id", Some(id.to_string())),
+            ("secret", Some(shown(&secret))),
+            (
+                "old secret",
+                Some(until.map_or("signs no more".to_owned(), |until| format!("signs along until {until}"))),
+            ),
+        ]);
+        format!("Signing secret rotated; the new one is not shown again.\n{told}Next: give it to the receiver.")
+    })
+}
+
+async fn test(id: &EndpointId, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    let endpoint = existing(id, operator).await?;
+    if !endpoint.enabled {
+        bail!("endpoint {id} is disabled; first `touchstone endpoint enable --endpoint {id}`");
+    }
+    let now = operator.clock.now();
+    let event = Event {
+        id: EventId::mint(now, random::bytes()),
+        tenant: Tenant { store_id: endpoint.store_id, mode: KeyMode::Test },
+        transaction_id: None,
+        kind: EventKind::EndpointTest,
+        sequence: 0,
+        occurred_at: now,
+        request_id: RequestId::mint(now, random::bytes()),
+        data: serde_json::value::to_raw_value(&json!({ "endpoint_id": id, "message": "Hello from Touchstone." }))?,
+    };
+    operator.system().add_event(&event).await?;
+    let event_id = event.id.clone();
+    let announced = operator.announce(event).await;
+    output.show(&json!({ "event_id": event_id, "announced": announced }), || {
+        let when = if announced { "now" } else { "within seconds of the notifier's next look" };
+        format!(
+            "Test event {event_id} is on its way, {when}, if `touchstone serve` runs.\n\
+             Next: touchstone delivery list --endpoint {id}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_addresses_are_http_without_credentials() {
+        assert!(parse_url("https://shop.example/hook?a=1").is_ok());
+        for wrong in
+            ["shop.example/hook", "ftp://shop.example", "https://user:pw@shop.example", "http://", "mailto:a@b.c"]
+        {
+            assert!(parse_url(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! `touchstone order`: orders, their verdicts, and a person's decisions.
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde_json::json;
+use serde_json::value::RawValue;
+use touchstone_platform::crypto::SealContext;
+use touchstone_platform::random;
+use touchstone_platform::store::accounts::DATA_KEY;
+use touchstone_platform::store::transactions::{
+    Decided, Decision, NewDecision, PageCursor, TransactionSummary, TransactionView,
+};
+use touchstone_schema::ids::{RequestId, StoreId, TransactionId};
+use touchstone_schema::limits::PAGE_ITEMS;
+use touchstone_schema::tenant::{KeyMode, Surface, Tenant};
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::{Assessment, TransactionStatus, Verdict};
+
+use super::store;
+use crate::compose::Operator;
+use crate::output::{Output, fields, table};
+
+/// Orders.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrderCommand {
+    /// Show an order with its verdicts, decisions and webhooks.
+    Show {
+        /// The store.
+        #[arg(long)]
+        store: StoreId,
+        /// The merchant's order id, or the transaction id.
+        #[arg(long)]
+        id: String,
+        /// Look in the test world.
+        #[arg(long)]
+        test: bool,
+    },
+    /// List orders, newest first, a page at a time.
+    List {
+        /// The store.
+        #[arg(long)]
+        store: StoreId,
+        /// Only in this status: pending, approved, review, held, rejected or failed.
+        #[arg(long)]
+        status: Option<TransactionStatus>,
+        /// Look in the test world.
+        #[arg(long)]
+        test: bool,
+        /// Continue where a page before ended.
+        #[arg(long, value_parser = parse_cursor)]
+        cursor: Option<PageCursor>,
+        /// Most lines.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=PAGE_ITEMS))]
+        limit: u64,
+    },
+    /// Settle an order that waits for a person.
+    Decide {
+        /// The store.
+        #[arg(long)]
+        store: StoreId,
+        /// The merchant's order id, or the transaction id.
+        #[arg(long)]
+        id: String,
+        /// approve or reject.
+        #[arg(long)]
+        decision: Decision,
+        /// Who decides.
+        #[arg(long)]
+        reviewer: String,
+        /// Why.
+        #[arg(long)]
+        note: Option<String>,
+        /// Look in the test world.
+        #[arg(long)]
+        test: bool,
+    },
+}
+
+pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    match command {
+        OrderCommand::Show { store, id, test } => {
+            let tenant = tenant_of(operator, store, test).await?;
+            let order = find(operator, &tenant, &id).await?;
+            output.show(&document(&order)?, || described(&order))
+        }
+        OrderCommand::List { store, status, test, cursor, limit } => {
+            let tenant = tenant_of(operator, store, test).await?;
+            let page = operator.store().tenant(&tenant).transactions(status, cursor.as_ref(), limit).await?;
+            let next = page.last().filter(|_| page.len() as u64 == limit).map(cursor_after);
+            let orders: Vec<_> = page.iter().map(summary).collect();
+            output.show(&json!({ "orders": orders, "next": next }), || listed(&page, next.as_deref()))
+        }
+        OrderCommand::Decide { store, id, decision, reviewer, note, test } => {
+            let tenant = tenant_of(operator, store, test).await?;
+            let order = find(operator, &tenant, &id).await?;
+            let now = operator.clock.now();
+            let request_id = RequestId::mint(now, random::bytes());
+            let taken = NewDecision { decision, reviewer, note, now, request_id };
+            let decided = operator.store().tenant(&tenant).decide(&order.id, &taken).await?;
+            settle(operator, &order, decision, decided, output).await
+        }
+    }
+}
+
+/// The world of a store that is asked about; the store must exist.
+async fn tenant_of(operator: &Operator, store_id: StoreId, test: bool) -> anyhow::Result<Tenant> {
+    store::existing(operator, &store_id).await?;
+    Ok(Tenant { store_id, mode: if test { KeyMode::Test } else { KeyMode::Live } })
+}
+
+/// Finds an order by its transaction id or by the merchant's id on any surface.
+async fn find(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<TransactionView> {
+    let candidates: Vec<TransactionId> = match id.parse() {
+        Ok(transaction) => vec![transaction],
+        Err(_) => {
+            let row = store::existing(operator, &tenant.store_id).await?;
+            let store = row.id.as_str();
+            let context = SealContext { store, record: store, purpose: DATA_KEY };
+            let data_key = operator.master_keys()?.open(&row.sealed_data_key, &context)?;
+            let of = |surface: &Surface| TransactionId::of_order(&data_key, tenant.mode, *surface, id);
+            Surface::ALL.iter().map(of).collect()
+        }
+    };
+    for candidate in &candidates {
+        if let Some(order) = operator.store().tenant(tenant).transaction(candidate).await? {
+            return Ok(order);
+        }
+    }
+    let world = tenant.mode;
+    bail!(
+        "there is no {world} order {id} in {}; see `touchstone order list --store {}`",
+        tenant.store_id,
+        tenant.store_id
+    )
+}
+
+async fn settle(
+    operator: &Operator,
+    order: &TransactionView,
+    decision: Decision,
+    decided: Decided,
+    output: Output,
+) -> anyhow::Result<()> {
+    let repeated = match decided {
+        Decided::Recorded(event) => {
+            operator.announce(*event).await;
+            false
+        }
+        Decided::Already => true,
+        Decided::Contrary => bail!("order {} was decided the other way before; decisions are final", order.order_id),
+        Decided::NotOpen(status) => {
+            bail!("order {} is {status} and needs no decision; only orders in review or held do", order.order_id)
+        }
+        Decided::NotFound => bail!("order {} is gone", order.order_id),
+    };
+    let document = json!({
+        "transaction_id": order.id, "order_id": order.order_id, "decision": decision, "repeated": repeated,
+    });
+    output.show(&document, || {
+        let already = if repeated { " already" } else { "" };
+        format!("Order {}{already}: {decision}. The merchant is told by webhook (order.decided).", order.order_id)
+    })
+}
+
+fn summary(order: &TransactionSummary) -> serde_json::Value {
+    json!({
+        "transaction_id": order.id,
+        "order_id": order.order_id,
+        "status": order.status,
+        "risk_score": order.score,
+        "risk_level": order.level,
+        "recommended_action": order.action,
+        "received_at": order.received_at.to_rfc3339(),
+    })
+}
+
+fn listed(page: &[TransactionSummary], next: Option<&str>) -> String {
+    let rows = page.iter().map(|order| {
+        vec![
+            order.order_id.clone(),
+            order.status.to_string(),
+            order.score.map(|score| score.to_string()).unwrap_or_default(),
+            order.level.clone().unwrap_or_default(),
+            order.received_at.to_rfc3339(),
+            order.id.to_string(),
+        ]
+    });
+    let mut text =
+        table(&["order", "status", "score", "level", "received", "transaction"], rows.collect(), "No orders.");
+    if let Some(next) = next {
+        text.push_str(&format!("\nMore: --cursor {next}"));
+    }
+    text
+}
+
+fn document(order: &TransactionView) -> anyhow::Result<serde_json::Value> {
+    let mut revisions = Vec::with_capacity(order.revisions.len());
+    for revision in &order.revisions {
+        let verdict: Box<RawValue> = serde_json::from_str(&revision.verdict)?;
+        revisions.push(json!({
+            "revision": revision.revision,
+            "received_at": revision.received_at.to_rfc3339(),
+            "scored_at": revision.scored_at.to_rfc3339(),
+            "verdict": verdict,
+        }));
+    }
+    let decisions: Vec<_> = order
+        .decisions
+        .iter()
+        .map(|decision| {
+            json!({
+                "revision": decision.revision,
+                "decision": decision.decision,
+                "reviewer": decision.reviewer,
+                "note": decision.note,
+                "decided_at": decision.decided_at.to_rfc3339(),
+            })
+        })
+        .collect();
+    let outcomes: Vec<_> = order
+        .outcomes
+        .iter()
+        .map(|outcome| json!({ "type": outcome.kind, "occurred_at": outcome.occurred_at.to_rfc3339(), "amount_minor": outcome.amount_minor }))
+        .collect();
+    let events: Vec<_> = order
+        .events
+        .iter()
+        .map(|event| {
+            json!({
+                "event_id": event.id, "type": event.kind, "sequence": event.sequence,
+                "deliveries": { "pending": event.pending, "delivered": event.delivered, "dead": event.dead },
+            })
+        })
+        .collect();
+    Ok(json!({
+        "transaction_id": order.id,
+        "order_id": order.order_id,
+        "surface": order.surface,
+        "status": order.status,
+        "received_at": order.received_at.to_rfc3339(),
+        "revisions": revisions,
+        "decisions": decisions,
+        "outcomes": outcomes,
+        "events": events,
+    }))
+}
+
+fn described(order: &TransactionView) -> String {
+    let newest = order.revisions.last().and_then(|newest| serde_json::from_str::<Verdict>(&newest.verdict).ok());
+    let assessment = newest.as_ref().map(|verdict| &verdict.assessment);
+    let scored = |of: &Assessment| format!("{} ({}) → {}", of.risk_score, of.risk_level, of.recommended_action);
+    let mut text = fields(&[
+        ("order", Some(order.order_id.clone())),
+        ("transaction", Some(order.id.to_string())),
+        ("status", Some(order.status.to_string())),
+        ("received", Some(order.received_at.to_rfc3339())),
+        ("score", assessment.map(scored)),
+        ("revisions", Some(order.revisions.len().to_string())),
+    ]);
+    if let Some(assessment) = assessment {
+        let reasons = assessment.reasons.iter();
+        let rows =
+            reasons.map(|reason| vec![format!("{:+}", reason.points), reason.code.clone(), reason.detail.clone()]);
+        text.push_str(&table(&["points", "reason", "because"], rows.collect(), "Nothing spoke for or against it."));
+        text.push('\n');
+    }
+    for decision in &order.decisions {
+        let note = decision.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+        let at = decision.decided_at.to_rfc3339();
+        text.push_str(&format!("{at}  {} by {}{note}\n", decision.decision, decision.reviewer));
+    }
+    for event in &order.events {
+        let (pending, delivered, dead) = (event.pending, event.delivered, event.dead);
+        text.push_str(&format!("webhook {}: {delivered} delivered, {pending} pending, {dead} dead\n", event.kind));
+    }
+    if matches!(order.status, TransactionStatus::Review | TransactionStatus::Held) {
+        text.push_str("Next: touchstone order decide --store STORE --id ID --decision approve|reject --reviewer YOU\n");
+    }
+    text
+}
+
+fn cursor_after(last: &TransactionSummary) -> String {
+    format!("{}.{}", last.received_at.as_millis(), last.id)
+}
+
+fn parse_cursor(text: &str) -> Result<PageCursor, String> {
+    let parts = text.split_once('.').and_then(|(millis, id)| {
+        Some(PageCursor { received_at: Timestamp::from_millis(millis.parse().ok()?), id: id.parse().ok()? })
+    });
+    parts.ok_or_else(|| "not a cursor: expected the `next` of the page before".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursor_comes_back_as_it_was_given() {
+        let id: TransactionId = "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let last = TransactionSummary {
+            id: id.clone(),
+            order_id: "1".into(),
+            status: TransactionStatus::Review,
+            score: None,
+            level: None,
+            action: None,
+            received_at: Timestamp::from_millis(1_700_000_000_123),
+        };
+        let cursor = parse_cursor(&cursor_after(&last)).unwrap();
+        assert_eq!(cursor, PageCursor { received_at: last.received_at, id });
+        assert!(parse_cursor("page2").is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! `touchstone demo`: the whole pipeline at work on this machine, in a temporary folder.
+//!
+//! Guarantee: nothing is canned. Orders go through the real HTTP door, the real queue, scorer and notifier; webhooks
+//! count only when their signature was verified. Failure: what did not arrive is shown as missing, and `--once` exits 1.
+
+mod orders;
+mod receiver;
+mod report;
+mod shopper;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::net::TcpListener;
+use touchstone_platform::crypto::webhook_key;
+use touchstone_platform::egress::EgressPolicy;
+use touchstone_platform::lifecycle::Lifecycle;
+use touchstone_platform::random;
+use touchstone_platform::settings::Settings;
+use touchstone_platform::store::SystemReason;
+use touchstone_platform::telemetry;
+use touchstone_schema::ids::{MerchantId, StoreId};
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode};
+use url::Url;
+
+use self::receiver::Receiver;
+use self::report::{Outcome, Report};
+use self::shopper::Shopper;
+use crate::commands::serve::{self, Role, RoleSettings};
+use crate::commands::store::NewStore;
+use crate::commands::{endpoint, key, store};
+use crate::compose::Platform;
+use crate::output::Output;
+
+/// How long the webhooks may take to arrive after the last verdict.
+const WEBHOOK_WAIT: Duration = Duration::from_secs(30);
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Stop after the table; exit 0 only if everything arrived.
+    #[arg(long)]
+    once: bool,
+}
+
+pub(crate) async fn run(arguments: DemoArguments, output: Output) -> anyhow::Result<ExitCode> {
+    let folder = TemporaryFolder::new()?;
+    let (settings, listener) = prepare(&folder.0).await?;
+    telemetry::log_to_stderr(&settings.log);
+    let door = listener.local_addr()?;
+    let receiver = Receiver::start().await?;
+    let platform = Platform::open(&settings, "demo").await?;
+    let accounts = Accounts::make(&platform, &receiver).await?;
+
+    let mut lifecycle = Lifecycle::default();
+    let shutdown = lifecycle.shutdown();
+    let roles = RoleSettings {
+        // The receiver is on this machine: an exemption for this process only.
+        egress: EgressPolicy::new(vec!["127.0.0.0/8".parse().context("the loopback network")?]),
+        ..RoleSettings::of(&settings, Some(door))
+    };
+    serve::spawn(&mut lifecycle, &platform, Role::All, Some(listener), &roles);
+    let pipeline = tokio::spawn(lifecycle.run());
+
+    let report = screen(door, &accounts, &receiver, &platform, output).await?;
+    output.show(&report.document(door, &accounts.store), || report.text())?;
+    if !arguments.once {
+        output.say(&report::instructions(door, &accounts.key))?;
+    } else {
+        shutdown.cancel();
+    }
+    pipeline.await.context("the pipeline panicked")??;
+    platform.queue.close().await;
+    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Settings of a demo: embedded whatever the environment says, in `folder`, on a free port.
+async fn prepare(folder: &Path) -> anyhow::Result<(Settings, TcpListener)> {
+    let mut settings = Settings::from_sources(|_| None, "")?;
+    settings.data_dir = folder.to_owned();
+    settings.log.filter = "error".to_owned();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on 127.0.0.1")?;
+    settings.listen = listener.local_addr()?;
+    Ok((settings, listener))
+}
+
+/// The merchant that the demo plays.
+struct Accounts {
+    store: StoreId,
+    key: key::NewKey,
+}
+
+impl Accounts {
+    async fn make(platform: &Platform, receiver: &Receiver) -> anyhow::Result<Self> {
+        let (clock, keys) = (&platform.clock, platform.master_keys.as_ref());
+        let system = || platform.store.system(SystemReason::Operator);
+        let merchant = MerchantId::mint(clock.now(), random::bytes());
+        system().add_merchant(&merchant, "Demo merchant", clock.now()).await?;
+        let settings = NewStore {
+            rate_limit: 600,
+            mode: StoreMode::Live,
+            product: Product::Guaranteed,
+            currency: "USD".to_owned(),
+        };
+        let store = store::create(system(), keys, clock, merchant, "Demo shop".to_owned(), settings).await?.id;
+        let scopes = vec![KeyScope::Signed];
+        let key = key::create(system(), keys, clock, store.clone(), KeyMode::Live, scopes).await?;
+        let url = Url::parse(&format!("http://{}/webhooks", receiver.address))?;
+        let endpoint = endpoint::create(system(), keys, clock, store.clone(), url, vec![]).await?;
+        receiver.verify_with(webhook_key(&Secret::new(endpoint.secret))?);
+        platform.directory.refresh_now().await?;
+        Ok(Self { store, key })
+    }
+}
+
+/// Sends the orders one after the other, as a shop would, and waits for their webhooks.
+async fn screen(
+    door: SocketAddr,
+    accounts: &Accounts,
+    receiver: &Receiver,
+    platform: &Platform,
+    output: Output,
+) -> anyhow::Result<Report> {
+    let orders = orders::all();
+    let progress = if output.is_json() { ProgressBar::hidden() } else { ProgressBar::new(orders.len() as u64) };
+    progress.set_style(ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len}  {msg}")?);
+    let mut shopper = Shopper::new(door, &accounts.key, platform.clock.clone());
+    let mut outcomes = Vec::with_capacity(orders.len());
+    for order in orders {
+        progress.set_message(order.story);
+        let answer = shopper.send(&order.document).await;
+        outcomes.push(Outcome { order, answer: answer.map_err(|error| format!("{error:#}")), webhook: false });
+        progress.inc(1);
+    }
+    progress.set_message("waiting for the webhooks");
+    let expected: Vec<_> = outcomes.iter().filter_map(Outcome::transaction).collect();
+    receiver.wait_for(&expected, WEBHOOK_WAIT).await;
+    for outcome in &mut outcomes {
+        outcome.webhook = outcome.transaction().is_some_and(|transaction| receiver.has(&transaction));
+    }
+    progress.finish_and_clear();
+    Ok(Report { outcomes, rejected_webhooks: receiver.rejected() })
+}
+
+/// A folder that goes with its owner.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn new() -> anyhow::Result<Self> {
+        let name = format!("touchstone-demo-{}", hex::encode(random::bytes::<8>()));
+        let path = std::env::temp_dir().join(name);
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.with_context(|| format!("the folder {} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        // Left to the system's own cleaning when it cannot be removed.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,31 @@
+//! Touchstone: screens e-commerce orders for fraud. This crate is the composition root and the command line.
+//!
+//! Guarantee: exit code 0 means done, 1 means failed, 2 means that the command line was wrong. With `--json` standard
+//! output carries exactly one JSON document; logs and progress go to standard error.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+mod commands;
+mod compose;
+mod demo;
+mod output;
+
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    // The one TLS provider of the process; it is the first that is installed, so this cannot fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = cli::Cli::parse();
+    let output = Output::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.failure(&anyhow::Error::new(error).context("no threads to run on")),
+    };
+    match runtime.block_on(Box::pin(commands::run(cli.command, &output))) {
+        Ok(code) => code,
+        Err(error) => output.failure(&error),
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line, run as other people's scripts run it: the real binary, on both ways to run.
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use touchstone_tests::servers::Servers;
+use touchstone_tests::{Backend, touchstone, touchstone_json};
+
+fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
+    document[name].as_str().with_context(|| format!("no `{name}` in {document}"))
+}
+
+async fn new_store(backend: &Backend) -> anyhow::Result<String> {
+    let merchant = touchstone_json(backend, &["merchant", "create", "--name", "Keller"]).await?;
+    let merchant = text(&merchant, "merchant_id")?;
+    let store = touchstone_json(backend, &["store", "create", "--merchant", merchant, "--name", "Shop"]).await?;
+    Ok(text(&store, "store_id")?.to_owned())
+}
+
+async fn accounts_come_back_as_they_were_made(backend: &Backend) -> anyhow::Result<()> {
+    let store = new_store(backend).await?;
+    touchstone_json(backend, &["store", "set", "--store", &store, "--mode", "shadow", "--rate-limit", "7"]).await?;
+    let shown = touchstone_json(backend, &["store", "show", "--store", &store]).await?;
+    assert_eq!((&shown["mode"], &shown["rate_limit"]), (&json!("shadow"), &json!(7)));
+    assert_eq!((&shown["name"], &shown["currency"]), (&json!("Shop"), &json!("USD")));
+
+    let key =
+        touchstone_json(backend, &["key", "create", "--store", &store, "--test", "--scopes", "signed,checks"]).await?;
+    let id = text(&key, "key_id")?;
+    assert!(text(&key, "api_key")?.starts_with("fcc_test_"));
+    let rotated = touchstone_json(backend, &["key", "rotate", "--key", id]).await?;
+    assert_ne!(rotated["hmac_secret"], key["hmac_secret"]);
+    let listed = touchstone_json(backend, &["key", "list", "--store", &store]).await?;
+    assert_eq!(listed["keys"][0]["previous_secret_valid_until"], rotated["previous_valid_until"]);
+    assert_eq!(listed["keys"][0]["scopes"], json!(["signed", "checks"]));
+    for secret in ["hmac_secret", "api_key", "secret"] {
+        ensure!(!listed.to_string().contains(text(&key, secret)?), "the list shows the {secret}");
+    }
+    let ended = touchstone_json(backend, &["key", "rotate", "--key", id, "--grace", "0"]).await?;
+    assert_eq!(ended["previous_valid_until"], Value::Null);
+    touchstone_json(backend, &["key", "revoke", "--key", id]).await?;
+    let again = touchstone(backend, &["key", "rotate", "--key", id]).await?;
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("is revoked"), "{}", again.stderr);
+
+    let hook = "https://shop.example/hook";
+    let events = "order.scored,order.decided";
+    let made =
+        touchstone_json(backend, &["endpoint", "create", "--store", &store, "--url", hook, "--events", events]).await?;
+    let endpoint = text(&made, "endpoint_id")?;
+    touchstone_json(backend, &["endpoint", "disable", "--endpoint", endpoint]).await?;
+    let listed = touchstone_json(backend, &["endpoint", "list", "--store", &store]).await?;
+    let listed = &listed["endpoints"][0];
+    assert_eq!((&listed["enabled"], &listed["url"]), (&json!(false), &json!(hook)));
+    assert_eq!(listed["events"], json!(["order.scored", "order.decided"]));
+    let resealed = touchstone_json(backend, &["key", "reseal"]).await?;
+    assert_eq!(resealed["resealed"], 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn accounts_come_back_as_they_were_made_when_embedded() -> anyhow::Result<()> {
+    accounts_come_back_as_they_were_made(&Backend::embedded()?).await
+}
+
+#[tokio::test]
+async fn accounts_come_back_as_they_were_made_in_production() -> anyhow::Result<()> {
+    let backend = Backend::production().await?;
+    let unmigrated = touchstone(&backend, &["merchant", "create", "--name", "N"]).await?;
+    assert_eq!(unmigrated.code, Some(1));
+    assert!(unmigrated.stderr.contains("touchstone migrate"), "{}", unmigrated.stderr);
+    touchstone_json(&backend, &["migrate"]).await?;
+    accounts_come_back_as_they_were_made(&backend).await
+}
+
+#[tokio::test]
+async fn demo_shows_that_everything_arrived() -> anyhow::Result<()> {
+    let report = touchstone_json(&Backend::embedded()?, &["demo", "--once"]).await?;
+    assert_eq!(report["complete"], true, "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn doctor_says_that_rabbitmq_is_stopped_and_how_to_mend_it() -> anyhow::Result<()> {
+    let mut servers = Box::pin(Servers::start()).await?;
+    let backend = Backend::on(&servers.addresses()).await?;
+    touchstone_json(&backend, &["migrate"]).await?;
+    let healthy = touchstone_json(&backend, &["doctor"]).await?;
+    assert_eq!(healthy["healthy"], true, "{healthy}");
+
+    servers.rabbitmq.kill();
+    let printed = touchstone(&backend, &["doctor"]).await?;
+    assert_eq!(printed.code, Some(1));
+    assert!(printed.stdout.contains("FAIL  RabbitMQ"), "{}", printed.stdout);
+    assert!(printed.stdout.contains("start RabbitMQ"), "{}", printed.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn failures_exit_1_and_usage_errors_2_with_one_document_on_standard_output() -> anyhow::Result<()> {
+    let backend = Backend::embedded()?;
+    let unknown = "store_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let failed = touchstone(&backend, &["store", "show", "--store", unknown, "--json"]).await?;
+    assert_eq!(failed.code, Some(1));
+    let document: Value = serde_json::from_str(&failed.stdout)?;
+    assert!(text(&document["error"], "message")?.contains(unknown));
+    let usage = touchstone(&backend, &["store", "show"]).await?;
+    assert_eq!((usage.code, usage.stdout.as_str()), (Some(2), ""));
+    let alone = touchstone(&backend, &["serve", "scorer"]).await?;
+    assert_eq!(alone.code, Some(1));
+    assert!(alone.stderr.contains("DATABASE_URL"), "{}", alone.stderr);
+    Ok(())
+}
+
+#[tokio::test]
+async fn openapi_is_a_json_document() -> anyhow::Result<()> {
+    let document = touchstone_json(&Backend::embedded()?, &["openapi"]).await?;
+    assert!(text(&document, "openapi")?.starts_with("3.1"));
+    Ok(())
+}

@@ -1,0 +1,559 @@
+//! What the cache promises, on Redis and in process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use touchstone_platform::cache::{self, Admission, Admitted, Cache, CacheSettings, Finished, RateState};
+use touchstone_platform::clock::Clock;
+use touchstone_schema::history::{HistoryEntry, HistoryKey, HistoryKeys};
+use touchstone_schema::ids::{KeyId, StoreId, TransactionId};
+use touchstone_schema::limits::{HISTORY_DEPTH, HISTORY_SPAN, IDEMPOTENCY_WINDOW, NONCE_TTL};
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{KeyMode, Surface, Tenant};
+use touchstone_schema::time::Timestamp;
+use touchstone_schema::verdict::FinishedVerdict;
+use touchstone_tests::eventually;
+use touchstone_tests::process::TemporaryFolder;
+use touchstone_tests::servers::Redis;
+
+/// How long a cache that is down may take to say so: its promise of 250 ms, and a busy machine.
+const SAID_WITHIN: Duration = Duration::from_millis(1_500);
+const HEALS_WITHIN: Duration = Duration::from_secs(20);
+
+struct Fixture {
+    cache: Arc<dyn Cache>,
+    clock: Clock,
+    redis: Option<Redis>,
+    folder: TemporaryFolder,
+}
+
+impl Fixture {
+    async fn embedded() -> anyhow::Result<Self> {
+        let clock = Clock::manual(Timestamp::from_millis(1_760_000_000_123));
+        let folder = TemporaryFolder::new("cache")?;
+        let cache = open_embedded(&folder, &clock).await?;
+        Ok(Self { cache, clock, redis: None, folder })
+    }
+
+    async fn redis() -> anyhow::Result<Self> {
+        let clock = Clock::manual(Timestamp::from_millis(1_760_000_000_123));
+        let redis = Redis::start().await?;
+        let cache = cache::open(&CacheSettings::Redis { url: Secret::new(redis.url()) }, &clock).await?;
+        Ok(Self { cache, clock, redis: Some(redis), folder: TemporaryFolder::new("cache")? })
+    }
+
+    fn server(&mut self) -> anyhow::Result<&mut Redis> {
+        self.redis.as_mut().ok_or_else(|| anyhow::anyhow!("only the Redis adapter has a server"))
+    }
+
+    async fn command(&self, words: &[&str]) -> anyhow::Result<redis::Value> {
+        let url = self.redis.as_ref().ok_or_else(|| anyhow::anyhow!("no server"))?.url();
+        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        Ok(redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await?)
+    }
+
+    async fn admit(&self, request: &Request) -> anyhow::Result<Admitted> {
+        let admission = Admission {
+            tenant: &request.tenant,
+            key: &request.key,
+            nonce: &request.nonce,
+            mark: &request.mark,
+            limit_per_minute: request.limit,
+            now: self.clock.now(),
+            order_id: request.order_id.as_deref(),
+        };
+        Ok(self.cache.admit(&admission).await?)
+    }
+
+    async fn remember(&self, entries: &[HistoryEntry]) -> anyhow::Result<()> {
+        let tenant = live(1);
+        let finished: Vec<_> = entries
+            .iter()
+            .map(|history| Finished { tenant: &tenant, order_id: "any", verdict: None, history: Some(history) })
+            .collect();
+        Ok(self.cache.remember(&finished, self.clock.now()).await?)
+    }
+
+    async fn remember_verdict(&self, tenant: &Tenant, verdict: &FinishedVerdict) -> anyhow::Result<()> {
+        let history = entry(1, verdict.received_at, HistoryKeys::default());
+        let finished = [Finished { tenant, order_id: "order-1", verdict: Some(verdict), history: Some(&history) }];
+        Ok(self.cache.remember(&finished, self.clock.now()).await?)
+    }
+
+    async fn finished(&self, tenant: &Tenant, order_id: &str) -> anyhow::Result<Option<FinishedVerdict>> {
+        let request = Request { order_id: Some(order_id.into()), tenant: tenant.clone(), ..Request::new() };
+        match self.admit(&request).await? {
+            Admitted::Yes { finished, .. } => Ok(finished),
+            refused => anyhow::bail!("{refused:?}"),
+        }
+    }
+
+    /// Transactions of the history of one key; `None` when the cache does not hold history in full.
+    async fn transactions(&self, of: i64) -> anyhow::Result<Option<Vec<TransactionId>>> {
+        let history = self.cache.history(&[key(of)], self.clock.now()).await?;
+        Ok(history.map(|by_key| by_key[&key(of)].iter().map(|entry| entry.transaction_id.clone()).collect()))
+    }
+}
+
+async fn open_embedded(folder: &TemporaryFolder, clock: &Clock) -> anyhow::Result<Arc<dyn Cache>> {
+    Ok(cache::open(&CacheSettings::Embedded { path: Some(folder.path().join("nonces")) }, clock).await?)
+}
+
+#[derive(Clone)]
+struct Request {
+    tenant: Tenant,
+    key: KeyId,
+    nonce: String,
+    mark: String,
+    limit: u32,
+    order_id: Option<String>,
+}
+
+impl Request {
+    /// A request of its own, with room for a hundred a minute.
+    fn new() -> Self {
+        let text = || hex::encode(touchstone_platform::random::bytes::<8>());
+        Self { tenant: live(1), key: key_id(1), nonce: text(), mark: text(), limit: 100, order_id: None }
+    }
+}
+
+fn live(store: u8) -> Tenant {
+    Tenant { store_id: StoreId::mint(Timestamp::from_millis(0), [store; 10]), mode: KeyMode::Live }
+}
+
+fn test(store: u8) -> Tenant {
+    Tenant { mode: KeyMode::Test, ..live(store) }
+}
+
+fn key_id(number: u8) -> KeyId {
+    KeyId::mint(Timestamp::from_millis(0), [number; 10])
+}
+
+fn key(number: i64) -> HistoryKey {
+    HistoryKey::from_i64(number)
+}
+
+fn transaction(number: u64) -> TransactionId {
+    TransactionId::of_order(&Secret::new(*b"data key"), KeyMode::Live, Surface::Signed, &number.to_string())
+}
+
+fn entry(number: u64, received_at: Timestamp, keys: HistoryKeys) -> HistoryEntry {
+    HistoryEntry {
+        transaction_id: transaction(number),
+        received_at,
+        amount_minor: 12_345,
+        keys,
+        name: Some(key(99)),
+        declines: 2,
+    }
+}
+
+fn card(number: i64) -> HistoryKeys {
+    HistoryKeys { card: Some(key(number)), ..HistoryKeys::default() }
+}
+
+fn verdict(received_at: Timestamp, document: &str) -> FinishedVerdict {
+    FinishedVerdict { body_hash: "ab".repeat(32), received_at, verdict: document.into() }
+}
+
+fn is_let_in(outcome: &Admitted) -> bool {
+    matches!(outcome, Admitted::Yes { .. })
+}
+
+fn is_limited(outcome: &Admitted) -> bool {
+    matches!(outcome, Admitted::RateLimited { .. })
+}
+
+/// Makes each behaviour a test on both adapters.
+macro_rules! on_both_adapters {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_redis {
+            $(#[tokio::test]
+            async fn $behaviour() -> anyhow::Result<()> {
+                super::$behaviour(super::Fixture::redis().await?).await
+            })+
+        }
+
+        mod embedded {
+            $(#[tokio::test]
+            async fn $behaviour() -> anyhow::Result<()> {
+                super::$behaviour(super::Fixture::embedded().await?).await
+            })+
+        }
+    };
+}
+
+on_both_adapters! {
+    a_minutes_requests_may_come_at_once_and_then_one_per_interval,
+    rate_state_tells_what_remains_and_when_it_is_back,
+    limits_are_apart_by_store_and_mode,
+    lagging_clock_gives_no_extra_requests,
+    rate_limited_request_stores_no_nonce,
+    replay_is_refused_within_its_key_only,
+    rate_is_checked_before_the_nonce,
+    revoked_key_is_refused_first_and_takes_no_slot,
+    nonce_is_released_by_its_own_mark_only,
+    one_of_a_hundred_identical_requests_is_let_in,
+    finished_verdict_is_given_within_its_hour,
+    finished_verdict_is_given_to_its_own_order_only,
+    later_verdict_replaces_the_earlier,
+    history_is_withheld_until_it_is_complete,
+    history_is_given_per_key_newest_first_and_unchanged,
+    remembering_again_changes_nothing_and_a_revision_replaces,
+    history_keeps_the_newest_entries,
+    entries_beyond_the_span_are_not_given,
+    check_passes_when_the_cache_answers,
+}
+
+async fn a_minutes_requests_may_come_at_once_and_then_one_per_interval(fixture: Fixture) -> anyhow::Result<()> {
+    let request = || Request { limit: 7, ..Request::new() };
+    for number in 1..=7 {
+        assert!(is_let_in(&fixture.admit(&request()).await?), "request {number} of the burst");
+    }
+    assert!(is_limited(&fixture.admit(&request()).await?));
+    // An interval is 60 000 / 7 = 8 571.43 ms: three of them end at 8 572, 17 143 and 25 715 ms after the burst.
+    for wait_ms in [8_572, 8_571, 8_572] {
+        fixture.clock.advance(Duration::from_millis(wait_ms - 1));
+        assert!(is_limited(&fixture.admit(&request()).await?), "too early by a millisecond");
+        fixture.clock.advance(Duration::from_millis(1));
+        assert!(is_let_in(&fixture.admit(&request()).await?), "due");
+        assert!(is_limited(&fixture.admit(&request()).await?), "a second one");
+    }
+    fixture.clock.advance(Duration::from_secs(60));
+    for number in 1..=7 {
+        assert!(is_let_in(&fixture.admit(&request()).await?), "request {number} a minute later");
+    }
+    assert!(is_limited(&fixture.admit(&request()).await?));
+    Ok(())
+}
+
+async fn rate_state_tells_what_remains_and_when_it_is_back(fixture: Fixture) -> anyhow::Result<()> {
+    let request = || Request { limit: 3, ..Request::new() };
+    for (remaining, reset_s) in [(2, 20), (1, 40), (0, 20)] {
+        let rate = RateState { limit: 3, remaining, reset_s };
+        assert_eq!(fixture.admit(&request()).await?, Admitted::Yes { rate, finished: None });
+    }
+    let rate = RateState { limit: 3, remaining: 0, reset_s: 20 };
+    assert_eq!(fixture.admit(&request()).await?, Admitted::RateLimited { rate });
+    fixture.clock.advance(Duration::from_millis(18_500));
+    let rate = RateState { limit: 3, remaining: 0, reset_s: 2 };
+    assert_eq!(fixture.admit(&request()).await?, Admitted::RateLimited { rate });
+    Ok(())
+}
+
+async fn limits_are_apart_by_store_and_mode(fixture: Fixture) -> anyhow::Result<()> {
+    for tenant in [live(1), test(1), live(2)] {
+        let request = || Request { tenant: tenant.clone(), limit: 1, ..Request::new() };
+        assert!(is_let_in(&fixture.admit(&request()).await?));
+        assert!(is_limited(&fixture.admit(&request()).await?));
+    }
+    Ok(())
+}
+
+async fn lagging_clock_gives_no_extra_requests(fixture: Fixture) -> anyhow::Result<()> {
+    let request = || Request { limit: 1, ..Request::new() };
+    assert!(is_let_in(&fixture.admit(&request()).await?));
+    let behind = Fixture { clock: Clock::manual(fixture.clock.now() - Duration::from_secs(120)), ..fixture };
+    assert!(is_limited(&behind.admit(&request()).await?));
+    behind.clock.advance(Duration::from_secs(179));
+    assert!(is_limited(&behind.admit(&request()).await?));
+    behind.clock.advance(Duration::from_secs(1));
+    assert!(is_let_in(&behind.admit(&request()).await?));
+    Ok(())
+}
+
+async fn rate_limited_request_stores_no_nonce(fixture: Fixture) -> anyhow::Result<()> {
+    assert!(is_let_in(&fixture.admit(&Request { limit: 1, ..Request::new() }).await?));
+    let request = Request { limit: 1, ..Request::new() };
+    assert!(is_limited(&fixture.admit(&request).await?));
+    fixture.clock.advance(Duration::from_secs(60));
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    Ok(())
+}
+
+async fn replay_is_refused_within_its_key_only(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request::new();
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    let replay = Request { mark: "another".into(), ..request.clone() };
+    assert_eq!(fixture.admit(&replay).await?, Admitted::Replayed);
+    assert_eq!(fixture.admit(&Request { tenant: live(2), ..replay.clone() }).await?, Admitted::Replayed);
+    assert!(is_let_in(&fixture.admit(&Request { key: key_id(2), ..replay }).await?));
+    Ok(())
+}
+
+async fn rate_is_checked_before_the_nonce(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request { limit: 2, ..Request::new() };
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    assert_eq!(fixture.admit(&request).await?, Admitted::Replayed);
+    assert!(is_limited(&fixture.admit(&request).await?), "the replay took a slot");
+    Ok(())
+}
+
+async fn revoked_key_is_refused_first_and_takes_no_slot(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request { limit: 2, ..Request::new() };
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    fixture.cache.revoke(&request.key).await?;
+    for _ in 0..5 {
+        assert_eq!(fixture.admit(&request).await?, Admitted::Revoked);
+    }
+    assert!(is_let_in(&fixture.admit(&Request { key: key_id(2), ..request.clone() }).await?));
+    assert_eq!(fixture.admit(&request).await?, Admitted::Revoked, "also when no slot is left");
+    Ok(())
+}
+
+async fn nonce_is_released_by_its_own_mark_only(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request::new();
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    fixture.cache.release_nonce(&request.key, &request.nonce, "another").await?;
+    fixture.cache.release_nonce(&key_id(2), &request.nonce, &request.mark).await?;
+    assert_eq!(fixture.admit(&request).await?, Admitted::Replayed);
+    fixture.cache.release_nonce(&request.key, &request.nonce, &request.mark).await?;
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    Ok(())
+}
+
+async fn one_of_a_hundred_identical_requests_is_let_in(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request { limit: 1_000, ..Request::new() };
+    let requests: Vec<_> = (0..100).map(|mark| Request { mark: mark.to_string(), ..request.clone() }).collect();
+    let outcomes = join_all(requests.iter().map(|request| fixture.admit(request))).await;
+    let outcomes = outcomes.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    assert_eq!(outcomes.iter().filter(|outcome| is_let_in(outcome)).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Admitted::Replayed).count(), 99);
+    Ok(())
+}
+
+async fn finished_verdict_is_given_within_its_hour(fixture: Fixture) -> anyhow::Result<()> {
+    let finished = verdict(fixture.clock.now(), "{\"order_id\":\"zwölf\n\"}");
+    fixture.clock.advance(Duration::from_secs(5));
+    fixture.remember_verdict(&live(1), &finished).await?;
+    assert_eq!(fixture.finished(&live(1), "order-1").await?, Some(finished.clone()));
+    fixture.clock.advance(IDEMPOTENCY_WINDOW - Duration::from_millis(5_001));
+    assert_eq!(fixture.finished(&live(1), "order-1").await?, Some(finished.clone()));
+    fixture.clock.advance(Duration::from_millis(1));
+    assert_eq!(fixture.finished(&live(1), "order-1").await?, None);
+    fixture.remember_verdict(&live(1), &finished).await?;
+    assert_eq!(fixture.finished(&live(1), "order-1").await?, None);
+    Ok(())
+}
+
+async fn finished_verdict_is_given_to_its_own_order_only(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.remember_verdict(&live(1), &verdict(fixture.clock.now(), "{}")).await?;
+    assert_eq!(fixture.finished(&test(1), "order-1").await?, None);
+    assert_eq!(fixture.finished(&live(2), "order-1").await?, None);
+    assert_eq!(fixture.finished(&live(1), "order-2").await?, None);
+    let unasked = Request::new();
+    assert!(matches!(fixture.admit(&unasked).await?, Admitted::Yes { finished: None, .. }));
+    Ok(())
+}
+
+async fn later_verdict_replaces_the_earlier(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.remember_verdict(&live(1), &verdict(fixture.clock.now(), "{\"revision\":1}")).await?;
+    fixture.clock.advance(IDEMPOTENCY_WINDOW);
+    let second = verdict(fixture.clock.now(), "{\"revision\":2}");
+    fixture.remember_verdict(&live(1), &second).await?;
+    assert_eq!(fixture.finished(&live(1), "order-1").await?, Some(second));
+    Ok(())
+}
+
+async fn history_is_withheld_until_it_is_complete(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.remember(&[entry(1, fixture.clock.now(), card(1))]).await?;
+    assert_eq!(fixture.transactions(1).await?, None);
+    fixture.cache.mark_history_complete(true).await?;
+    assert_eq!(fixture.transactions(1).await?, Some(vec![transaction(1)]));
+    assert_eq!(fixture.transactions(2).await?, Some(vec![]), "an unknown key has an empty history");
+    fixture.cache.mark_history_complete(false).await?;
+    assert_eq!(fixture.transactions(1).await?, None);
+    Ok(())
+}
+
+async fn history_is_given_per_key_newest_first_and_unchanged(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.cache.mark_history_complete(true).await?;
+    let at = |seconds| fixture.clock.now() - Duration::from_secs(seconds);
+    let full = HistoryKeys {
+        card: Some(key(1)),
+        email: Some(key(2)),
+        phone: Some(key(3)),
+        device: Some(key(4)),
+        ip: Some(key(5)),
+        address: Some(key(6)),
+        customer: Some(key(i64::MAX)),
+    };
+    let entries =
+        [entry(1, at(30), full), entry(2, at(10), card(1)), entry(3, at(20), card(1)), entry(4, at(0), card(7))];
+    fixture.remember(&entries).await?;
+    assert_eq!(fixture.transactions(1).await?, Some(vec![transaction(2), transaction(3), transaction(1)]));
+    let keys = [1, 2, 3, 4, 5, 6, i64::MAX, 8].map(key);
+    let history = fixture.cache.history(&keys, fixture.clock.now()).await?.unwrap_or_default();
+    assert_eq!(history.len(), keys.len());
+    for held in [2, 3, 4, 5, 6, i64::MAX] {
+        assert_eq!(history[&key(held)].iter().map(|entry| (**entry).clone()).collect::<Vec<_>>(), [entries[0].clone()]);
+    }
+    Ok(())
+}
+
+async fn remembering_again_changes_nothing_and_a_revision_replaces(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.cache.mark_history_complete(true).await?;
+    let (first, other) = (entry(1, fixture.clock.now(), card(1)), entry(2, fixture.clock.now(), card(1)));
+    fixture.remember(&[first.clone(), other, first.clone()]).await?;
+    fixture.remember(std::slice::from_ref(&first)).await?;
+    assert_eq!(fixture.transactions(1).await?.map(|known| known.len()), Some(2));
+    let revised = HistoryEntry { received_at: first.received_at + Duration::from_secs(1), amount_minor: 1, ..first };
+    fixture.clock.advance(Duration::from_secs(1));
+    fixture.remember(std::slice::from_ref(&revised)).await?;
+    let history = fixture.cache.history(&[key(1)], fixture.clock.now()).await?.unwrap_or_default();
+    assert_eq!(history[&key(1)].len(), 2);
+    assert_eq!(*history[&key(1)][0], revised);
+    Ok(())
+}
+
+async fn history_keeps_the_newest_entries(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.cache.mark_history_complete(true).await?;
+    let count = 2 * HISTORY_DEPTH as u64 + 10;
+    let start = fixture.clock.now() - Duration::from_secs(count);
+    let entries: Vec<_> =
+        (0..count).map(|number| entry(number, start + Duration::from_secs(number), card(1))).collect();
+    let (older, newer) = entries.split_at(entries.len() / 2);
+    for batch in newer.chunks(64).chain(older.chunks(64)) {
+        fixture.remember(batch).await?;
+    }
+    let newest: Vec<_> = (0..count).rev().take(HISTORY_DEPTH).map(transaction).collect();
+    assert_eq!(fixture.transactions(1).await?, Some(newest));
+    Ok(())
+}
+
+async fn entries_beyond_the_span_are_not_given(fixture: Fixture) -> anyhow::Result<()> {
+    fixture.cache.mark_history_complete(true).await?;
+    let now = fixture.clock.now();
+    fixture.remember(&[entry(1, now - HISTORY_SPAN, card(1)), entry(2, now, card(1))]).await?;
+    assert_eq!(fixture.transactions(1).await?, Some(vec![transaction(2)]));
+    fixture.clock.advance(HISTORY_SPAN);
+    assert_eq!(fixture.transactions(1).await?, Some(vec![]));
+    Ok(())
+}
+
+async fn check_passes_when_the_cache_answers(fixture: Fixture) -> anyhow::Result<()> {
+    Ok(fixture.cache.check().await?)
+}
+
+#[tokio::test]
+async fn flushed_redis_withholds_history() -> anyhow::Result<()> {
+    let fixture = Fixture::redis().await?;
+    fixture.cache.mark_history_complete(true).await?;
+    fixture.command(&["FLUSHALL"]).await?;
+    assert_eq!(fixture.transactions(1).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nonces_and_verdicts_leave_redis_by_themselves() -> anyhow::Result<()> {
+    let fixture = Fixture::redis().await?;
+    fixture.admit(&Request { nonce: "once".into(), ..Request::new() }).await?;
+    fixture.clock.advance(Duration::from_secs(600));
+    let received_at = fixture.clock.now() - Duration::from_secs(600);
+    fixture.remember_verdict(&live(1), &verdict(received_at, "{}")).await?;
+    fixture.remember(&[entry(1, fixture.clock.now(), card(1))]).await?;
+    for (pattern, life) in [
+        ("*:nonce:once", NONCE_TTL),
+        ("*:verdict:order-1", IDEMPOTENCY_WINDOW - Duration::from_secs(600)),
+        ("*:backlog", Duration::from_secs(120)),
+        ("history:1", HISTORY_SPAN),
+    ] {
+        let names: Vec<String> = redis::from_redis_value(fixture.command(&["KEYS", pattern]).await?)?;
+        assert_eq!(names.len(), 1, "{pattern}");
+        let left_ms: u64 = redis::from_redis_value(fixture.command(&["PTTL", &names[0]]).await?)?;
+        let left = Duration::from_millis(left_ms);
+        assert!(left <= life && left + Duration::from_secs(60) > life, "{pattern}: {left:?} of {life:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn redis_that_may_forget_nonces_is_found_wanting() -> anyhow::Result<()> {
+    let fixture = Fixture::redis().await?;
+    assert_eq!(fixture.cache.shortcomings().await?, Vec::<String>::new());
+    fixture.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await?;
+    fixture.command(&["CONFIG", "SET", "appendonly", "no"]).await?;
+    let found = fixture.cache.shortcomings().await?;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("appendonly yes") && found[1].contains("maxmemory-policy noeviction"), "{found:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn redis_that_is_down_is_an_error_soon_and_heals_by_itself() -> anyhow::Result<()> {
+    let mut fixture = Fixture::redis().await?;
+    let request = Request::new();
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    fixture.server()?.stop().await?;
+    for _ in 0..3 {
+        let asked = Instant::now();
+        assert!(fixture.admit(&Request::new()).await.is_err());
+        assert!(fixture.cache.check().await.is_err());
+        assert!(asked.elapsed() < SAID_WITHIN, "{:?}", asked.elapsed());
+    }
+    fixture.server()?.restart().await?;
+    eventually(HEALS_WITHIN, "the cache to answer", async || fixture.cache.check().await.ok()).await?;
+    assert_eq!(fixture.admit(&request).await?, Admitted::Replayed, "nonces survive the restart");
+    Ok(())
+}
+
+#[tokio::test]
+async fn redis_that_is_silent_is_an_error_soon() -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("redis://{}", listener.local_addr()?);
+    let cache = cache::open(&CacheSettings::Redis { url: Secret::new(url) }, &Clock::system()).await?;
+    for _ in 0..2 {
+        let asked = Instant::now();
+        assert!(cache.check().await.is_err());
+        assert!(asked.elapsed() < SAID_WITHIN, "{:?}", asked.elapsed());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn history_is_withheld_after_entries_were_lost_on_the_way() -> anyhow::Result<()> {
+    let mut fixture = Fixture::redis().await?;
+    fixture.cache.mark_history_complete(true).await?;
+    assert_eq!(fixture.transactions(1).await?, Some(vec![]));
+    fixture.server()?.stop().await?;
+    assert!(fixture.remember(&[entry(1, fixture.clock.now(), card(1))]).await.is_err());
+    fixture.server()?.restart().await?;
+    eventually(HEALS_WITHIN, "the cache to answer", async || fixture.cache.check().await.ok()).await?;
+    assert_eq!(fixture.transactions(1).await?, None);
+    assert_eq!(fixture.transactions(1).await?, None);
+    fixture.cache.mark_history_complete(true).await?;
+    assert_eq!(fixture.transactions(1).await?, Some(vec![]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn malformed_redis_url_is_refused_without_showing_it() -> anyhow::Result<()> {
+    let url = Secret::new("http://user:hunter2@localhost");
+    let refusal = cache::open(&CacheSettings::Redis { url }, &Clock::system()).await.err();
+    let refusal = refusal.ok_or_else(|| anyhow::anyhow!("it was taken"))?;
+    assert!(!format!("{:?}", anyhow::Error::from(refusal)).contains("hunter2"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn embedded_nonces_and_their_release_survive_a_restart() -> anyhow::Result<()> {
+    let Fixture { cache, clock, redis, folder } = Fixture::embedded().await?;
+    let (used, released) = (Request::new(), Request::new());
+    let fixture = Fixture { cache, clock: clock.clone(), redis, folder };
+    assert!(is_let_in(&fixture.admit(&used).await?));
+    assert!(is_let_in(&fixture.admit(&released).await?));
+    fixture.cache.release_nonce(&released.key, &released.nonce, &released.mark).await?;
+    let Fixture { cache, folder, .. } = fixture;
+    drop(cache);
+
+    let cache = open_embedded(&folder, &clock).await?;
+    let fixture = Fixture { cache, clock, redis: None, folder };
+    assert_eq!(fixture.admit(&used).await?, Admitted::Replayed);
+    assert!(is_let_in(&fixture.admit(&released).await?));
+    fixture.clock.advance(NONCE_TTL - Duration::from_millis(1));
+    assert_eq!(fixture.admit(&used).await?, Admitted::Replayed);
+    fixture.clock.advance(Duration::from_millis(1));
+    assert!(is_let_in(&fixture.admit(&used).await?), "it has expired");
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! The examples that integrators copy: they run as they are, against the real program, in both ways to run.
+//!
+//! The two programs under `fixtures/custom_integration.*` are those of the vendor's integration page, unchanged. Here
+//! they get another address, real credentials and a call, and nothing else.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+use touchstone_tests::{
+    Backend, Credentials, Touchstone,
+    process::{Port, TemporaryFolder},
+    touchstone_json,
+};
+
+/// How long an example may take, retries included.
+const EXAMPLE_WITHIN: Duration = Duration::from_secs(60);
+/// The address in the vendor's programs.
+const VENDOR_ADDRESS: &str = "https://api.fraudcommandcenter.com";
+/// What a verdict may recommend.
+const ACTIONS: [&str; 3] = ["approve", "review", "hold"];
+
+/// A store with a key, and the program that serves it.
+struct Shop {
+    backend: Backend,
+    store: String,
+    credentials: Credentials,
+    server: Touchstone,
+}
+
+impl Shop {
+    async fn open(backend: Backend) -> anyhow::Result<Self> {
+        if backend.amqp_url.is_some() {
+            touchstone_json(&backend, &["migrate"]).await?;
+        }
+        let merchant = touchstone_json(&backend, &["merchant", "create", "--name", "Examples"]).await?;
+        let merchant = text(&merchant, "merchant_id")?;
+        let store =
+            touchstone_json(&backend, &["store", "create", "--merchant", &merchant, "--name", "Examples"]).await?;
+        let store = text(&store, "store_id")?;
+        let key = touchstone_json(&backend, &["key", "create", "--store", &store]).await?;
+        let server = Touchstone::new("all", &backend)?.start().await?;
+        Ok(Self { credentials: Credentials::from_json(&key)?, backend, store, server })
+    }
+
+    /// Runs a program with the settings that the examples read; gives what it printed.
+    async fn run(&self, program: &str, arguments: &[&Path]) -> anyhow::Result<String> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("TOUCHSTONE_URL", self.server.url())
+            .env("TOUCHSTONE_API_KEY", &self.credentials.api_key)
+            .env("TOUCHSTONE_HMAC_SECRET", &self.credentials.hmac_secret)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(EXAMPLE_WITHIN, command.output()).await;
+        let output = output.with_context(|| format!("{program} {arguments:?} does not end"))?;
+        let output = output.with_context(|| format!("cannot start {program}"))?;
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{program} {arguments:?}: {}\n{stdout}{stderr}", output.status);
+        Ok(stdout.into_owned())
+    }
+
+    /// The vendor's program with the address and credentials of this shop, ending in a call.
+    fn adapted(&self, fixture: &str) -> anyhow::Result<String> {
+        let program = std::fs::read_to_string(project().join("tests/fixtures").join(fixture))?;
+        ensure!(program.contains(VENDOR_ADDRESS), "{fixture} has another address than the vendor's");
+        let Credentials { api_key, hmac_secret } = &self.credentials;
+        Ok(program
+            .replace(VENDOR_ADDRESS, &self.server.url())
+            .replace("\"fcc_live_...\"", &format!("{api_key:?}"))
+            .replace("HMAC_SECRET = \"...\"", &format!("HMAC_SECRET = {hmac_secret:?}")))
+    }
+}
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(document: &Value, member: &str) -> anyhow::Result<String> {
+    document[member].as_str().map(str::to_owned).with_context(|| format!("no {member} in {document}"))
+}
+
+fn recommends(printed: &str, wanted: &str) -> anyhow::Result<()> {
+    let found = ACTIONS.iter().any(|action| printed.contains(&wanted.replace("ACTION", action)));
+    ensure!(found, "no recommended action in:\n{printed}");
+    Ok(())
+}
+
+async fn every_example_prints_a_recommended_action(backend: Backend) -> anyhow::Result<()> {
+    let shop = Shop::open(backend).await?;
+    let examples = project().join("examples");
+    let folder = TemporaryFolder::new("orders")?;
+    let order: Value = serde_json::from_slice(&std::fs::read(examples.join("order.json"))?)?;
+    for (program, example, wanted) in [
+        ("python3", "python/score_order.py", "recommended_action: ACTION"),
+        ("node", "node/score-order.mjs", "recommended_action: ACTION"),
+        ("sh", "curl/score-order.sh", "\"recommended_action\":\"ACTION\""),
+    ] {
+        let mut own = order.clone();
+        own["order_id"] = json!(example);
+        let file = folder.path().join("order.json");
+        std::fs::write(&file, own.to_string())?;
+        recommends(&shop.run(program, &[&examples.join(example), &file]).await?, wanted)?;
+    }
+    Ok(())
+}
+
+async fn vendor_programs_print_a_recommended_action(backend: Backend) -> anyhow::Result<()> {
+    let shop = Shop::open(backend).await?;
+    let folder = TemporaryFolder::new("vendor")?;
+    // Python escapes letters beyond ASCII and Node does not: the signature covers what was sent.
+    let order =
+        |id: &str| json!({"order_id": id, "amount": 49.5, "currency": "EUR", "customer": {"first_name": "Zoë"}});
+
+    let python = shop.adapted("custom_integration.py")?;
+    let call = format!("print(score_order({})[\"recommended_action\"])\n", order("py-1"));
+    let file = folder.path().join("program.py");
+    std::fs::write(&file, format!("{python}\n{call}"))?;
+    recommends(&shop.run("python3", &[&file]).await?, "ACTION\n")?;
+
+    let node = shop.adapted("custom_integration.mjs")?;
+    let Credentials { api_key, hmac_secret } = &shop.credentials;
+    let credentials = format!("const API_KEY = {api_key:?}, HMAC_SECRET = {hmac_secret:?};\n");
+    let call = format!("console.log((await scoreOrder({})).recommended_action);\n", order("js-1"));
+    let file = folder.path().join("program.mjs");
+    std::fs::write(&file, format!("{node}\n{credentials}{call}"))?;
+    recommends(&shop.run("node", &[&file]).await?, "ACTION\n")
+}
+
+#[tokio::test]
+async fn examples_print_a_recommended_action_on_the_embedded_default() -> anyhow::Result<()> {
+    every_example_prints_a_recommended_action(Backend::embedded()?).await
+}
+
+#[tokio::test]
+async fn examples_print_a_recommended_action_in_production() -> anyhow::Result<()> {
+    every_example_prints_a_recommended_action(Backend::production().await?).await
+}
+
+#[tokio::test]
+async fn vendor_programs_need_only_address_and_credentials_on_the_embedded_default() -> anyhow::Result<()> {
+    vendor_programs_print_a_recommended_action(Backend::embedded()?).await
+}
+
+#[tokio::test]
+async fn vendor_programs_need_only_address_and_credentials_in_production() -> anyhow::Result<()> {
+    vendor_programs_print_a_recommended_action(Backend::production().await?).await
+}
+
+/// A receiver of the examples, which prints a line for each webhook that it has verified.
+struct ExampleReceiver {
+    lines: Lines<BufReader<ChildStdout>>,
+    /// Killed when dropped.
+    _child: Child,
+}
+
+impl ExampleReceiver {
+    async fn start(program: &str, example: &str, port: &Port, secret: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command
+            .arg(project().join("examples").join(example))
+            .env("TOUCHSTONE_WEBHOOK_SECRET", secret)
+            .env("PORT", port.number().to_string())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        let output = child.stdout.take().context("the receiver has no output")?;
+        let mut receiver = Self { lines: BufReader::new(output).lines(), _child: child };
+        let listening = receiver.next_line().await?;
+        ensure!(listening.starts_with("listening"), "{example} said: {listening}");
+        Ok(receiver)
+    }
+
+    async fn next_line(&mut self) -> anyhow::Result<String> {
+        let line = tokio::time::timeout(EXAMPLE_WITHIN, self.lines.next_line()).await;
+        line.context("the receiver printed nothing")??.context("the receiver ended")
+    }
+}
+
+async fn example_receiver_verifies_a_webhook(program: &str, example: &str) -> anyhow::Result<()> {
+    let shop = Shop::open(Backend::embedded()?).await?;
+    let port = Port::reserve()?;
+    let url = format!("http://127.0.0.1:{}/", port.number());
+    let endpoint =
+        touchstone_json(&shop.backend, &["endpoint", "create", "--store", &shop.store, "--url", &url]).await?;
+    let mut receiver = ExampleReceiver::start(program, example, &port, &text(&endpoint, "secret")?).await?;
+    let example = project().join("examples/python/score_order.py");
+    recommends(&shop.run("python3", &[&example]).await?, "recommended_action: ACTION")?;
+    recommends(&receiver.next_line().await?, "verified order.scored 1001 ACTION")
+}
+
+#[tokio::test]
+async fn python_receiver_verifies_a_webhook() -> anyhow::Result<()> {
+    example_receiver_verifies_a_webhook("python3", "python/receive_webhook.py").await
+}
+
+#[tokio::test]
+async fn node_receiver_verifies_a_webhook() -> anyhow::Result<()> {
+    example_receiver_verifies_a_webhook("node", "node/receive-webhook.mjs").await
+}

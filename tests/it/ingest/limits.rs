@@ -1,0 +1,129 @@
+//! What strangers may cost: sizes, times, connections.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use touchstone_ingest::Settings;
+use touchstone_tests::{HttpClient, eventually};
+
+use super::fixture::{Door, order, verdict_of};
+
+/// Sends bytes, and reads until the other side closes.
+async fn converse(door: &Door, bytes: &[u8]) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(door.address).await?;
+    stream.write_all(bytes).await?;
+    read_all(&mut stream).await
+}
+
+async fn read_all(stream: &mut TcpStream) -> anyhow::Result<String> {
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut answer)).await??;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn assert_refused(answer: &str, status: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    assert!(answer.contains("x-request-id: "), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+}
+
+#[tokio::test]
+async fn announced_and_chunked_bodies_above_the_limit_are_413_before_authentication() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    let announced = converse(&door, b"POST /v1/analyze HTTP/1.1\r\nhost: t\r\ncontent-length: 262145\r\n\r\n").await?;
+    assert_refused(&announced, "413");
+    let mut chunked = b"POST /v1/analyze HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..5 {
+        chunked.extend_from_slice(b"10000\r\n");
+        chunked.resize(chunked.len() + 0x10000, b'x');
+        chunked.extend_from_slice(b"\r\n");
+    }
+    assert_refused(&converse(&door, &chunked).await?, "413");
+    Ok(())
+}
+
+#[tokio::test]
+async fn slow_heads_and_bodies_are_cut() -> anyhow::Result<()> {
+    let settings = Settings {
+        head_timeout: Duration::from_millis(200),
+        body_timeout: Duration::from_millis(200),
+        ..Settings::default()
+    };
+    let door = Door::embedded(settings).await?;
+    let head = converse(&door, b"POST /v1/analyze HTTP/1.1\r\nhost:").await?;
+    assert!(!head.contains("200 OK"), "{head}");
+    let body = converse(&door, b"POST /v1/analyze HTTP/1.1\r\nhost: t\r\ncontent-length: 10\r\n\r\n{").await?;
+    assert_refused(&body, "408");
+    Ok(())
+}
+
+#[tokio::test]
+async fn heads_with_too_many_fields_are_431() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    let mut head = "GET /healthz HTTP/1.1\r\nhost: t\r\n".to_owned();
+    for at in 0..80 {
+        head.push_str(&format!("x-{at}: 1\r\n"));
+    }
+    assert_refused(&converse(&door, format!("{head}\r\n").as_bytes()).await?, "431");
+    Ok(())
+}
+
+#[tokio::test]
+async fn connection_too_many_is_told_so_and_room_comes_back() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings { max_connections: 1, ..Settings::default() }).await?;
+    let mut first = TcpStream::connect(door.address).await?;
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: t\r\n\r\n").await?;
+    let mut one = [0u8; 1];
+    first.read_exact(&mut one).await?;
+    assert_refused(&converse(&door, b"").await?, "503");
+    drop(first);
+    eventually(Duration::from_secs(10), "room", async || {
+        HttpClient::new().get(&format!("{}/healthz", door.url)).await.ok().filter(|answer| answer.status == 200)
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods_are_problems_with_a_request_id() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    assert_refused(&converse(&door, b"GET /nowhere HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await?, "404");
+    let wrong = converse(&door, b"PUT /v1/analyze HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await?;
+    assert_refused(&wrong, "405");
+    assert!(wrong.contains("allow: POST"), "{wrong}");
+    let echoed =
+        converse(&door, b"GET /healthz HTTP/1.1\r\nhost: t\r\nx-request-id: mine-1\r\nconnection: close\r\n\r\n")
+            .await?;
+    assert!(echoed.contains("x-request-id: mine-1"), "{echoed}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn documents_and_probes_answer_without_a_key() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    let http = HttpClient::new();
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs"] {
+        let answer = http.get(&format!("{}{path}", door.url)).await?;
+        anyhow::ensure!(answer.status == 200, "{path}: {answer:?}");
+    }
+    assert_eq!(http.get(&format!("{}/metrics", door.url)).await?.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn shutdown_lets_the_request_in_flight_finish() -> anyhow::Result<()> {
+    let mut door = Door::embedded(Settings::default()).await?;
+    let client = door.client(&door.keys.mine);
+    let waiting = tokio::spawn(async move { client.analyze(&order("S-1")).await });
+    let depth = async || door.queue.depth(touchstone_platform::queue::Lane::Interactive).await.ok().filter(|n| *n > 0);
+    eventually(Duration::from_secs(3), "the order on its lane", depth).await?;
+    let served = door.served.take();
+    door.scorer(verdict_of).await?;
+    door.shutdown.cancel();
+    let answer = waiting.await??;
+    assert!([200, 202].contains(&answer.status.as_u16()), "{answer:?}");
+    tokio::time::timeout(Duration::from_secs(10), served.expect("it serves")).await???;
+    assert!(TcpStream::connect(door.address).await.is_err());
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The integration tests, one binary.
+
+mod chaos;
+mod cli;
+mod contract;
+mod examples;
+mod harness;
+mod ingest;
+mod notifier;
+mod pipeline;

@@ -1,0 +1,169 @@
+//! What a store does with its transactions: decide, report outcomes, score again, list.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use touchstone_tests::SignedClient;
+
+use super::fixture::{Pipeline, events, revisions, shown, told};
+use crate::ingest::fixture::order;
+
+on_both_ways_to_run![
+    decision_settles_a_review_once_and_a_contrary_one_is_refused,
+    approved_and_pending_orders_need_no_decision,
+    outcome_reported_twice_is_one_outcome_and_one_event,
+    reanalysis_makes_a_revision_and_names_the_present_policy,
+    pages_show_every_transaction_once_and_the_filter_holds,
+];
+
+/// Every order goes to review.
+fn review_everything() -> Value {
+    json!({"bands": {"medium": 0, "high": 100, "critical": 101}})
+}
+
+/// No order goes to review.
+fn approve_everything() -> Value {
+    json!({"bands": {"medium": 99, "high": 100, "critical": 101}})
+}
+
+async fn scored(client: &SignedClient, id: &str) -> Result<String> {
+    let verdict = told(&client.analyze(&order(id)).await?, 200)?;
+    Ok(verdict["transaction_id"].as_str().context("it has an id")?.to_owned())
+}
+
+async fn decide(client: &SignedClient, id: &str, decision: &str, status: u16) -> Result<Value> {
+    let document = json!({"decision": decision, "reviewer": "ada", "note": "Called the customer."});
+    told(&client.post(&format!("/v1/transactions/{id}/decision"), &document).await?, status)
+}
+
+async fn decision_settles_a_review_once_and_a_contrary_one_is_refused(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.apply_policy(&review_everything()).await?;
+    pipeline.score();
+    let client = pipeline.client();
+    for (order, decision, contrary, status) in
+        [("T-1", "approve", "reject", "approved"), ("T-2", "reject", "approve", "rejected")]
+    {
+        let id = scored(&client, order).await?;
+        assert_eq!(shown(&client, &json!(id)).await?["status"], "review");
+        for _ in 0..2 {
+            assert_eq!(decide(&client, &id, decision, 200).await?["status"], status);
+        }
+        assert_eq!(decide(&client, &id, contrary, 409).await?["code"], "already_decided");
+        let transaction = shown(&client, &json!(id)).await?;
+        assert_eq!(
+            (&transaction["status"], events(&transaction)),
+            (&json!(status), vec!["order.scored", "order.decided"])
+        );
+        let decisions = transaction["decisions"].as_array().context("it has decisions")?;
+        assert_eq!(decisions.len(), 1);
+        assert_eq!((&decisions[0]["decision"], &decisions[0]["reviewer"]), (&json!(decision), &json!("ada")));
+    }
+    Ok(())
+}
+
+async fn approved_and_pending_orders_need_no_decision(pipeline: &mut Pipeline) -> Result<()> {
+    let client = pipeline.client();
+    pipeline.apply_policy(&approve_everything()).await?;
+    let waiting = pipeline.submission(&order("T-3"))?;
+    pipeline.system().promise(&[&waiting], pipeline.door.clock.now()).await?;
+    assert_eq!(decide(&client, waiting.transaction_id.as_str(), "approve", 409).await?["code"], "not_open");
+    pipeline.score();
+    let approved = scored(&client, "T-4").await?;
+    assert_eq!(decide(&client, &approved, "reject", 409).await?["code"], "not_open");
+    assert_eq!(events(&shown(&client, &json!(approved)).await?), ["order.scored"]);
+    decide(&client, "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV", "reject", 404).await?;
+    Ok(())
+}
+
+async fn outcome_reported_twice_is_one_outcome_and_one_event(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = pipeline.client();
+    let id = scored(&client, "T-5").await?;
+    let report = async |kind: &str, status: u16| {
+        let document = json!({"type": kind, "occurred_at": "2026-05-04T12:00:00Z", "amount": "129.90"});
+        told(&client.post(&format!("/v1/transactions/{id}/outcome"), &document).await?, status)
+    };
+    for _ in 0..2 {
+        assert_eq!(report("chargeback_opened", 200).await?["type"], "chargeback_opened");
+    }
+    report("fulfilled", 200).await?;
+    report("eaten", 422).await?;
+    let transaction = shown(&client, &json!(id)).await?;
+    assert_eq!(events(&transaction), ["order.scored", "chargeback.opened", "order.status_changed"]);
+    assert_eq!(transaction["outcomes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(transaction["outcomes"][0]["amount"], 129.9);
+
+    // An event that came between takes its number, and the next revision the one after it.
+    told(&client.post(&format!("/v1/transactions/{id}/reanalyze"), &json!({})).await?, 200)?;
+    let transaction = shown(&client, &json!(id)).await?;
+    assert_eq!(transaction["events"][3]["sequence"], 4);
+    assert_eq!(events(&transaction)[3], "order.rescored");
+    Ok(())
+}
+
+async fn reanalysis_makes_a_revision_and_names_the_present_policy(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = pipeline.client();
+    let id = scored(&client, "T-6").await?;
+    let again = async || client.post(&format!("/v1/transactions/{id}/reanalyze"), &json!({})).await;
+    pipeline.door.clock.advance(Duration::from_secs(60));
+    let same = told(&again().await?, 200)?;
+    let first = shown(&client, &json!(id)).await?;
+    assert_eq!((revisions(&first), events(&first)), (2, vec!["order.scored", "order.rescored"]));
+    assert_eq!(same["policy_version"], 0);
+    for name in ["risk_score", "reasons", "confidence", "explanation"] {
+        assert_eq!(first["revisions"][0]["verdict"][name], same[name], "the order is no history of its own");
+    }
+
+    let version = pipeline.apply_policy(&review_everything()).await?;
+    let other = told(&again().await?, 200)?;
+    assert_eq!((&other["policy_version"], &other["recommended_action"]), (&json!(version), &json!("review")));
+    let transaction = shown(&client, &json!(id)).await?;
+    assert_eq!((revisions(&transaction), &transaction["status"]), (3, &json!("review")));
+    told(&client.post("/v1/transactions/tx_01ARZ3NDEKTSV4RRFFQ69G5FAV/reanalyze", &json!({})).await?, 404)?;
+    Ok(())
+}
+
+async fn pages_show_every_transaction_once_and_the_filter_holds(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.apply_policy(&approve_everything()).await?;
+    pipeline.score();
+    let client = pipeline.client();
+    let mut expected = BTreeSet::new();
+    for number in 0..7 {
+        expected.insert(scored(&client, &format!("T-7-{number}")).await?);
+        // Some are received in the same millisecond.
+        pipeline.door.clock.advance(Duration::from_millis(number % 2));
+    }
+    pipeline.apply_policy(&review_everything()).await?;
+    let review = scored(&client, "T-7-review").await?;
+    expected.insert(review.clone());
+    let waiting = pipeline.submission(&order("T-7-waiting"))?;
+    pipeline.system().promise(&[&waiting], pipeline.door.clock.now()).await?;
+    expected.insert(waiting.transaction_id.to_string());
+
+    let (mut seen, mut query) = (Vec::new(), "?limit=2".to_owned());
+    loop {
+        let page = told(&client.get(&format!("/v1/transactions{query}")).await?, 200)?;
+        let lines = page["transactions"].as_array().context("it is a page")?;
+        assert!(lines.len() <= 2);
+        seen.extend(lines.iter().filter_map(|line| {
+            Some((line["received_at"].as_str()?.to_owned(), line["transaction_id"].as_str()?.to_owned()))
+        }));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("?limit=2&cursor={cursor}");
+    }
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first, each once: {seen:?}");
+    assert_eq!(seen.into_iter().map(|(_, id)| id).collect::<BTreeSet<_>>(), expected);
+
+    let ids = async |status: &str| -> Result<Vec<Value>> {
+        let page = told(&client.get(&format!("/v1/transactions?status={status}")).await?, 200)?;
+        let lines = page["transactions"].as_array().context("it is a page")?;
+        Ok(lines.iter().map(|line| line["transaction_id"].clone()).collect())
+    };
+    assert_eq!(ids("review").await?, [json!(review)]);
+    assert_eq!(ids("pending").await?, [json!(waiting.transaction_id)]);
+    assert_eq!((ids("approved").await?.len(), ids("rejected").await?.len(), ids("failed").await?.len()), (7, 0, 0));
+    Ok(())
+}

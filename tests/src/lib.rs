@@ -1,0 +1,22 @@
+//! What the integration tests stand on: private real servers, isolation by test, the real binary, and fakes of those
+//! whom Touchstone talks to.
+//!
+//! Guarantee: a missing service is a failure, never a skip; no test sees another's data; nothing is left running.
+
+mod backend;
+mod client;
+mod eventually;
+mod http;
+pub mod process;
+mod receiver;
+pub mod servers;
+mod touchstone;
+
+pub use self::{
+    backend::Backend,
+    client::{Credentials, SignedClient},
+    eventually::eventually,
+    http::{Answer, HttpClient},
+    receiver::{Behaviour, Delivery, Receiver},
+    touchstone::{Printed, Touchstone, touchstone, touchstone_json},
+};

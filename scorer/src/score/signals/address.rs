@@ -69,8 +69,7 @@ const PO_BOXES: &[&str] = &[
     " skrytka pocztowa ",
 ];
 
-/// Forwarding companies and parcel lockers by their name or their warehouse's street, as the parties' own pages state
-/// them, and what to call them.
+/// Well-known forwarding companies and parcel lockers, by their name or the street of their warehouse. Not exhaustive.
 const FORWARDERS: &[(&str, &str)] = &[
     (" myus ", "MyUS"),
     (" 4283 express l", "MyUS"),

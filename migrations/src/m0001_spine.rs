@@ -222,6 +222,7 @@ CREATE TABLE history (
     transaction_id TEXT NOT NULL,
     received_at BIGINT NOT NULL,
     amount_minor BIGINT NOT NULL,
+    currency TEXT NOT NULL,
     card BIGINT,
     email BIGINT,
     phone BIGINT,

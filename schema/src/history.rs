@@ -1,8 +1,13 @@
-//! History: what is remembered of an order so that later orders can be compared with it. No raw personal data.
+//! History: what is remembered of orders, and of what became of them, so that later orders can be compared with them.
+//! No raw personal data.
+//!
+//! An entry is never changed: an order, an attempt that failed and everything that is learnt later are entries of their
+//! own, each with the moment from which it was known. What an order's history was can so be told at any later time.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{TransactionId, keyed_bits};
+use crate::money::Money;
 use crate::secret::Secret;
 use crate::tenant::{KeyMode, wire_enum};
 use crate::time::Timestamp;
@@ -90,21 +95,74 @@ impl HistoryKeys {
     }
 }
 
-/// What is remembered of one scored order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+wire_enum! {
+    /// What an entry of history tells.
+    Happening {
+        /// An order was received and scored.
+        Order = "order",
+        /// A payment was tried and failed, and no order was made of it.
+        FailedAttempt = "failed_attempt",
+        /// A person approved the order.
+        Approved = "approved",
+        /// A person rejected the order.
+        Rejected = "rejected",
+        /// The cardholder disputes the payment.
+        ChargebackOpened = "chargeback_opened",
+        /// The cardholder's claim was upheld: the merchant lost the money.
+        ChargebackWon = "chargeback_won",
+        /// The cardholder's claim was refused: the merchant kept the money.
+        ChargebackLost = "chargeback_lost",
+        /// The money was given back.
+        Refunded = "refunded",
+        /// The goods were sent.
+        Fulfilled = "fulfilled",
+        /// The order was cancelled.
+        Cancelled = "cancelled",
+        /// The merchant knows it was fraud.
+        FraudConfirmed = "fraud_confirmed",
+        /// The merchant knows it was not fraud.
+        Legitimate = "legitimate",
+    }
+}
+
+impl Happening {
+    /// What it says of the order: fraud, or not fraud; nothing when it is no label.
+    pub const fn label(self) -> Option<bool> {
+        match self {
+            Self::ChargebackOpened | Self::ChargebackWon | Self::FraudConfirmed => Some(true),
+            Self::ChargebackLost | Self::Legitimate => Some(false),
+            Self::Order | Self::FailedAttempt | Self::Approved | Self::Rejected => None,
+            Self::Refunded | Self::Fulfilled | Self::Cancelled => None,
+        }
+    }
+}
+
+/// One thing that is remembered: an order, or what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
+    /// What happened.
+    pub what: Happening,
     /// The order's transaction: an order never counts itself, whatever its revision.
     pub transaction_id: TransactionId,
-    /// When it was received.
+    /// When this was learnt: an order's `received_at`; of an outcome, when it was told to us, not when it happened.
     pub received_at: Timestamp,
-    /// Amount in minor units of its currency.
-    pub amount_minor: i64,
+    /// When the order that it is about was received; the same as `received_at` for the order itself.
+    pub ordered_at: Timestamp,
+    /// Amount of the order.
+    pub amount: Money,
     /// What it can be found by.
     pub keys: HistoryKeys,
     /// The billing surname, hashed like a key.
     pub name: Option<HistoryKey>,
     /// Declined attempts that the order told of.
     pub declines: u32,
+}
+
+impl HistoryEntry {
+    /// The order of lists of history: newest first, and of what was learnt at the same time always the same.
+    pub fn newest_first(a: &Self, b: &Self) -> std::cmp::Ordering {
+        (b.received_at, &b.transaction_id, b.what).cmp(&(a.received_at, &a.transaction_id, a.what))
+    }
 }
 
 /// The history of a batch of orders: for each asked key its most recent entries, newest first, at most

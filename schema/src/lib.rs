@@ -5,12 +5,14 @@
 
 pub mod card;
 mod decimal;
+pub mod enrichment;
 pub mod event;
 pub mod fault;
 pub mod history;
 pub mod ids;
 pub mod json;
 pub mod limits;
+pub mod lists;
 pub mod money;
 pub mod order;
 pub mod policy;

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use touchstone_platform::directory::Snapshot;
 use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision};
+use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::EventId;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
+use touchstone_schema::lists::ListMatches;
 use touchstone_schema::order::Order;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
 use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile};
@@ -183,7 +185,15 @@ fn score<'a>(
     let mut own_history = History::of(&submission.transaction_id, submission.received_at, keys.keys.clone(), history);
     own_history.own_name = keys.name;
     own_history.card_is_weak = keys.card_is_weak;
-    let facts = Facts { order, history: &own_history, policy: &prepared.policy, received_at: submission.received_at };
+    let facts = Facts {
+        order,
+        history: &own_history,
+        policy: &prepared.policy,
+        received_at: submission.received_at,
+        enrichment: &Enrichment::default(),
+        norms: None,
+        lists: &ListMatches::default(),
+    };
     let verdict = Verdict {
         transaction_id: submission.transaction_id.clone(),
         order_id: submission.order_id.clone(),

@@ -1,7 +1,7 @@
 //! The history keys of an order: what identifies its card, e-mail, phone, device, address and customer, normalised and
 //! then hashed under the store's data key.
 
-use touchstone_schema::history::{HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
+use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::order::{Address, Order, Payment};
 use touchstone_schema::secret::Secret;
@@ -43,9 +43,11 @@ impl OrderKeys {
     /// What is remembered of the order.
     pub(crate) fn entry(&self, transaction: &TransactionId, received_at: Timestamp, order: &Order) -> HistoryEntry {
         HistoryEntry {
+            what: Happening::Order,
             transaction_id: transaction.clone(),
             received_at,
-            amount_minor: order.amount.minor(),
+            ordered_at: received_at,
+            amount: order.amount,
             keys: self.keys.clone(),
             name: self.name,
             declines: order.payment.decline_count.unwrap_or(0),

@@ -157,8 +157,3 @@ pub struct Finished<'a> {
     /// What to remember of the order, when hot history is kept here; none when it is read from the store.
     pub history: Option<&'a HistoryEntry>,
 }
-
-/// The order of history: newest first, and the same whichever adapter gives it.
-fn newest_first(a: &HistoryEntry, b: &HistoryEntry) -> std::cmp::Ordering {
-    (b.received_at, &b.transaction_id).cmp(&(a.received_at, &a.transaction_id))
-}

@@ -4,22 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeys};
+use touchstone_schema::enrichment::Enrichment;
+use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeys};
 use touchstone_schema::ids::StoreId;
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::json::Json;
+use touchstone_schema::lists::ListMatches;
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::order::Order;
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::Assessment;
 
 use super::history::History;
+use super::norms::Norms;
 use super::policy::Policy;
 use super::{Facts, Finding, assess, signals};
 
 /// A history key of a test.
 pub(crate) const fn key(number: i64) -> HistoryKey {
     HistoryKey::from_i64(number)
+}
+
+/// An amount of US dollars, in cents.
+pub(crate) fn usd(cents: i64) -> Money {
+    Currency::from_code("USD").and_then(|usd| Money::from_minor(cents, usd).ok()).expect("an amount")
 }
 
 /// An order, its past and its store's policy.
@@ -31,6 +40,9 @@ pub(crate) struct Case {
     card_is_weak: bool,
     past: Vec<HistoryEntry>,
     policy: Policy,
+    enrichment: Enrichment,
+    norms: Option<Norms>,
+    lists: ListMatches,
 }
 
 impl Case {
@@ -77,6 +89,9 @@ impl Case {
             card_is_weak: false,
             past: Vec::new(),
             policy: Policy::built_in(),
+            enrichment: Enrichment::default(),
+            norms: None,
+            lists: ListMatches::default(),
         }
     }
 
@@ -114,15 +129,23 @@ impl Case {
         let received_at = Self::RECEIVED_AT - Duration::from_secs(minutes * 60);
         let number = u8::try_from(self.past.len() + 1).expect("few earlier orders");
         let mut entry = HistoryEntry {
+            what: Happening::Order,
+            ordered_at: received_at,
             transaction_id: transaction(number),
             received_at,
-            amount_minor: 5_000,
+            amount: usd(5_000),
             keys: HistoryKeys::default(),
             name: None,
             declines: 0,
         };
         describe(&self.own, &mut entry);
         self.past.push(entry);
+        self
+    }
+
+    /// Tells what outside data knows of the order.
+    pub(crate) fn enriched(mut self, tell: impl FnOnce(&mut Enrichment)) -> Self {
+        tell(&mut self.enrichment);
         self
     }
 
@@ -179,7 +202,15 @@ impl Case {
         let mut history = History::of(&transaction(0), Self::RECEIVED_AT, self.own.clone(), &known);
         history.own_name = self.own_name;
         history.card_is_weak = self.card_is_weak;
-        look(&Facts { order: &order, history: &history, policy: &self.policy, received_at: Self::RECEIVED_AT })
+        look(&Facts {
+            order: &order,
+            history: &history,
+            policy: &self.policy,
+            received_at: Self::RECEIVED_AT,
+            enrichment: &self.enrichment,
+            norms: self.norms.as_ref(),
+            lists: &self.lists,
+        })
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
 use touchstone_schema::ids::TransactionId;
+use touchstone_schema::limits::HISTORY_SPAN;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::wire_enum;
 
 /// One hour.
 pub const HOUR: Duration = Duration::from_secs(3_600);
@@ -19,6 +21,67 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 pub const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Thirty days.
 pub const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+wire_enum! {
+    /// How far back is looked, as rules name it.
+    Window {
+        /// One hour.
+        Hour = "1h",
+        /// One day.
+        Day = "24h",
+        /// One week.
+        Week = "7d",
+        /// Thirty days.
+        Month = "30d",
+        /// Ninety days.
+        Quarter = "90d",
+    }
+}
+
+impl Window {
+    /// Its length.
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::Hour => HOUR,
+            Self::Day => DAY,
+            Self::Week => WEEK,
+            Self::Month => MONTH,
+            Self::Quarter => HISTORY_SPAN,
+        }
+    }
+}
+
+/// What is measured among the earlier orders that share a key, in the words of rules: `history.KEY.WINDOW.MEASURE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// `orders`: how many.
+    Orders,
+    /// `amount`: sum of their amounts, in major units.
+    Amount,
+    /// `declines`: attempts that failed.
+    Declines,
+    /// `distinct_cards`, `distinct_emails` …: how many different keys of a kind, this order's own among them.
+    Distinct(HistoryKeyKind),
+    /// `fraud`: how many were labelled fraud since.
+    Fraud,
+    /// `fraud_share`: share of them that was labelled fraud since, 0 to 1.
+    FraudShare,
+    /// `refunds`: how many were refunded since.
+    Refunds,
+    /// `rejected`: how many a person rejected.
+    Rejected,
+}
+
+/// A measure of history that a rule asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HistoryField {
+    /// `card`, `email` … or a key that the policy declares.
+    pub key: String,
+    /// How far back.
+    pub window: Window,
+    /// What of it.
+    pub measure: Measure,
+}
 
 /// The history of one order.
 #[derive(Debug, Clone, Default)]
@@ -88,16 +151,20 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use touchstone_schema::history::Happening;
+
     use super::*;
-    use crate::score::fixture::{Case, key};
+    use crate::score::fixture::{Case, key, usd};
 
     const EMAIL: HistoryKeyKind = HistoryKeyKind::Email;
 
     fn entry(number: u8, at: i64) -> Arc<HistoryEntry> {
         Arc::new(HistoryEntry {
+            what: Happening::Order,
+            ordered_at: Timestamp::from_millis(at),
             transaction_id: TransactionId::mint(Timestamp::from_millis(0), [number; 10]),
             received_at: Timestamp::from_millis(at),
-            amount_minor: 100,
+            amount: usd(100),
             keys: HistoryKeys { email: Some(key(2)), card: Some(key(i64::from(number))), ..HistoryKeys::default() },
             name: None,
             declines: 1,

@@ -10,17 +10,21 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod history;
+pub mod norms;
 pub mod policy;
 pub mod rules;
 pub mod signals;
 #[cfg(test)]
 mod tests;
 
+use touchstone_schema::enrichment::Enrichment;
+use touchstone_schema::lists::ListMatches;
 use touchstone_schema::order::Order;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, Reason};
 
 use history::History;
+use norms::Norms;
 use policy::{Group, Policy};
 
 /// Everything that a signal may look at.
@@ -34,6 +38,12 @@ pub struct Facts<'a> {
     pub policy: &'a Policy,
     /// When the order was received: the clock of scoring.
     pub received_at: Timestamp,
+    /// What outside data tells of it.
+    pub enrichment: &'a Enrichment,
+    /// What is usual at the store; none while it has too few orders.
+    pub norms: Option<&'a Norms>,
+    /// Which of the store's list entries it matches.
+    pub lists: &'a ListMatches,
 }
 
 /// A signal or rule that fired.

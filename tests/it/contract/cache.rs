@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use touchstone_platform::cache::{self, Admission, Admitted, Cache, CacheSettings, Finished, RateState};
 use touchstone_platform::clock::Clock;
-use touchstone_schema::history::{HistoryEntry, HistoryKey, HistoryKeys};
+use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeys};
 use touchstone_schema::ids::{KeyId, StoreId, TransactionId};
 use touchstone_schema::limits::{HISTORY_DEPTH, HISTORY_SPAN, IDEMPOTENCY_WINDOW, NONCE_TTL};
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyMode, Surface, Tenant};
 use touchstone_schema::time::Timestamp;
@@ -138,11 +139,17 @@ fn transaction(number: u64) -> TransactionId {
     TransactionId::of_order(&Secret::new(*b"data key"), KeyMode::Live, Surface::Signed, &number.to_string())
 }
 
+fn usd(cents: i64) -> Money {
+    Currency::from_code("USD").and_then(|usd| Money::from_minor(cents, usd).ok()).expect("an amount")
+}
+
 fn entry(number: u64, received_at: Timestamp, keys: HistoryKeys) -> HistoryEntry {
     HistoryEntry {
+        what: Happening::Order,
         transaction_id: transaction(number),
         received_at,
-        amount_minor: 12_345,
+        ordered_at: received_at,
+        amount: usd(12_345),
         keys,
         name: Some(key(99)),
         declines: 2,
@@ -398,7 +405,8 @@ async fn remembering_again_changes_nothing_and_a_revision_replaces(fixture: Fixt
     fixture.remember(&[first.clone(), other, first.clone()]).await?;
     fixture.remember(std::slice::from_ref(&first)).await?;
     assert_eq!(fixture.transactions(1).await?.map(|known| known.len()), Some(2));
-    let revised = HistoryEntry { received_at: first.received_at + Duration::from_secs(1), amount_minor: 1, ..first };
+    let revised_at = first.received_at + Duration::from_secs(1);
+    let revised = HistoryEntry { received_at: revised_at, ordered_at: revised_at, amount: usd(1), ..first };
     fixture.clock.advance(Duration::from_secs(1));
     fixture.remember(std::slice::from_ref(&revised)).await?;
     let history = fixture.cache.history(&[key(1)], fixture.clock.now()).await?.unwrap_or_default();

@@ -9,7 +9,7 @@ use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::FinishedVerdict;
 
-use super::super::{Finished, newest_first};
+use super::super::Finished;
 
 /// Most verdicts held; the oldest go first. A verdict is about 1 KB.
 const VERDICTS: usize = 32_768;
@@ -71,7 +71,7 @@ impl RecentHistory {
             let kept = self.by_key.entry(key).or_default();
             let before = kept.len();
             kept.retain(|known| known.transaction_id != entry.transaction_id && is_recent(known, now));
-            let place = kept.partition_point(|known| newest_first(known, entry).is_lt());
+            let place = kept.partition_point(|known| HistoryEntry::newest_first(known, entry).is_lt());
             kept.insert(place, Arc::clone(&shared));
             kept.truncate(HISTORY_DEPTH);
             self.references = self.references + kept.len() - before;

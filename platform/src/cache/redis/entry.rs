@@ -1,7 +1,8 @@
 //! The stored form of history entries and verdicts in Redis.
 
-use touchstone_schema::history::{HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
+use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
 use touchstone_schema::ids::TransactionId;
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::FinishedVerdict;
 
@@ -10,10 +11,11 @@ const ENTRY_VERSION: u8 = 1;
 
 /// An entry without its transaction, which is the field that it is stored under. `remember.lua` reads the time.
 pub(super) fn encode_entry(entry: &HistoryEntry) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(85);
+    let mut bytes = Vec::with_capacity(88);
     bytes.push(ENTRY_VERSION);
     bytes.extend_from_slice(&entry.received_at.as_millis().to_be_bytes());
-    bytes.extend_from_slice(&entry.amount_minor.to_be_bytes());
+    bytes.extend_from_slice(&entry.amount.minor().to_be_bytes());
+    bytes.extend_from_slice(entry.amount.currency().code().as_bytes());
     bytes.extend_from_slice(&entry.declines.to_be_bytes());
     let keys = HistoryKeyKind::ALL.iter().map(|kind| entry.keys.get(*kind));
     for key in std::iter::once(entry.name).chain(keys) {
@@ -26,6 +28,8 @@ pub(super) fn decode_entry(transaction: &str, bytes: &[u8]) -> Option<HistoryEnt
     let (&[version], rest) = bytes.split_first_chunk::<1>()?;
     let (received_at, rest) = rest.split_first_chunk::<8>()?;
     let (amount_minor, rest) = rest.split_first_chunk::<8>()?;
+    let (currency, rest) = rest.split_first_chunk::<3>()?;
+    let currency = Currency::from_code(std::str::from_utf8(currency).ok()?)?;
     let (declines, rest) = rest.split_first_chunk::<4>()?;
     let (keys, []) = rest.as_chunks::<8>() else { return None };
     let key = |index: usize| keys.get(index).map(|key| i64::from_be_bytes(*key));
@@ -33,9 +37,11 @@ pub(super) fn decode_entry(transaction: &str, bytes: &[u8]) -> Option<HistoryEnt
         [key(0)?, key(1)?, key(2)?, key(3)?, key(4)?, key(5)?, key(6)?, key(7)?]
             .map(|stored| (stored != 0).then(|| HistoryKey::from_i64(stored)));
     (version == ENTRY_VERSION && keys.len() == 8).then_some(HistoryEntry {
+        what: Happening::Order,
         transaction_id: transaction.parse::<TransactionId>().ok()?,
         received_at: Timestamp::from_millis(i64::from_be_bytes(*received_at)),
-        amount_minor: i64::from_be_bytes(*amount_minor),
+        ordered_at: Timestamp::from_millis(i64::from_be_bytes(*received_at)),
+        amount: Money::from_minor(i64::from_be_bytes(*amount_minor), currency).ok()?,
         keys: HistoryKeys { card, email, phone, device, ip, address, customer },
         name,
         declines: u32::from_be_bytes(*declines),
@@ -65,9 +71,11 @@ mod tests {
         let transaction: TransactionId = "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
         let key = |stored| Some(HistoryKey::from_i64(stored));
         let entry = HistoryEntry {
+            what: Happening::Order,
             transaction_id: transaction.clone(),
             received_at: Timestamp::from_millis(1_700_000_000_123),
-            amount_minor: -5,
+            ordered_at: Timestamp::from_millis(1_700_000_000_123),
+            amount: Money::from_minor(-5, Currency::from_code("EUR").unwrap()).unwrap(),
             keys: HistoryKeys {
                 card: key(1),
                 email: key(i64::MAX),

@@ -255,7 +255,7 @@ fn read_entries(answer: redis::Value, now: Timestamp) -> Option<Vec<Arc<HistoryE
         stored.iter().map(|(transaction, bytes)| entry::decode_entry(transaction, bytes).map(Arc::new)).collect();
     let mut entries = entries?;
     entries.retain(|entry| is_recent(entry, now));
-    entries.sort_unstable_by(|a, b| super::newest_first(a, b));
+    entries.sort_unstable_by(|a, b| HistoryEntry::newest_first(a, b));
     entries.truncate(HISTORY_DEPTH);
     Some(entries)
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use sea_orm::{DbBackend, QueryResult, Value};
-use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
+use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::limits::HISTORY_DEPTH;
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::submission::{Submission, SubmissionKind};
 use touchstone_schema::time::Timestamp;
 
@@ -111,7 +112,7 @@ fn history_text(backend: DbBackend) -> String {
         };
         format!(
             "SELECT {kind}_keys.key, transaction_id, received_at, amount_minor, declines, card, email, phone, device, ip,
-    address, customer, name FROM {kind}_keys {entries}"
+    address, customer, name, currency FROM {kind}_keys {entries}"
         )
     });
     format!("WITH {} {}", tables.collect::<Vec<_>>().join(", "), arms.collect::<Vec<_>>().join("\nUNION ALL\n"))
@@ -163,11 +164,15 @@ fn history_entry(
     transaction_id: TransactionId,
     received_at: Timestamp,
 ) -> Result<HistoryEntry, StoreError> {
+    let currency = Currency::from_code(&at::<String>(row, 13)?)
+        .ok_or_else(|| StoreError::corrupt("currency", "not an ISO 4217 code"))?;
     let key = |index| at::<Option<i64>>(row, index).map(|key| key.map(HistoryKey::from_i64));
     Ok(HistoryEntry {
+        what: Happening::Order,
         transaction_id,
         received_at,
-        amount_minor: at(row, 3)?,
+        ordered_at: received_at,
+        amount: Money::from_minor(at(row, 3)?, currency).map_err(|error| StoreError::corrupt("amount_minor", error))?,
         declines: u32::try_from(at::<i64>(row, 4)?).unwrap_or_default(),
         keys: HistoryKeys {
             card: key(5)?,

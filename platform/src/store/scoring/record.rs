@@ -88,9 +88,10 @@ const EVENTS: &str = "INSERT INTO events (id, store_id, mode, transaction_id, ki
   SELECT event_id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data
   FROM fresh ORDER BY event_id";
 
-const HISTORY: &str = "INSERT INTO history (transaction_id, received_at, amount_minor, card, email, phone, device, ip,
+const HISTORY: &str =
+    "INSERT INTO history (transaction_id, received_at, amount_minor, currency, card, email, phone, device, ip,
     address, customer, name, declines)
-  SELECT transaction_id, remembered_at, remembered_minor, NULLIF(card, 0), NULLIF(email, 0), NULLIF(phone, 0),
+  SELECT transaction_id, remembered_at, remembered_minor, currency, NULLIF(card, 0), NULLIF(email, 0), NULLIF(phone, 0),
     NULLIF(device, 0), NULLIF(ip, 0), NULLIF(address, 0), NULLIF(customer, 0), NULLIF(name, 0), declines
   FROM fresh WHERE TRUE ORDER BY transaction_id, remembered_at
   ON CONFLICT DO NOTHING";
@@ -223,7 +224,7 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         event.request_id.as_str().into(),
         event.data.get().into(),
         history.received_at.as_millis().into(),
-        history.amount_minor.into(),
+        history.amount.minor().into(),
         key(history.keys.card),
         key(history.keys.email),
         key(history.keys.phone),

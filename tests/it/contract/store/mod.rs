@@ -13,8 +13,9 @@ use touchstone_platform::random;
 use touchstone_platform::store::scoring::NewRevision;
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
 use touchstone_schema::event::{Event, EventKind};
-use touchstone_schema::history::{HistoryEntry, HistoryKey, HistoryKeys};
+use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeys};
 use touchstone_schema::ids::{EventId, RequestId, StoreId, SubmissionId, TransactionId};
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Submission, SubmissionKind};
 use touchstone_schema::tenant::{KeyMode, Surface, Tenant};
@@ -145,9 +146,11 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             data: raw(r#"{"a":1}"#),
         },
         history: HistoryEntry {
+            what: Happening::Order,
             transaction_id: submission.transaction_id.clone(),
             received_at: submission.received_at,
-            amount_minor: 1_250,
+            ordered_at: submission.received_at,
+            amount: Money::parse("12.50", Currency::from_code("USD").expect("a currency")).expect("an amount"),
             keys: HistoryKeys {
                 card: Some(key_of(tenant, "card", "4111")),
                 email: Some(key_of(tenant, "email", &submission.order_id)),

@@ -209,8 +209,8 @@ fn queue_settings(settings: &Settings, store: &Store, name: &str, owner: bool) -
             QueueSettings::RabbitMq { url: amqp_url.clone(), connection_name: format!("touchstone {name}") }
         }
         Services::Embedded => {
-            let database = store.embedded_database().context("embedded mode keeps its queue in the SQLite file")?;
-            if owner { QueueSettings::Embedded { database } } else { QueueSettings::BesideEmbedded { database } }
+            let store = store.clone();
+            if owner { QueueSettings::Embedded { store } } else { QueueSettings::BesideEmbedded { store } }
         }
     })
 }

@@ -98,7 +98,7 @@ async fn consume(
             batch = consumer.next(limits::SCORING_BATCH) => batch,
         };
         metrics::histogram!("touchstone_scorer_batch_orders", "lane" => lane.as_str()).record(batch.len() as f64);
-        let (accepted, refused) = decode(batch);
+        let (accepted, refused) = decode(lane, batch);
         if !refused.is_empty() {
             settle(consumer.as_mut(), refused).await;
         }
@@ -128,12 +128,17 @@ async fn settle(consumer: &mut dyn Consumer, settled: Vec<(Delivery, Disposition
 /// Deliveries that carry a submission, and those that are set aside.
 type Decoded = (Vec<(Delivery, Submission)>, Vec<(Delivery, Disposition)>);
 
-fn decode(batch: Vec<Delivery>) -> Decoded {
+/// Whoever waited for a dead letter that is replayed is gone, but the order is still to be screened: off the interactive
+/// lane no deadline counts.
+fn decode(lane: Lane, batch: Vec<Delivery>) -> Decoded {
     let mut accepted = Vec::with_capacity(batch.len());
     let mut refused = Vec::new();
     for delivery in batch {
         match serde_json::from_slice::<Submission>(&delivery.body) {
-            Ok(submission) if submission.version == Submission::VERSION => accepted.push((delivery, submission)),
+            Ok(mut submission) if submission.version == Submission::VERSION => {
+                submission.deadline = submission.deadline.filter(|_| lane == Lane::Interactive);
+                accepted.push((delivery, submission));
+            }
             Ok(submission) => {
                 let reason = format!("submission format {} is not known to this build", submission.version);
                 refused.push((delivery, Disposition::DeadLetter { reason }));

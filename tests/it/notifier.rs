@@ -82,12 +82,11 @@ impl World {
         };
         let store = Store::open(&settings).await?;
         store.migrate().await?;
-        let queue_settings = match (&backend.amqp_url, store.embedded_database()) {
-            (Some(url), _) => {
+        let queue_settings = match &backend.amqp_url {
+            Some(url) => {
                 QueueSettings::RabbitMq { url: Secret::new(url.as_str()), connection_name: "notifier".to_owned() }
             }
-            (None, Some(database)) => QueueSettings::Embedded { database },
-            (None, None) => anyhow::bail!("neither way to run"),
+            None => QueueSettings::Embedded { store: store.clone() },
         };
         let clock = Clock::manual(START);
         let queue = queue::open(&queue_settings, Clock::system()).await?;

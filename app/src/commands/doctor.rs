@@ -192,8 +192,7 @@ async fn examine_sqlite(settings: &Settings, findings: &mut Findings) -> Option<
 }
 
 async fn examine_embedded_queue(store: &Store, findings: &mut Findings) {
-    let Some(database) = store.embedded_database() else { return };
-    match queue::open(&QueueSettings::BesideEmbedded { database }, Clock::system()).await {
+    match queue::open(&QueueSettings::BesideEmbedded { store: store.clone() }, Clock::system()).await {
         Ok(queue) => examine_lanes("queue", queue.as_ref(), String::new(), findings).await,
         Err(error) => findings.fail("queue", error.to_string(), "check the SQLite file"),
     }

@@ -14,6 +14,7 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 
 use crate::clock::Clock;
+use crate::store::Store;
 
 /// A queue of one kind of message. Order within a lane is by arrival, redeliveries excepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -170,13 +171,13 @@ pub enum QueueSettings {
     },
     /// A table of the SQLite database, which this process alone must own.
     Embedded {
-        /// Opened with a write-ahead log and `synchronous=FULL`.
-        database: sea_orm::DatabaseConnection,
+        /// The store in the same file: its writers and the queue's take turns.
+        store: Store,
     },
     /// The same table, looked at by a command while its owner may be running: messages that are out stay out.
     BesideEmbedded {
         /// Opened like the owner's.
-        database: sea_orm::DatabaseConnection,
+        store: Store,
     },
 }
 
@@ -187,9 +188,9 @@ pub async fn open(settings: &QueueSettings, clock: Clock) -> Result<Arc<dyn Queu
         QueueSettings::RabbitMq { url, connection_name } => {
             Arc::new(rabbitmq::RabbitMq::open(url, connection_name.clone(), clock).await?)
         }
-        QueueSettings::Embedded { database } => Arc::new(embedded::Embedded::open(database.clone(), clock).await?),
-        QueueSettings::BesideEmbedded { database } => {
-            Arc::new(embedded::Embedded::open_beside_owner(database.clone(), clock).await?)
+        QueueSettings::Embedded { store } => Arc::new(embedded::Embedded::open(store.clone(), clock).await?),
+        QueueSettings::BesideEmbedded { store } => {
+            Arc::new(embedded::Embedded::open_beside_owner(store.clone(), clock).await?)
         }
     })
 }

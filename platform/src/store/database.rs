@@ -87,11 +87,6 @@ impl Store {
         self.backend() == DbBackend::Sqlite
     }
 
-    /// The connection to the SQLite file, which the embedded queue shares.
-    pub fn embedded_database(&self) -> Option<DatabaseConnection> {
-        self.is_embedded().then(|| self.database.clone())
-    }
-
     /// The database itself, for questions about the server.
     pub(crate) const fn database(&self) -> &DatabaseConnection {
         &self.database

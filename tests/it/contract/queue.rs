@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use sea_orm::{ConnectOptions, Database};
 use serde_json::json;
 use tokio::sync::OnceCell;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::queue::{self, Consumer, Delivery, Disposition, Lane, Queue, QueueError, QueueSettings};
 use touchstone_platform::random;
 use touchstone_platform::retry::Backoff;
+use touchstone_platform::store::{Store, StoreSettings};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 use touchstone_tests::eventually;
@@ -63,12 +63,8 @@ async fn open_rabbitmq(url: &str) -> Result<Arc<dyn Queue>> {
 }
 
 async fn open_embedded(folder: &TemporaryFolder) -> Result<Arc<dyn Queue>> {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", folder.path().join("queue.db").display()));
-    options.max_connections(4).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
-        options.pragma("journal_mode", "WAL").pragma("synchronous", "FULL").busy_timeout(Duration::from_secs(5))
-    });
-    let database = Database::connect(options).await?;
-    Ok(queue::open(&QueueSettings::Embedded { database }, Clock::system()).await?)
+    let store = Store::open(&StoreSettings::Sqlite { path: folder.path().join("queue.db") }).await?;
+    Ok(queue::open(&QueueSettings::Embedded { store }, Clock::system()).await?)
 }
 
 macro_rules! on_every_adapter {

@@ -264,9 +264,7 @@ async fn open_queue(backend: &Backend, store: &Store, clock: &Clock) -> anyhow::
         Some(url) => {
             QueueSettings::RabbitMq { url: Secret::new(url.as_str()), connection_name: "ingest-test".to_owned() }
         }
-        None => QueueSettings::Embedded {
-            database: store.embedded_database().ok_or_else(|| anyhow::anyhow!("no embedded database"))?,
-        },
+        None => QueueSettings::Embedded { store: store.clone() },
     };
     let queue = queue::open(&settings, clock.clone()).await?;
     touchstone_tests::eventually(Duration::from_secs(20), "the queue", async || queue.check().await.ok()).await?;

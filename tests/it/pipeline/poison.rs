@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use touchstone_platform::queue::Lane;
+use touchstone_schema::limits;
 use touchstone_tests::{eventually, touchstone_json};
 
 use super::fixture::{PATIENCE, Pipeline, revisions, shown, told};
@@ -12,6 +13,7 @@ use crate::ingest::fixture::order;
 on_both_ways_to_run![
     garbage_and_unknown_formats_are_set_aside_and_the_pipeline_goes_on,
     order_that_could_not_be_scored_is_scored_after_mending_and_replay,
+    waiting_order_that_could_not_be_scored_is_scored_after_replay_though_nobody_waits,
 ];
 
 async fn dead_letters(pipeline: &Pipeline, count: usize) -> Result<Vec<Value>> {
@@ -76,4 +78,24 @@ async fn order_that_could_not_be_scored_is_scored_after_mending_and_replay(pipel
     assert!(told(&client.get("/v1/transactions?status=failed").await?, 200)?["transactions"][0].is_null());
     assert!(dead_letters(pipeline, 0).await?.is_empty());
     Ok(())
+}
+
+async fn waiting_order_that_could_not_be_scored_is_scored_after_replay_though_nobody_waits(
+    pipeline: &mut Pipeline,
+) -> Result<()> {
+    pipeline.apply_policy(&json!({"nonsense": true})).await?;
+    pipeline.score();
+    let client = pipeline.client();
+    told(&client.analyze(&order("P-4")).await?, 503)?;
+    assert_eq!(dead_letters(pipeline, 1).await?[0]["lane"], "interactive");
+
+    pipeline.apply_policy(&json!({})).await?;
+    pipeline.catch_up();
+    pipeline.door.clock.advance(limits::VERDICT_WAIT);
+    touchstone_json(&pipeline.door.backend, &["dead-letter", "replay", "--all"]).await?;
+    eventually(PATIENCE, "the verdict", async || {
+        let listed = told(&client.get("/v1/transactions").await.ok()?, 200).ok()?["transactions"].clone();
+        (listed[0]["order_id"] == "P-4" && listed[0]["risk_score"].is_u64()).then_some(())
+    })
+    .await
 }

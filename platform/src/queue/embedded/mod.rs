@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sea_orm::DatabaseConnection;
 use touchstone_schema::time::Timestamp;
 
 use self::interactive::Interactive;
 use self::ledger::Ledger;
 use super::{Consumer, DeadLetter, Lane, Queue, QueueError};
 use crate::clock::Clock;
+use crate::store::Store;
 
 /// Where a delivery came from: the row of a durable lane, or the place among the requests of one consumer.
 #[derive(Debug)]
@@ -35,15 +35,15 @@ pub(super) struct Embedded {
 
 impl Embedded {
     /// Creates the table if need be and takes back what was out when the process ended.
-    pub(super) async fn open(database: DatabaseConnection, clock: Clock) -> Result<Self, QueueError> {
-        let ledger = Ledger::open(database, clock.clone()).await?;
+    pub(super) async fn open(store: Store, clock: Clock) -> Result<Self, QueueError> {
+        let ledger = Ledger::open(store, clock.clone()).await?;
         ledger.take_back().await?;
         Ok(Self { ledger, interactive: Arc::new(Interactive::new(clock)) })
     }
 
     /// The same for a command that runs beside the owner: what is out with the owner is left to it.
-    pub(super) async fn open_beside_owner(database: DatabaseConnection, clock: Clock) -> Result<Self, QueueError> {
-        let ledger = Ledger::open(database, clock.clone()).await?;
+    pub(super) async fn open_beside_owner(store: Store, clock: Clock) -> Result<Self, QueueError> {
+        let ledger = Ledger::open(store, clock.clone()).await?;
         Ok(Self { ledger, interactive: Arc::new(Interactive::new(clock)) })
     }
 }

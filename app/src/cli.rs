@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// The verdict policy of a store.
     #[command(subcommand)]
     Policy(commands::policy::PolicyCommand),
+    /// What a store always allows and always blocks.
+    #[command(subcommand)]
+    List(commands::list::ListCommand),
     /// Orders and their verdicts.
     #[command(subcommand)]
     Order(commands::order::OrderCommand),
@@ -87,6 +90,8 @@ mod tests {
             "delivery replay --endpoint ep_01ARZ3NDEKTSV4RRFFQ69G5FAV --since 2h".to_owned(),
             format!("order decide --store {STORE} --id 1001 --decision approve --reviewer ann"),
             "dead-letter replay --all".to_owned(),
+            format!("list add --store {STORE} --list block --subject email --value ann@example.com --expires-in 30d"),
+            format!("list show --store {STORE} --list allow"),
         ] {
             let words = std::iter::once("touchstone").chain(call.split(' '));
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{call}: {error}"));

@@ -86,7 +86,22 @@ CREATE TABLE directory_version (
     id BIGINT PRIMARY KEY,
     version BIGINT NOT NULL
 );
-INSERT INTO directory_version (id, version) VALUES (1, 1);
+-- The second row is the same for the lists, which are many and read apart.
+INSERT INTO directory_version (id, version) VALUES (1, 1), (2, 1);
+
+CREATE TABLE list_entries (
+    id TEXT PRIMARY KEY,
+    store_id TEXT NOT NULL REFERENCES stores (id),
+    mode TEXT NOT NULL,
+    list TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    matcher TEXT NOT NULL,
+    hint TEXT NOT NULL,
+    note TEXT,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT
+);
+CREATE UNIQUE INDEX list_entries_once ON list_entries (store_id, mode, list, subject, matcher);
 
 CREATE TABLE transactions (
     id TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-//! The directory: stores, keys and policies, held in memory and kept fresh by a poll.
+//! The directory: stores, keys, policies and lists, held in memory and kept fresh by a poll.
 //!
 //! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment; readers see one
 //! consistent state and never wait. Failure: while the database is away the last known state stands. A store or key whose
@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use touchstone_schema::ids::{KeyId, StoreId};
+use touchstone_schema::lists::StoreLists;
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyScope, StoreProfile, Tenant};
@@ -61,6 +62,8 @@ pub struct Directory {
     snapshot: ArcSwap<Snapshot>,
     /// Version of the rows that the snapshot was made from.
     version: AtomicI64,
+    /// The same of the lists.
+    lists_version: AtomicI64,
     /// When the rows were last read; held while they are read, so that callers read them once between them.
     last_read: Mutex<Timestamp>,
 }
@@ -78,6 +81,7 @@ impl Directory {
             master_keys,
             snapshot: ArcSwap::default(),
             version: AtomicI64::new(0),
+            lists_version: AtomicI64::new(0),
             last_read: Mutex::new(clock.now()),
             clock,
         };
@@ -134,7 +138,10 @@ impl Directory {
     }
 
     async fn read_changes(&self) -> Result<(), DirectoryError> {
-        if self.system().directory_version().await? == self.version.load(Ordering::Acquire) {
+        let system = self.system();
+        let (version, lists_version) = tokio::try_join!(system.directory_version(), system.lists_version())?;
+        let known = (self.version.load(Ordering::Acquire), self.lists_version.load(Ordering::Acquire));
+        if (version, lists_version) == known {
             return Ok(());
         }
         let mut last_read = self.last_read.lock().await;
@@ -146,10 +153,25 @@ impl Directory {
     async fn read(&self) -> Result<(), DirectoryError> {
         let version = self.system().directory_version().await?;
         let rows = self.system().directory().await?;
-        let snapshot = self.open_rows(rows)?;
+        let mut snapshot = self.open_rows(rows)?;
+        snapshot.lists = self.read_lists().await?;
         self.snapshot.store(Arc::new(snapshot));
         self.version.store(version, Ordering::Release);
         Ok(())
+    }
+
+    /// The lists, read again only when one of them has changed.
+    async fn read_lists(&self) -> Result<Lists, DirectoryError> {
+        let version = self.system().lists_version().await?;
+        if version == self.lists_version.load(Ordering::Acquire) {
+            return Ok(Arc::clone(&self.snapshot().lists));
+        }
+        let mut lists = HashMap::<Tenant, StoreLists>::new();
+        for (tenant, entry) in self.system().lists().await? {
+            lists.entry(tenant).or_default().add(entry);
+        }
+        self.lists_version.store(version, Ordering::Release);
+        Ok(Arc::new(lists.into_iter().map(|(tenant, lists)| (tenant, Arc::new(lists))).collect()))
     }
 
     fn system(&self) -> SystemStore<'_> {
@@ -263,7 +285,10 @@ pub struct Snapshot {
     keys_by_prefix: HashMap<String, Vec<Arc<KeyEntry>>>,
     keys_by_id: HashMap<KeyId, Arc<KeyEntry>>,
     policies: HashMap<StoreId, Arc<StoredPolicy>>,
+    lists: Lists,
 }
+
+type Lists = Arc<HashMap<Tenant, Arc<StoreLists>>>;
 
 impl Snapshot {
     /// A store's profile.
@@ -279,6 +304,11 @@ impl Snapshot {
     /// A key by its id (the user name of Basic auth).
     pub fn key(&self, id: &KeyId) -> Option<&Arc<KeyEntry>> {
         self.keys_by_id.get(id)
+    }
+
+    /// The lists of a store in one world; none when they are empty.
+    pub fn lists(&self, tenant: &Tenant) -> Option<&Arc<StoreLists>> {
+        self.lists.get(tenant)
     }
 
     /// A store's newest policy; none means the default.

@@ -4,6 +4,8 @@
 //! An entry is never changed: an order, an attempt that failed and everything that is learnt later are entries of their
 //! own, each with the moment from which it was known. What an order's history was can so be told at any later time.
 
+pub mod normal;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{TransactionId, keyed_bits};

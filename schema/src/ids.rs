@@ -106,6 +106,8 @@ identifier!(/// One event; the `webhook-id` of its deliveries.
     EventId, "evt_");
 identifier!(/// One event on its way to one endpoint.
     DeliveryId, "dlv_");
+identifier!(/// One entry of a store's lists.
+    ListEntryId, "lst_");
 
 impl TransactionId {
     /// The identifier of an order: HMAC-SHA256 under the store's data key of (mode, surface, order id), cut to 128 bits.

@@ -40,6 +40,8 @@ pub const EVENT_SWEEP_AGE: Duration = Duration::from_secs(10);
 pub const HISTORY_DEPTH: usize = 256;
 /// How far back history is looked at.
 pub const HISTORY_SPAN: Duration = Duration::from_secs(90 * 86_400);
+/// Most entries of a store's lists, in each world.
+pub const LIST_ENTRIES: usize = 10_000;
 /// Largest page of any listing.
 pub const PAGE_ITEMS: u64 = 100;
 /// Requests a minute of a store that set none.

@@ -14,7 +14,7 @@ use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::EventId;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
-use touchstone_schema::lists::ListMatches;
+use touchstone_schema::lists::{ListMatches, StoreLists};
 use touchstone_schema::order::Order;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
 use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile};
@@ -45,6 +45,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) submission: &'a Submission,
     profile: Arc<StoreProfile>,
     policy: Arc<Policy>,
+    lists: Option<Arc<StoreLists>>,
     order: Option<(Order, OrderKeys)>,
     /// Hash of the stored order that a reanalysis read.
     stored_hash: Option<String>,
@@ -67,7 +68,8 @@ impl<'a> Prepared<'a> {
             SubmissionKind::Order => Some(read(submission.document.get(), &profile, submission.tenant.mode)?),
             SubmissionKind::Reanalyze => None,
         };
-        Ok(Self { submission, profile, policy, order, stored_hash: None })
+        let lists = directory.lists(&submission.tenant).cloned();
+        Ok(Self { submission, profile, policy, lists, order, stored_hash: None })
     }
 
     /// Reads the stored order of a reanalysis, once it has been loaded.
@@ -185,6 +187,10 @@ fn score<'a>(
     let mut own_history = History::of(&submission.transaction_id, submission.received_at, keys.keys.clone(), history);
     own_history.own_name = keys.name;
     own_history.card_is_weak = keys.card_is_weak;
+    let lists = prepared
+        .lists
+        .as_ref()
+        .map_or_else(ListMatches::default, |lists| lists.matches(order, &keys.keys, submission.received_at));
     let facts = Facts {
         order,
         history: &own_history,
@@ -192,7 +198,7 @@ fn score<'a>(
         received_at: submission.received_at,
         enrichment: &Enrichment::default(),
         norms: None,
-        lists: &ListMatches::default(),
+        lists: &lists,
     };
     let verdict = Verdict {
         transaction_id: submission.transaction_id.clone(),

@@ -14,6 +14,7 @@ pub(crate) mod delivery;
 pub(crate) mod doctor;
 pub(crate) mod endpoint;
 pub(crate) mod key;
+pub(crate) mod list;
 pub(crate) mod merchant;
 pub(crate) mod order;
 pub(crate) mod policy;
@@ -41,6 +42,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Endpoint(command) => endpoint::run(command, &Operator::open().await?, *output).await,
         Command::Delivery(command) => delivery::run(command, &Operator::open().await?, *output).await,
         Command::Policy(command) => policy::run(command, &Operator::open().await?, *output).await,
+        Command::List(command) => list::run(command, &Operator::open().await?, *output).await,
         Command::Order(command) => order::run(command, &Operator::open().await?, *output).await,
         Command::DeadLetter(command) => dead_letter::run(command, &Operator::open().await?, *output).await,
     }

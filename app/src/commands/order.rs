@@ -4,19 +4,17 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde_json::json;
 use serde_json::value::RawValue;
-use touchstone_platform::crypto::SealContext;
 use touchstone_platform::random;
-use touchstone_platform::store::accounts::DATA_KEY;
 use touchstone_platform::store::transactions::{
     Decided, Decision, NewDecision, PageCursor, TransactionSummary, TransactionView,
 };
 use touchstone_schema::ids::{RequestId, StoreId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
-use touchstone_schema::tenant::{KeyMode, Surface, Tenant};
+use touchstone_schema::tenant::{Surface, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, TransactionStatus, Verdict};
 
-use super::store;
+use super::store::{data_key, tenant_of};
 use crate::compose::Operator;
 use crate::output::{Output, fields, table};
 
@@ -102,21 +100,12 @@ pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Outp
     }
 }
 
-/// The world of a store that is asked about; the store must exist.
-async fn tenant_of(operator: &Operator, store_id: StoreId, test: bool) -> anyhow::Result<Tenant> {
-    store::existing(operator, &store_id).await?;
-    Ok(Tenant { store_id, mode: if test { KeyMode::Test } else { KeyMode::Live } })
-}
-
 /// Finds an order by its transaction id or by the merchant's id on any surface.
 async fn find(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<TransactionView> {
     let candidates: Vec<TransactionId> = match id.parse() {
         Ok(transaction) => vec![transaction],
         Err(_) => {
-            let row = store::existing(operator, &tenant.store_id).await?;
-            let store = row.id.as_str();
-            let context = SealContext { store, record: store, purpose: DATA_KEY };
-            let data_key = operator.master_keys()?.open(&row.sealed_data_key, &context)?;
+            let data_key = data_key(operator, &tenant.store_id).await?;
             let of = |surface: &Surface| TransactionId::of_order(&data_key, tenant.mode, *surface, id);
             Surface::ALL.iter().map(of).collect()
         }

@@ -10,7 +10,8 @@ use touchstone_platform::store::SystemStore;
 use touchstone_platform::store::accounts::{DATA_KEY, StoreChange, StoreRow};
 use touchstone_schema::ids::{MerchantId, StoreId};
 use touchstone_schema::limits::DEFAULT_RATE_PER_MINUTE;
-use touchstone_schema::tenant::{Product, StoreMode};
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{KeyMode, Product, StoreMode, Tenant};
 
 use crate::compose::Operator;
 use crate::output::{Output, fields};
@@ -186,4 +187,17 @@ fn described(row: &StoreRow) -> String {
         ("rate_limit", Some(format!("{} requests a minute", row.rate_limit_per_minute))),
         ("created_at", Some(row.created_at.to_rfc3339())),
     ])
+}
+
+/// The world of a store that is asked about; the store must exist.
+pub(crate) async fn tenant_of(operator: &Operator, store_id: StoreId, test: bool) -> anyhow::Result<Tenant> {
+    existing(operator, &store_id).await?;
+    Ok(Tenant { store_id, mode: if test { KeyMode::Test } else { KeyMode::Live } })
+}
+
+/// The key that a store's identifiers and history are hashed under.
+pub(crate) async fn data_key(operator: &Operator, store: &StoreId) -> anyhow::Result<Secret> {
+    let row = existing(operator, store).await?;
+    let context = SealContext { store: row.id.as_str(), record: row.id.as_str(), purpose: DATA_KEY };
+    Ok(operator.master_keys()?.open(&row.sealed_data_key, &context)?)
 }

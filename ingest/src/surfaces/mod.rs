@@ -34,6 +34,8 @@ pub(crate) fn described() -> OpenApiRouter<SharedDoor> {
         .routes(routes!(signed::decision::decide))
         .routes(routes!(signed::outcome::report))
         .routes(routes!(signed::reanalyze::reanalyze))
+        .routes(routes!(signed::lists::show, signed::lists::add))
+        .routes(routes!(signed::lists::remove))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::openapi))

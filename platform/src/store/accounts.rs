@@ -145,15 +145,15 @@ async fn touch_directory(change: &Change) -> Result<(), StoreError> {
 }
 
 /// A line of the audit log.
-struct AuditLine<'a> {
-    actor: &'static str,
-    store: Option<&'a StoreId>,
-    action: &'static str,
-    detail: &'a str,
-    at: Timestamp,
+pub(super) struct AuditLine<'a> {
+    pub(super) actor: &'static str,
+    pub(super) store: Option<&'a StoreId>,
+    pub(super) action: &'static str,
+    pub(super) detail: &'a str,
+    pub(super) at: Timestamp,
 }
 
-async fn audit(change: &Change, line: AuditLine<'_>) -> Result<(), StoreError> {
+pub(super) async fn audit(change: &Change, line: AuditLine<'_>) -> Result<(), StoreError> {
     let id = EventId::mint(line.at, random::bytes()).as_str().replacen(EventId::PREFIX, "aud_", 1);
     let values = [
         id.into(),
@@ -174,11 +174,11 @@ fn list<T: std::str::FromStr<Err = String>>(row: &QueryResult, name: &'static st
     parts.map(|part| part.parse().map_err(|error: String| StoreError::corrupt(name, error))).collect()
 }
 
-fn time(row: &QueryResult, name: &'static str) -> Result<Timestamp, StoreError> {
+pub(super) fn time(row: &QueryResult, name: &'static str) -> Result<Timestamp, StoreError> {
     column(row, name).map(Timestamp::from_millis)
 }
 
-fn optional_time(row: &QueryResult, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn optional_time(row: &QueryResult, name: &'static str) -> Result<Option<Timestamp>, StoreError> {
     Ok(column::<Option<i64>>(row, name)?.map(Timestamp::from_millis))
 }
 

@@ -5,7 +5,10 @@ use serde_json::value::RawValue;
 use touchstone_platform::store::transactions::{
     DecisionView, EventView, OutcomeView, RevisionView, TransactionSummary, TransactionView,
 };
+use touchstone_schema::limits::PAGE_ITEMS;
+use touchstone_schema::lists::ListEntry;
 use touchstone_schema::money::{Currency, Money};
+use touchstone_schema::time::Timestamp;
 use utoipa::ToSchema;
 
 /// An order to screen. Members that are not named here are kept and never refused.
@@ -172,6 +175,71 @@ pub(crate) struct OutcomeDocument {
     pub(crate) r#type: &'static str,
     /// When, RFC 3339 in UTC.
     pub(crate) occurred_at: String,
+}
+
+/// Something to put on a list.
+#[derive(Debug, ToSchema)]
+#[schema(as = NewListEntry, example = json!({"list": "block", "subject": "email", "value": "ann@example.com", "note": "chargeback of 2026-01-02"}))]
+#[expect(dead_code, reason = "describes the document; lists.rs reads it")]
+pub(crate) struct ListEntryRequest {
+    /// block or allow.
+    list: String,
+    /// email, email_domain, ip, card, device, phone, address or customer.
+    subject: String,
+    /// `ann@example.com`, `example.com`, `203.0.113.0/24`, `10 High St; SW1A 1AA; GB`; of a card the gateway's fingerprint.
+    value: String,
+    /// Why it is listed.
+    note: Option<String>,
+    /// RFC 3339; for good when absent.
+    expires_at: Option<String>,
+}
+
+/// An entry of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListEntry)]
+pub(crate) struct ListEntryDocument {
+    /// Names the entry.
+    id: String,
+    /// block or allow.
+    list: &'static str,
+    /// What it names.
+    subject: &'static str,
+    /// A hint to recognise it by; domains and addresses are whole.
+    value: String,
+    note: Option<String>,
+    created_at: String,
+    expires_at: Option<String>,
+}
+
+impl ListEntryDocument {
+    pub(crate) fn new(entry: ListEntry) -> Self {
+        Self {
+            id: entry.id.to_string(),
+            list: entry.list.as_str(),
+            subject: entry.subject.as_str(),
+            value: entry.hint,
+            note: entry.note,
+            created_at: entry.created_at.to_rfc3339(),
+            expires_at: entry.expires_at.map(Timestamp::to_rfc3339),
+        }
+    }
+}
+
+/// A page of list entries.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ListPage)]
+pub(crate) struct ListPage {
+    /// Oldest first.
+    entries: Vec<ListEntryDocument>,
+    /// Where the next page begins; null at the end.
+    next_cursor: Option<String>,
+}
+
+impl ListPage {
+    pub(crate) fn new(entries: Vec<ListEntry>) -> Self {
+        let next = entries.last().filter(|_| entries.len() as u64 == PAGE_ITEMS).map(|entry| entry.id.to_string());
+        Self { entries: entries.into_iter().map(ListEntryDocument::new).collect(), next_cursor: next }
+    }
 }
 
 /// A page of transactions.

@@ -4,6 +4,7 @@ pub(crate) mod analyze;
 pub(crate) mod decision;
 pub(crate) mod document;
 mod fields;
+pub(crate) mod lists;
 pub(crate) mod outcome;
 pub(crate) mod reanalyze;
 pub(crate) mod transactions;

@@ -8,8 +8,8 @@ use super::fixture::{Door, order};
 
 /// Routes that need no key. This list only shrinks.
 const OPEN: &[&str] = &["/healthz", "/readyz", "/openapi.json", "/docs"];
-/// Routes that name no transaction.
-const OWN: &[&str] = &["/v1/analyze", "/v1/transactions"];
+/// Routes that name nothing of a store.
+const OWN: &[&str] = &["/v1/analyze", "/v1/lists", "/v1/transactions"];
 
 fn body_for(path: &str) -> &'static str {
     match path.rsplit('/').next() {
@@ -28,9 +28,14 @@ async fn foreign_and_malformed_ids_are_404_on_every_route() -> anyhow::Result<()
     let id = promised["transaction_id"].as_str().expect("it is promised");
     assert_eq!(mine.get(&format!("/v1/transactions/{id}")).await?.status, 200);
     assert_eq!(theirs.get("/v1/transactions").await?.json()?["transactions"].as_array().map(Vec::len), Some(0));
+    let entry = serde_json::json!({"list": "block", "subject": "email_domain", "value": "example.com"});
+    let listed = mine.post("/v1/lists", &entry).await?.json()?;
+    let listed = listed["id"].as_str().expect("it is listed");
+    assert_eq!(theirs.get("/v1/lists").await?.json()?["entries"].as_array().map(Vec::len), Some(0));
     let document: Value = serde_json::from_str(&touchstone_ingest::openapi())?;
     let mut tried = 0;
     for (path, operations) in document["paths"].as_object().expect("it has paths") {
+        let id = if path.starts_with("/v1/lists") { listed } else { id };
         for method in operations.as_object().expect("it has methods").keys() {
             let method: Method = method.to_uppercase().parse()?;
             let unsigned = touchstone_tests::HttpClient::new();
@@ -54,6 +59,7 @@ async fn foreign_and_malformed_ids_are_404_on_every_route() -> anyhow::Result<()
             }
         }
     }
-    assert_eq!(tried, 4 * 5, "all routes that name a transaction");
+    assert_eq!(tried, 5 * 5, "all routes that name something of a store");
+    assert_eq!(mine.get("/v1/lists").await?.json()?["entries"][0]["id"], listed, "a stranger took it off");
     Ok(())
 }

@@ -25,6 +25,7 @@ mod determinism;
 mod fixture;
 mod idempotency;
 mod lanes;
+mod lists;
 mod poison;
 mod processes;
 mod transactions;

@@ -5,15 +5,13 @@
 //! Failure: a [`JsonError`] tells where, by JSON pointer or line and column, and never quotes values.
 
 mod path;
+mod read;
 mod write;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 
-use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{Error as _, IgnoredAny};
 
 use crate::fault::Fault;
 use crate::limits;
@@ -101,60 +99,15 @@ impl<'a> Json<'a> {
     /// # Errors
     /// As [`Self::parse`].
     pub fn parse_text(text: &'a str) -> Result<Self, JsonError> {
-        let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
-        match trimmed.as_bytes().first() {
-            Some(b'{' | b'[') => {
-                // The whole text, so that line and column of an error are right.
-                let mut document = children(text).map_err(JsonError::Syntax)?;
-                document.resolve_children(&Path::Root, 1)?;
-                Ok(document)
+        read::document(text).map_err(|unread| {
+            // What is no JSON at all is told first, by line and column.
+            let syntax = serde_json::from_str::<IgnoredAny>(text).err();
+            match (syntax, unread) {
+                (Some(error), _) => JsonError::Syntax(error),
+                (None, read::Unread::Refused(error)) => error,
+                (None, read::Unread::NotJson) => JsonError::Syntax(serde_json::Error::custom("malformed")),
             }
-            _ => {
-                serde_json::from_str::<&RawValue>(text).map_err(JsonError::Syntax)?;
-                Self::resolved(trimmed, &Path::Root, 1)
-            }
-        }
-    }
-
-    /// The value of valid JSON text without surrounding blanks.
-    fn resolved(raw: &'a str, path: &Path<'_>, depth: usize) -> Result<Self, JsonError> {
-        Ok(match raw.as_bytes().first() {
-            Some(b'{' | b'[') => {
-                if depth > limits::JSON_DEPTH {
-                    return Err(JsonError::TooDeep { pointer: path.pointer() });
-                }
-                let mut value = children(raw).map_err(|_| JsonError::Text { pointer: path.pointer() })?;
-                value.resolve_children(path, depth)?;
-                value
-            }
-            Some(b'"') => Json::String(text_of(raw, path)?),
-            Some(b't') => Json::Bool(true),
-            Some(b'f') => Json::Bool(false),
-            Some(b'n') | None => Json::Null,
-            Some(_) => Json::Number(raw),
         })
-    }
-
-    fn resolve_children(&mut self, path: &Path<'_>, depth: usize) -> Result<(), JsonError> {
-        match self {
-            Json::Array(items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    if let Json::Number(raw) = item {
-                        *item = Json::resolved(raw, &path.index(index), depth + 1)?;
-                    }
-                }
-            }
-            Json::Object(members) => {
-                refuse_bad_keys(members, path)?;
-                for (key, value) in members.iter_mut() {
-                    if let Json::Number(raw) = value {
-                        *value = Json::resolved(raw, &path.key(key), depth + 1)?;
-                    }
-                }
-            }
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
-        }
-        Ok(())
     }
 
     /// The member `key` of an object.
@@ -195,99 +148,6 @@ impl<'a> Json<'a> {
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_json_string())
-    }
-}
-
-/// The text of a valid JSON string literal.
-fn text_of<'a>(raw: &'a str, path: &Path<'_>) -> Result<Cow<'a, str>, JsonError> {
-    if !raw.contains('\\') {
-        // A NUL can only be written as an escape.
-        return Ok(Cow::Borrowed(&raw[1..raw.len() - 1]));
-    }
-    let text: String = serde_json::from_str(raw).map_err(|_| JsonError::Text { pointer: path.pointer() })?;
-    if text.contains('\0') {
-        return Err(JsonError::Nul { pointer: path.pointer() });
-    }
-    Ok(Cow::Owned(text))
-}
-
-/// Objects of up to this many members are searched for duplicates pair by pair.
-const FEW_KEYS: usize = 16;
-
-fn refuse_bad_keys(members: &[(Cow<'_, str>, Json<'_>)], path: &Path<'_>) -> Result<(), JsonError> {
-    let duplicate = if members.len() <= FEW_KEYS {
-        members.iter().enumerate().find(|(at, (key, _))| members[..*at].iter().any(|(other, _)| other == key))
-    } else {
-        let mut seen = HashSet::with_capacity(members.len());
-        members.iter().enumerate().find(|(_, (key, _))| !seen.insert(key.as_ref()))
-    };
-    if let Some((_, (key, _))) = duplicate {
-        return Err(JsonError::DuplicateKey { pointer: path.key(key).pointer() });
-    }
-    if members.iter().any(|(key, _)| matches!(key, Cow::Owned(text) if text.contains('\0'))) {
-        return Err(JsonError::Nul { pointer: path.pointer() });
-    }
-    Ok(())
-}
-
-/// Reads one array or object whose children are left as [`Json::Number`] of their raw text.
-fn children(raw: &str) -> Result<Json<'_>, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(raw);
-    let value = deserializer.deserialize_any(Children)?;
-    deserializer.end()?;
-    Ok(value)
-}
-
-struct Children;
-
-impl<'de> Visitor<'de> for Children {
-    type Value = Json<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array or an object")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(raw) = seq.next_element::<&'de RawValue>()? {
-            items.push(Json::Number(raw.get()));
-        }
-        Ok(Json::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
-        let mut members = Vec::with_capacity(8);
-        while let Some(key) = map.next_key_seed(Key)? {
-            members.push((key, Json::Number(map.next_value::<&'de RawValue>()?.get())));
-        }
-        Ok(Json::Object(members))
-    }
-}
-
-/// Reads a key, borrowed where it has no escapes.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
     }
 }
 

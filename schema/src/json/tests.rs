@@ -137,6 +137,27 @@ fn one_document_has_one_hash_however_it_is_written() {
     }
 }
 
+#[test]
+fn the_hash_is_of_sorted_members_in_one_spelling() {
+    let text = "{ \"\u{e9}\":false, \"billing_b\":3.0, \"billing_addressee\":2, \"ab\":[10,-0.0,null,true,{}], \
+                \"billing_address\":1, \"a\":\"x\\\"\\\\\\n\\u0001\u{e9}\\/\", \"\":-1.5 }";
+    // SHA-256 of {"":-15e-1,"a":"x\"\\\n\u0001é/","ab":[1e1,0,null,true,{}],"billing_address":1e0,…,"é":false}: stored
+    // hashes are compared with those of later releases.
+    let hash = "507af516c8e5b7172d7571d6f12c696170ea46f9460c7d00014b6df63c2a695e";
+    assert_eq!(parse(text).canonical_hash(), hash);
+}
+
+#[test]
+fn what_ends_a_text_is_found_wherever_it_stands() {
+    for (at, end) in (0..40).flat_map(|at| ["\"", "\\", "\u{1}", "\0", "\u{1f}"].map(|end| (at, end))) {
+        for plain in ["a", "\u{7f}", "\u{a2}", "!", "#"] {
+            let (before, after) = (plain.repeat(at), "\u{e9}\"\\\u{1}".repeat(5));
+            assert_eq!(read::plain_length(format!("{before}{end}{after}").as_bytes()), before.len());
+            assert_eq!(read::plain_length(before.as_bytes()), before.len());
+        }
+    }
+}
+
 /// Any document of a few levels.
 fn document() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
@@ -170,6 +191,29 @@ fn reversed(value: &Json<'_>) -> String {
     }
 }
 
+/// Signs that matter to JSON, and some that must not.
+fn sign() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "\"", "\\", "{", "}", "[", "]", ":", ",", " ", "\n", "\u{b}", "\u{a0}", "\u{1}", "-", "+", ".", "e", "0", "7",
+        "t", "null", "\\u", "\\ud800", "\\x", "\u{feff}",
+    ])
+}
+
+/// What is read is JSON, and what is not read for not being JSON is not.
+fn agrees_with_serde(text: &str) -> Result<(), TestCaseError> {
+    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+    match read::document(text) {
+        Ok(document) => {
+            prop_assert!(is_json, "{text}");
+            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+            prop_assert_eq!(read(&document.to_json_string()), read(text));
+        }
+        Err(read::Unread::NotJson) => prop_assert!(!is_json, "{text}"),
+        Err(read::Unread::Refused(_)) => {}
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -178,9 +222,42 @@ proptest! {
 
     #[test]
     fn no_json_like_text_panics(text in "[\\[\\]{}:,\"\\\\u0-9a-f.eE+ -]{0,80}") {
-        let accepted = Json::parse(text.as_bytes()).is_ok();
-        // Whatever is accepted, serde_json accepts too.
-        prop_assert!(!accepted || serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+        agrees_with_serde(&text)?;
+    }
+
+    #[test]
+    fn what_is_json_is_decided_as_by_serde(value in document(), at in any::<prop::sample::Index>(), sign in sign()) {
+        let text = value.to_string();
+        agrees_with_serde(&text)?;
+        let at = text.floor_char_boundary(at.index(text.len() + 1));
+        agrees_with_serde(&format!("{}{sign}{}", &text[..at], &text[at..]))?;
+        agrees_with_serde(&text[..at])?;
+        agrees_with_serde(&format!("{}{sign}{}", &text[..at], text[at..].chars().skip(1).collect::<String>()))?;
+    }
+
+    #[test]
+    fn numbers_are_decided_as_by_serde(text in "[-+]?[0-9]{0,3}[.]?[0-9]{0,2}([eE][-+]?[0-9]{0,2})?") {
+        agrees_with_serde(&text)?;
+        agrees_with_serde(&format!("[{text}]"))?;
+    }
+
+    #[test]
+    fn every_repeated_key_is_found(keys in prop::collection::vec("[ab]{0,3}", 0..100)) {
+        let members: Vec<_> = keys.iter().map(|key| format!("\"{key}\":0")).collect();
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        let text = format!("{{{}}}", members.join(","));
+        prop_assert_eq!(Json::parse(text.as_bytes()).is_ok(), distinct.len() == keys.len());
+    }
+
+    #[test]
+    fn members_are_hashed_in_the_order_of_their_keys(keys in prop::collection::btree_set("[a-c\u{e9}]{0,12}", 0..30)) {
+        // Written in order and in reverse it is one hash, and that of the text that has them in order.
+        let sorted: Vec<_> = keys.iter().map(|key| format!("\"{key}\":\"v\"")).collect();
+        let reversed: Vec<_> = sorted.iter().rev().cloned().collect();
+        let sorted = format!("{{{}}}", sorted.join(","));
+        let expected = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(sorted.as_bytes()));
+        prop_assert_eq!(&parse(&sorted).canonical_hash(), &expected);
+        prop_assert_eq!(&parse(&format!("{{{}}}", reversed.join(","))).canonical_hash(), &expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Full card numbers: refused in payment fields, masked everywhere else, so that none is ever stored or logged
 //! (contract section 0).
 //!
-//! Guarantee: a document that went through [`find_in_payment_fields`] and [`mask`] holds no run of digits that passes
+//! Guarantee: a document that [`is_in`] finds nothing in, or that went through [`find_in_payment_fields`] and [`mask`], holds no run of digits that passes
 //! for a card number, outside identifiers: payment references look like cards one time in ten, so members named
 //! `*_id`, `*Id`, `*Reference` or `fingerprint` are left alone.
 
@@ -17,6 +17,18 @@ const MIN_DIGITS: usize = 13;
 const MAX_DIGITS: usize = 19;
 /// Digits at the end of a card number that stay readable.
 const KEPT_DIGITS: usize = 4;
+
+/// Whether there is a full card number anywhere, identifiers included. Most documents hold none: this one look saves them
+/// the others.
+pub fn is_in(document: &Json<'_>) -> bool {
+    match document {
+        Json::Array(items) => items.iter().any(is_in),
+        Json::Object(members) => members.iter().any(|(key, member)| has_card(key) || is_in(member)),
+        Json::String(text) => has_card(text),
+        Json::Number(raw) => number_card(raw).is_some(),
+        Json::Null | Json::Bool(_) => false,
+    }
+}
 
 /// The JSON pointer of the first full card number in a payment field: one whose name says card, account number or PAN,
 /// or that lies anywhere under a payment object.
@@ -133,7 +145,7 @@ fn number_card(raw: &str) -> Option<String> {
     if raw.len() < 3 {
         return None;
     }
-    let digits = Decimal::parse(raw)?.whole_digits(MAX_DIGITS)?;
+    let digits = Decimal::parse(raw)?.whole_digits(MIN_DIGITS..=MAX_DIGITS)?;
     is_card_number(digits.as_bytes()).then_some(digits)
 }
 
@@ -141,7 +153,7 @@ fn number_card(raw: &str) -> Option<String> {
 fn card_runs(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut cards = Vec::new();
-    if bytes.len() < MIN_DIGITS || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < MIN_DIGITS {
+    if !has_long_run(bytes) {
         return cards;
     }
     let mut groups: Vec<Range<usize>> = Vec::new();
@@ -161,6 +173,38 @@ fn card_runs(text: &str) -> Vec<Range<usize>> {
     }
     cards_of_run(bytes, &groups, &mut cards);
     cards
+}
+
+/// Whether enough digits for a card number follow each other, blanks and dashes between them or not.
+fn has_long_run(bytes: &[u8]) -> bool {
+    if bytes.len() < MIN_DIGITS {
+        return false;
+    }
+    // Counted without branches, which rules most texts out many bytes at a time.
+    let all: usize = bytes.chunks(MAX_CHUNK).map(|chunk| usize::from(digits_of(chunk))).sum();
+    if all < MIN_DIGITS {
+        return false;
+    }
+    let (mut at, mut run) = (0, 0);
+    while at < bytes.len() && run < MIN_DIGITS {
+        if bytes[at].is_ascii_digit() {
+            run += 1;
+            at += 1;
+        } else if let Some(length) = separator(&bytes[at..]) {
+            at += length;
+        } else {
+            run = 0;
+            at += 1;
+        }
+    }
+    run == MIN_DIGITS
+}
+
+/// Bytes whose digits fit a count of one byte.
+const MAX_CHUNK: usize = u8::MAX as usize;
+
+fn digits_of(chunk: &[u8]) -> u8 {
+    chunk.iter().map(|byte| u8::from(byte.is_ascii_digit())).sum()
 }
 
 /// Length of a blank or dash at the start of the bytes: ASCII ones, no-break space, Unicode hyphens and dashes.

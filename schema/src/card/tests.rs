@@ -35,6 +35,7 @@ fn masked(text: &str) -> Option<String> {
 fn cards_of_every_scheme_are_known() {
     for card in TEST_CARDS {
         assert!(has_card(card), "{card}");
+        assert!(has_card(&format!("{}{card}", "1 of 2, ".repeat(100))), "{card}");
     }
 }
 
@@ -132,9 +133,19 @@ proptest! {
     #[test]
     fn nothing_panics_and_nothing_is_left(text in "[0-9 a-c-]{0,60}", key in "[a-z_0-9]{0,20}") {
         let document = Json::Object(vec![(key.clone().into(), Json::String(text.into()))]);
-        let _ = find_in_payment_fields(&document);
-        let (masked, _) = mask(document);
+        let found = find_in_payment_fields(&document);
+        let is_in = is_in(&document);
+        let (masked, changed) = mask(document);
+        prop_assert!(is_in || found.is_none() && !changed);
         prop_assert!(is_identifier(&key) || !mask(masked).1);
+    }
+
+    #[test]
+    fn what_has_no_long_run_has_no_card(text in "[0-9 \u{a0}\u{2013}-]{0,20}[0-9x \u{2010}\u{e9}-]{0,40}") {
+        // The look before the search: digits that only blanks and dashes part, counted in the plainest way.
+        let parts = text.split(|sign: char| !sign.is_ascii_digit() && separator(sign.to_string().as_bytes()).is_none());
+        let longest = parts.map(|part| part.chars().filter(char::is_ascii_digit).count()).max().unwrap_or(0);
+        prop_assert_eq!(has_long_run(text.as_bytes()), longest >= MIN_DIGITS);
     }
 
     #[test]

@@ -184,7 +184,8 @@ fn score<'a>(
         return Plan::Poison("the order to score again has no document".to_owned());
     };
     let submission = prepared.submission;
-    let mut own_history = History::of(&submission.transaction_id, submission.received_at, keys.keys.clone(), history);
+    let (transaction, received_at) = (&submission.transaction_id, submission.received_at);
+    let mut own_history = History::of(transaction, received_at, order.currency(), keys.keys.clone(), history);
     own_history.own_name = keys.name;
     own_history.card_is_weak = keys.card_is_weak;
     let lists = prepared

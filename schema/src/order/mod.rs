@@ -56,6 +56,8 @@ pub struct Order {
     pub shipping_method: Option<String>,
     /// Price of shipping, never negative.
     pub shipping_amount: Option<Money>,
+    /// The merchant's own score of the order, in millionths; its scale is for the policy to state.
+    pub merchant_score_millionths: Option<i64>,
     /// The merchant's own annotations, in the order they were sent; numbers and booleans as text.
     pub metadata: Vec<(String, String)>,
 }
@@ -102,6 +104,8 @@ pub struct Customer {
     pub orders_count: Option<u32>,
     /// Whether the customer has no account.
     pub is_guest: Option<bool>,
+    /// Whether the merchant vouches for the customer, as one who came back and always paid.
+    pub is_trusted: Option<bool>,
 }
 
 /// A postal address.
@@ -205,6 +209,10 @@ pub struct Device {
     pub accept_language: Option<String>,
     /// IANA name of the time zone, as sent.
     pub time_zone: Option<String>,
+    /// Whether the shop found that it came by a proxy or VPN.
+    pub is_proxy: Option<bool>,
+    /// Whether the shop found that it came by the Tor network.
+    pub is_tor: Option<bool>,
 }
 
 /// A discount that was used.

@@ -46,6 +46,7 @@ fn order(root: Section<'_>, faults: &mut Faults) -> Option<Order> {
     let source = source(root, faults);
     let shipping_method = root.text("shipping_method", faults);
     let shipping_amount = root.positive_money("shipping_amount", currency, faults);
+    let merchant_score_millionths = root.millionths("merchant_score", faults);
     let metadata = root.object("metadata", faults, metadata);
     Some(Order {
         order_id: order_id?,
@@ -63,6 +64,7 @@ fn order(root: Section<'_>, faults: &mut Faults) -> Option<Order> {
         source,
         shipping_method,
         shipping_amount,
+        merchant_score_millionths,
         metadata,
     })
 }
@@ -105,6 +107,7 @@ fn customer(section: Section<'_>, faults: &mut Faults) -> Customer {
         created_at: section.timestamp("created_at", faults),
         orders_count: section.count("orders_count", faults),
         is_guest: section.flag("is_guest", faults),
+        is_trusted: section.flag("is_trusted", faults),
     }
 }
 
@@ -159,6 +162,8 @@ fn device(section: Section<'_>, faults: &mut Faults) -> Device {
         session_id: section.text_or_number("session_id", faults),
         accept_language: section.text("accept_language", faults),
         time_zone: section.text("time_zone", faults),
+        is_proxy: section.flag("is_proxy", faults),
+        is_tor: section.flag("is_tor", faults),
     }
 }
 

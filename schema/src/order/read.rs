@@ -159,13 +159,18 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// A count, also as numeric text.
-    pub(super) fn count(&self, key: &str, faults: &mut Faults) -> Option<u32> {
-        let text = match self.member(key)? {
+    /// What should be a number, also as text; empty when it is neither.
+    fn numeric_text(&self, key: &str) -> Option<&'r str> {
+        Some(match self.member(key)? {
             Json::Number(raw) => raw,
             Json::String(text) => text.trim(),
             _ => "",
-        };
+        })
+    }
+
+    /// A count, also as numeric text.
+    pub(super) fn count(&self, key: &str, faults: &mut Faults) -> Option<u32> {
+        let text = self.numeric_text(key)?;
         let count = Decimal::parse(text).and_then(|decimal| decimal.scaled(0).ok()).and_then(|n| u32::try_from(n).ok());
         if count.is_none() {
             self.fault(key, format!("expected a whole number between 0 and {}", u32::MAX), faults);
@@ -173,13 +178,19 @@ impl<'r> Section<'r> {
         count
     }
 
+    /// A number of at most six decimals, also as numeric text, in millionths.
+    pub(super) fn millionths(&self, key: &str, faults: &mut Faults) -> Option<i64> {
+        let text = self.numeric_text(key)?;
+        let millionths = Decimal::parse(text).and_then(|decimal| decimal.scaled(6).ok());
+        if millionths.is_none() {
+            self.fault(key, "expected a number of at most six decimals", faults);
+        }
+        millionths
+    }
+
     /// An amount of the order's currency. Without a currency its form alone is checked.
     pub(super) fn money(&self, key: &str, currency: Option<Currency>, faults: &mut Faults) -> Option<Money> {
-        let text = match self.member(key)? {
-            Json::Number(raw) => raw,
-            Json::String(text) => text.trim(),
-            _ => "",
-        };
+        let text = self.numeric_text(key)?;
         let Some(currency) = currency else {
             if Decimal::parse(text).is_none() {
                 self.fault(key, "expected a decimal number such as 12.50", faults);

@@ -10,7 +10,7 @@ use crate::limits;
 const FULL: &str = r#"{
     "order_id": "A-1", "amount": 129.90, "currency": "eur",
     "customer": {"id": 77, "email": " ann@example.com ", "phone": "+49 30 1", "first_name": "Ann", "last_name": "Lee",
-        "created_at": "2025-01-02T03:04:05+01:00", "orders_count": "3", "is_guest": "false"},
+        "created_at": "2025-01-02T03:04:05+01:00", "orders_count": "3", "is_guest": "false", "is_trusted": true},
     "billing_address": {"first_name": "Ann", "last_name": "Lee", "company": "", "address1": "Street 1", "address2": null,
         "city": "Berlin", "region": "BE", "postal_code": 10115, "country": "de", "phone": "1"},
     "shipping_address": {"country": "", "city": null},
@@ -19,9 +19,9 @@ const FULL: &str = r#"{
         "card_brand": "VISA", "card_funding": "Credit", "was_authorized": true, "decline_count": 0},
     "line_items": [{"sku": "S1", "name": "Shoe", "category": "shoes", "quantity": 2, "price": "64.95", "is_digital": false}],
     "ip_address": "::ffff:192.0.2.1", "user_agent": "Mozilla/5.0",
-    "device": {"fingerprint_id": "d1", "session_id": "s1", "accept_language": "de", "time_zone": "Europe/Berlin"},
+    "device": {"fingerprint_id": "d1", "session_id": "s1", "accept_language": "de", "time_zone": "Europe/Berlin", "is_proxy": "true", "is_tor": false},
     "created_at": "2026-01-02T03:04:05Z", "discount_codes": [{"code": "TEN", "amount": 10}], "source": "web",
-    "shipping_method": "Express", "shipping_amount": 4.9, "metadata": {"a": "x", "b": 1.50, "c": true, "d": null},
+    "shipping_method": "Express", "shipping_amount": 4.9, "merchant_score": "612.5", "metadata": {"a": "x", "b": 1.50, "c": true, "d": null},
     "unknown": {"kept": "elsewhere"}
 }"#;
 
@@ -57,6 +57,9 @@ fn a_full_order_is_read() {
     assert_eq!(order.ip_address.unwrap().to_string(), "192.0.2.1");
     assert_eq!(order.discount_codes[0].amount.unwrap().minor(), 1000);
     assert_eq!((order.source, order.shipping_amount.unwrap().minor()), (Some(OrderSource::Web), 490));
+    assert_eq!(order.merchant_score_millionths, Some(612_500_000));
+    let own_findings = (order.customer.is_trusted, order.device.is_proxy, order.device.is_tor);
+    assert_eq!(own_findings, (Some(true), Some(true), Some(false)));
     let metadata: Vec<_> = order.metadata.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
     assert_eq!(metadata, [("a", "x"), ("b", "1.50"), ("c", "true")]);
 }
@@ -85,7 +88,7 @@ fn every_fault_has_its_pointer() {
         "billing_address":{"country":"ZZ","city":{}}, "shipping_address":[],
         "payment":{"card_bin":"12345","card_last4":"12345","card_expiry":"13/27","decline_count":1.5},
         "line_items":[{},{"price":"1.001"},7], "ip_address":"1.2.3", "created_at":"2026-01-02",
-        "discount_codes":{}, "source":"fax", "shipping_amount":"-1", "metadata":{"a/b":[]}}"#;
+        "discount_codes":{}, "source":"fax", "shipping_amount":"-1", "merchant_score":"high", "metadata":{"a/b":[]}}"#;
     assert_eq!(
         pointers(document),
         [
@@ -108,6 +111,7 @@ fn every_fault_has_its_pointer() {
             "/discount_codes",
             "/source",
             "/shipping_amount",
+            "/merchant_score",
             "/metadata/a~1b",
         ]
     );

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use touchstone_schema::enrichment::Enrichment;
+use touchstone_schema::enrichment::{Enrichment, Location};
 use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeys};
 use touchstone_schema::ids::StoreId;
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::json::Json;
 use touchstone_schema::lists::ListMatches;
 use touchstone_schema::money::{Currency, Money};
-use touchstone_schema::order::Order;
+use touchstone_schema::order::{CountryCode, Order};
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::Assessment;
@@ -29,6 +29,11 @@ pub(crate) const fn key(number: i64) -> HistoryKey {
 /// An amount of US dollars, in cents.
 pub(crate) fn usd(cents: i64) -> Money {
     Currency::from_code("USD").and_then(|usd| Money::from_minor(cents, usd).ok()).expect("an amount")
+}
+
+/// A place of whole degrees.
+pub(crate) const fn place(latitude: i32, longitude: i32) -> Location {
+    Location { latitude_microdegrees: latitude * 1_000_000, longitude_microdegrees: longitude * 1_000_000 }
 }
 
 /// An order, its past and its store's policy.
@@ -82,6 +87,10 @@ impl Case {
             address: Some(key(6)),
             customer: Some(key(7)),
         };
+        let country = CountryCode::parse("US");
+        let mut enrichment = Enrichment::default();
+        enrichment.ip.country = country;
+        enrichment.card.country = country;
         Self {
             document,
             own,
@@ -89,7 +98,7 @@ impl Case {
             card_is_weak: false,
             past: Vec::new(),
             policy: Policy::built_in(),
-            enrichment: Enrichment::default(),
+            enrichment,
             norms: None,
             lists: ListMatches::default(),
         }
@@ -125,7 +134,17 @@ impl Case {
     }
 
     /// Adds an earlier order, which shares nothing until `describe` gives it keys.
-    pub(crate) fn earlier(mut self, minutes: u64, describe: impl FnOnce(&HistoryKeys, &mut HistoryEntry)) -> Self {
+    pub(crate) fn earlier(self, minutes: u64, describe: impl FnOnce(&HistoryKeys, &mut HistoryEntry)) -> Self {
+        self.earlier_with(minutes, &[], describe)
+    }
+
+    /// The same, and what became of it, told in turn from the next minute on.
+    pub(crate) fn earlier_with(
+        mut self,
+        minutes: u64,
+        became: &[Happening],
+        describe: impl FnOnce(&HistoryKeys, &mut HistoryEntry),
+    ) -> Self {
         let received_at = Self::RECEIVED_AT - Duration::from_secs(minutes * 60);
         let number = u8::try_from(self.past.len() + 1).expect("few earlier orders");
         let mut entry = HistoryEntry {
@@ -139,7 +158,27 @@ impl Case {
             declines: 0,
         };
         describe(&self.own, &mut entry);
-        self.past.push(entry);
+        self.past.push(entry.clone());
+        for (what, minute) in became.iter().zip(1..) {
+            let received_at = entry.received_at + Duration::from_secs(minute * 60);
+            self.past.push(HistoryEntry { what: *what, received_at, ..entry.clone() });
+        }
+        self
+    }
+
+    /// What is usual at the stores of tests: 30 dollars.
+    pub(crate) const NORMS: Norms =
+        Norms { median_minor: 3_000, high_amounts_minor: [6_000, 9_000, 15_000], high_quantity: 12 };
+
+    /// Sets what is usual at the store.
+    pub(crate) fn norms(mut self, norms: Norms) -> Self {
+        self.norms = Some(norms);
+        self
+    }
+
+    /// Sets which of the store's list entries it matches.
+    pub(crate) fn listed(mut self, list: impl FnOnce(&mut ListMatches)) -> Self {
+        list(&mut self.lists);
         self
     }
 
@@ -171,7 +210,7 @@ impl Case {
     /// What the signal with this code finds, whatever the policy.
     pub(crate) fn finding(&self, code: &str) -> Option<Finding> {
         let signal = signals::find(code).expect("a signal of the catalogue");
-        self.look(|facts| (signal.check)(facts))
+        self.look(|facts| signal.finding(facts))
     }
 
     /// Whether the signal with this code fires.
@@ -198,8 +237,8 @@ impl Case {
                 known.entry(key).or_default().push(Arc::new(entry.clone()));
             }
         }
-        known.values_mut().for_each(|entries| entries.sort_by_key(|entry| std::cmp::Reverse(entry.received_at)));
-        let mut history = History::of(&transaction(0), Self::RECEIVED_AT, self.own.clone(), &known);
+        known.values_mut().for_each(|entries| entries.sort_by(|a, b| HistoryEntry::newest_first(a, b)));
+        let mut history = History::of(&transaction(0), Self::RECEIVED_AT, order.currency(), self.own.clone(), &known);
         history.own_name = self.own_name;
         history.card_is_weak = self.card_is_weak;
         look(&Facts {

@@ -1,218 +1,172 @@
-//! What earlier orders that share a key with this one tell: counts, distinct counts and sums over windows.
+//! What earlier orders that share a key with this one tell: counts, distinct counts and sums over windows, and what
+//! became of them.
 //!
-//! Excludes the order itself, whatever its revision, and everything received after it, so a verdict can be reproduced
-//! later from the same store.
+//! Excludes the order itself, whatever its revision, and everything that was learnt after it, so a verdict can be
+//! reproduced later from the same store. A window looks at when orders were received, not at when an outcome was told.
+//! Each key's entries are walked once, whatever is asked of them afterwards.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+mod field;
+mod past;
+mod seen;
+#[cfg(test)]
+mod tests;
 
 use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
 use touchstone_schema::ids::TransactionId;
-use touchstone_schema::limits::HISTORY_SPAN;
+use touchstone_schema::limits::HISTORY_DEPTH;
+use touchstone_schema::money::Currency;
 use touchstone_schema::time::Timestamp;
-use touchstone_schema::wire_enum;
 
-/// One hour.
-pub const HOUR: Duration = Duration::from_secs(3_600);
-/// One day.
-pub const DAY: Duration = Duration::from_secs(86_400);
-/// One week.
-pub const WEEK: Duration = Duration::from_secs(7 * 86_400);
-/// Thirty days.
-pub const MONTH: Duration = Duration::from_secs(30 * 86_400);
+pub use field::{HistoryField, HistoryFieldError, Measure, Window};
+pub use past::Earlier;
 
-wire_enum! {
-    /// How far back is looked, as rules name it.
-    Window {
-        /// One hour.
-        Hour = "1h",
-        /// One day.
-        Day = "24h",
-        /// One week.
-        Week = "7d",
-        /// Thirty days.
-        Month = "30d",
-        /// Ninety days.
-        Quarter = "90d",
-    }
-}
+use past::{Past, Viewer};
+use seen::Seen;
 
-impl Window {
-    /// Its length.
-    pub const fn length(self) -> Duration {
-        match self {
-            Self::Hour => HOUR,
-            Self::Day => DAY,
-            Self::Week => WEEK,
-            Self::Month => MONTH,
-            Self::Quarter => HISTORY_SPAN,
-        }
-    }
-}
-
-/// What is measured among the earlier orders that share a key, in the words of rules: `history.KEY.WINDOW.MEASURE`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Measure {
-    /// `orders`: how many.
-    Orders,
-    /// `amount`: sum of their amounts, in major units.
-    Amount,
-    /// `declines`: attempts that failed.
-    Declines,
-    /// `distinct_cards`, `distinct_emails` …: how many different keys of a kind, this order's own among them.
-    Distinct(HistoryKeyKind),
-    /// `fraud`: how many were labelled fraud since.
-    Fraud,
-    /// `fraud_share`: share of them that was labelled fraud since, 0 to 1.
-    FraudShare,
-    /// `refunds`: how many were refunded since.
-    Refunds,
-    /// `rejected`: how many a person rejected.
-    Rejected,
-}
-
-/// A measure of history that a rule asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct HistoryField {
-    /// `card`, `email` … or a key that the policy declares.
-    pub key: String,
-    /// How far back.
-    pub window: Window,
-    /// What of it.
-    pub measure: Measure,
-}
+/// One, in the unit of [`History::measure`].
+const MILLIONTHS: i128 = 1_000_000;
+/// Room for every entry of one key and the order's own value.
+const VALUES: usize = (2 * HISTORY_DEPTH).next_power_of_two();
+/// Room for every order of every kind of key.
+const ORDERS: usize = (HISTORY_DEPTH * HistoryKeyKind::ALL.len()).next_power_of_two();
 
 /// The history of one order.
-#[derive(Debug, Clone, Default)]
-pub struct History {
+#[derive(Debug, Clone)]
+pub struct History<'a> {
     /// The order's own keys.
     pub own: HistoryKeys,
     /// The billing surname of the order, hashed.
     pub own_name: Option<HistoryKey>,
     /// The card key rests on BIN and last four alone, which strangers share: evidence counts half.
     pub card_is_weak: bool,
-    received_at: Option<Timestamp>,
-    by_kind: Vec<(HistoryKeyKind, Vec<Arc<HistoryEntry>>)>,
+    viewer: Viewer,
+    currency: Currency,
+    by_kind: [Past<'a>; HistoryKeyKind::ALL.len()],
+    declared: Vec<(String, Past<'a>)>,
 }
 
-impl History {
-    /// The part of `known` that is history to the order with these keys. Entries come newest first; of several
-    /// revisions of one order only the newest counts.
-    pub fn of(transaction: &TransactionId, received_at: Timestamp, own: HistoryKeys, known: &HistoryByKey) -> Self {
-        let earlier = |key: HistoryKey| -> Vec<Arc<HistoryEntry>> {
-            let mut seen = HashSet::new();
-            known
-                .get(&key)
-                .into_iter()
-                .flatten()
-                .filter(|entry| entry.transaction_id != *transaction && entry.received_at <= received_at)
-                .filter(|entry| seen.insert(entry.transaction_id.clone()))
-                .cloned()
-                .collect()
-        };
-        let by_kind = own.iter().map(|(kind, key)| (kind, earlier(key))).collect();
-        Self { own, own_name: None, card_is_weak: false, received_at: Some(received_at), by_kind }
+impl<'a> History<'a> {
+    /// The part of `known` that is history to the order with these keys, whose amounts are in `currency`.
+    pub fn of(
+        transaction: &TransactionId,
+        received_at: Timestamp,
+        currency: Currency,
+        own: HistoryKeys,
+        known: &'a HistoryByKey,
+    ) -> Self {
+        let viewer = Viewer::new(transaction, received_at);
+        let by_kind = std::array::from_fn(|at| {
+            let key = HistoryKeyKind::ALL.get(at).and_then(|kind| own.get(*kind));
+            key.and_then(|key| known.get(&key)).map(|entries| Past::of(viewer, entries)).unwrap_or_default()
+        });
+        Self { own, own_name: None, card_is_weak: false, viewer, currency, by_kind, declared: Vec::new() }
     }
 
-    /// Earlier orders that share the key of this kind, within `window` before the order, newest first.
-    pub fn within(&self, kind: HistoryKeyKind, window: Duration) -> impl Iterator<Item = &HistoryEntry> + '_ {
-        let since = self.received_at.map(|at| at - window);
-        self.by_kind
-            .iter()
-            .filter(move |(of, _)| *of == kind)
-            .flat_map(|(_, entries)| entries)
-            .map(Arc::as_ref)
-            .filter(move |entry| since.is_some_and(|since| entry.received_at >= since))
+    /// Adds the past of a key that the policy declares, by its name. An order that lacks the key has none.
+    pub fn declare(&mut self, name: &str, key: HistoryKey, known: &'a HistoryByKey) {
+        let past = known.get(&key).map(|entries| Past::of(self.viewer, entries)).unwrap_or_default();
+        self.declared.push((name.to_owned(), past));
+    }
+
+    const fn past(&self, kind: HistoryKeyKind) -> &Past<'a> {
+        &self.by_kind[kind as usize]
     }
 
     /// How many earlier orders share the key of this kind within `window`.
-    pub fn count(&self, kind: HistoryKeyKind, window: Duration) -> usize {
-        self.within(kind, window).count()
+    pub const fn orders(&self, kind: HistoryKeyKind, window: Window) -> u32 {
+        self.past(kind).orders(window)
     }
 
-    /// How many different values `of` has among the earlier orders that share the key of this kind within `window` and
-    /// this order itself.
-    pub fn distinct(
-        &self,
-        kind: HistoryKeyKind,
-        window: Duration,
-        own: Option<HistoryKey>,
-        of: impl Fn(&HistoryEntry) -> Option<HistoryKey>,
-    ) -> usize {
-        self.within(kind, window).filter_map(of).chain(own).collect::<HashSet<_>>().len()
+    /// Attempts that failed with the key of this kind within `window`, those that earlier orders told of included.
+    pub const fn declines(&self, kind: HistoryKeyKind, window: Window) -> u64 {
+        self.past(kind).declines(window)
     }
 
-    /// Declined attempts that earlier orders sharing the key of this kind told of within `window`.
-    pub fn declines(&self, kind: HistoryKeyKind, window: Duration) -> u64 {
-        self.within(kind, window).map(|entry| u64::from(entry.declines)).sum()
+    /// How many different keys `of` a kind were tried with the key of this kind within `window`, in orders or in
+    /// attempts that failed, this order's own among them.
+    pub fn distinct(&self, kind: HistoryKeyKind, window: Window, of: HistoryKeyKind) -> usize {
+        distinct(self.past(kind), window, self.own.get(of), |entry| entry.keys.get(of))
+    }
+
+    /// How many different surnames were given with the key of this kind within `window`, this order's own among them.
+    pub fn names(&self, kind: HistoryKeyKind, window: Window) -> usize {
+        distinct(self.past(kind), window, self.own_name, |entry| entry.name)
+    }
+
+    /// Sum of the earlier orders that share the key of this kind within `window`, in minor units of the order's
+    /// currency; those of other currencies are left out.
+    pub fn spent_minor(&self, kind: HistoryKeyKind, window: Window) -> i128 {
+        spent_minor(self.past(kind), window, self.currency)
+    }
+
+    /// Every earlier order that shares the key of this kind, with what became of it.
+    pub fn earlier(&self, kind: HistoryKeyKind) -> impl Iterator<Item = &Earlier<'a>> {
+        self.past(kind).all()
+    }
+
+    /// How many different earlier orders share a key of one of these kinds and have something in common.
+    pub fn count(&self, kinds: &[HistoryKeyKind], common: impl Fn(&Earlier<'_>) -> bool) -> usize {
+        let mut found = kinds.iter().flat_map(|kind| self.earlier(*kind)).filter(|earlier| common(earlier)).peekable();
+        if found.peek().is_none() {
+            return 0;
+        }
+        let mut seen = Seen::<ORDERS>::new();
+        found.for_each(|earlier| seen.insert(earlier.hash()));
+        seen.len()
+    }
+
+    /// When the order was received.
+    pub const fn received_at(&self) -> Timestamp {
+        self.viewer.received_at()
+    }
+
+    /// A measure that a rule asks for, in millionths; none when the order lacks the key.
+    pub fn measure(&self, field: &HistoryField) -> Option<i128> {
+        let past = match HistoryKeyKind::parse(&field.key) {
+            Some(kind) => self.own.get(kind).map(|_| self.past(kind)),
+            None => self.declared.iter().find(|(name, _)| *name == field.key).map(|(_, past)| past),
+        }?;
+        let window = field.window;
+        let matching =
+            |is: fn(&Earlier<'_>) -> bool| past.earlier(window).map(|earlier| i128::from(is(earlier))).sum::<i128>();
+        Some(match field.measure {
+            Measure::Orders => i128::from(past.orders(window)) * MILLIONTHS,
+            Measure::Amount => {
+                spent_minor(past, window, self.currency) * MILLIONTHS / 10i128.pow(self.currency.exponent())
+            }
+            Measure::Declines => i128::from(past.declines(window)) * MILLIONTHS,
+            Measure::Distinct(of) => {
+                let count = distinct(past, window, self.own.get(of), |entry| entry.keys.get(of));
+                i128::try_from(count).unwrap_or(i128::MAX / MILLIONTHS) * MILLIONTHS
+            }
+            Measure::Fraud => matching(|earlier| earlier.is_fraud == Some(true)) * MILLIONTHS,
+            Measure::FraudShare => {
+                matching(|earlier| earlier.is_fraud == Some(true)) * MILLIONTHS / matching(|_| true).max(1)
+            }
+            Measure::Refunds => matching(|earlier| earlier.is_refunded()) * MILLIONTHS,
+            Measure::Rejected => matching(|earlier| earlier.is_rejected()) * MILLIONTHS,
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use touchstone_schema::history::Happening;
-
-    use super::*;
-    use crate::score::fixture::{Case, key, usd};
-
-    const EMAIL: HistoryKeyKind = HistoryKeyKind::Email;
-
-    fn entry(number: u8, at: i64) -> Arc<HistoryEntry> {
-        Arc::new(HistoryEntry {
-            what: Happening::Order,
-            ordered_at: Timestamp::from_millis(at),
-            transaction_id: TransactionId::mint(Timestamp::from_millis(0), [number; 10]),
-            received_at: Timestamp::from_millis(at),
-            amount: usd(100),
-            keys: HistoryKeys { email: Some(key(2)), card: Some(key(i64::from(number))), ..HistoryKeys::default() },
-            name: None,
-            declines: 1,
-        })
+fn distinct(
+    past: &Past<'_>,
+    window: Window,
+    own: Option<HistoryKey>,
+    of: impl Fn(&HistoryEntry) -> Option<HistoryKey>,
+) -> usize {
+    let mut tried = past.tried(window).filter_map(of).filter(|key| Some(*key) != own).peekable();
+    if tried.peek().is_none() {
+        return usize::from(own.is_some());
     }
+    let mut seen = Seen::<VALUES>::new();
+    own.into_iter().chain(tried).for_each(|key| seen.insert(key.as_i64().unsigned_abs()));
+    seen.len()
+}
 
-    fn history(entries: Vec<Arc<HistoryEntry>>) -> History {
-        let own = HistoryKeys { email: Some(key(2)), ..HistoryKeys::default() };
-        let known = HistoryByKey::from([(key(2), entries)]);
-        History::of(
-            &TransactionId::mint(Timestamp::from_millis(0), [0; 10]),
-            Timestamp::from_millis(10_000_000),
-            own,
-            &known,
-        )
-    }
-
-    #[test]
-    fn an_order_counts_neither_itself_nor_what_came_after_it() {
-        let history = history(vec![entry(1, 10_000_001), entry(0, 9_999_000), entry(2, 9_998_000)]);
-        assert_eq!(history.count(EMAIL, HOUR), 1);
-        assert_eq!(history.declines(EMAIL, HOUR), 1);
-    }
-
-    #[test]
-    fn revisions_of_one_order_count_once() {
-        assert_eq!(history(vec![entry(1, 9_999_000), entry(1, 9_998_000)]).count(EMAIL, HOUR), 1);
-    }
-
-    #[test]
-    fn a_window_includes_its_beginning() {
-        assert_eq!(
-            history(vec![entry(1, 10_000_000 - 3_600_000), entry(2, 10_000_000 - 3_600_001)]).count(EMAIL, HOUR),
-            1
-        );
-    }
-
-    #[test]
-    fn different_values_count_the_orders_own() {
-        let history = history(vec![entry(1, 9_999_000), entry(2, 9_998_000)]);
-        let cards = |own| history.distinct(EMAIL, HOUR, own, |entry| entry.keys.card);
-        assert_eq!((cards(None), cards(Some(key(1))), cards(Some(key(9)))), (2, 2, 3));
-    }
-
-    #[test]
-    fn keys_that_the_order_has_not_have_no_history() {
-        let case =
-            Case::ordinary().own(|keys| keys.email = None).earlier(5, |_, entry| entry.keys.email = Some(key(2)));
-        assert_eq!(case.look(|facts| facts.history.count(EMAIL, HOUR)), 0);
-    }
+fn spent_minor(past: &Past<'_>, window: Window, currency: Currency) -> i128 {
+    past.earlier(window)
+        .filter(|earlier| earlier.is_order() && earlier.entry.amount.currency() == currency)
+        .map(|earlier| i128::from(earlier.entry.amount.minor()))
+        .sum()
 }

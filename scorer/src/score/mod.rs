@@ -4,7 +4,7 @@
 //! points add up exactly to the unclamped score. Source of signals, points and caps: the signal catalogue; of bands and
 //! actions: contract section 6.
 
-mod confidence;
+pub mod confidence;
 mod currency_scale;
 mod explain;
 #[cfg(test)]
@@ -23,9 +23,12 @@ use touchstone_schema::order::Order;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, Reason};
 
+use confidence::Input;
 use history::History;
 use norms::Norms;
 use policy::{Group, Policy};
+use signals::lists;
+use signals::velocity::Velocity;
 
 /// Everything that a signal may look at.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub struct Facts<'a> {
     /// The order.
     pub order: &'a Order,
     /// Earlier orders that share a key with it.
-    pub history: &'a History,
+    pub history: &'a History<'a>,
     /// The store's policy.
     pub policy: &'a Policy,
     /// When the order was received: the clock of scoring.
@@ -74,16 +77,39 @@ pub struct Signal {
     pub code: &'static str,
     /// Related signals share a cap.
     pub group: Group,
-    /// Default points; a policy may override them.
+    /// Default points, the least where they depend on the case; a policy may override them.
     pub points: i32,
-    /// What it tells, for the reference page.
+    /// When it fires, for the reference page.
     pub meaning: &'static str,
+    /// What it looks at.
+    pub inputs: &'static [Input],
     /// Whether it fires.
-    pub check: fn(&Facts<'_>) -> Option<Finding>,
+    pub check: Check,
+}
+
+/// How a signal is checked.
+#[derive(Debug)]
+pub enum Check {
+    /// By a function of its own.
+    By(fn(&Facts<'_>) -> Option<Finding>),
+    /// By counting what was tried with a key.
+    Counting(Velocity),
+}
+
+impl Signal {
+    /// What it finds, if it fires.
+    pub fn finding(&self, facts: &Facts<'_>) -> Option<Finding> {
+        match &self.check {
+            Check::By(check) => check(facts),
+            Check::Counting(velocity) => velocity.finding(facts),
+        }
+    }
 }
 
 struct Fired {
     group: Option<Group>,
+    /// Sets the score, whatever else was found.
+    settles: bool,
     reason: Reason,
 }
 
@@ -94,19 +120,41 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         .iter()
         .copied()
         .flatten()
-        .filter(|signal| policy.is_enabled(signal.code))
-        .filter_map(|signal| (signal.check)(facts).map(|finding| weigh(signal, finding, policy)))
+        .filter_map(|signal| signal.finding(facts).map(|finding| (signal, finding)))
+        .filter(|(signal, _)| policy.is_enabled(signal.code))
+        .map(|(signal, finding)| weigh(signal, finding, policy))
         .collect();
-    fired.extend(rules::fired(facts).into_iter().map(|reason| Fired { group: None, reason }));
+    fired.extend(rules::fired(facts).into_iter().map(|reason| Fired { group: None, settles: false, reason }));
     sort_by_weight(&mut fired);
     apply_caps(&mut fired, policy);
+    let decisive = settle(&mut fired);
     sort_by_weight(&mut fired);
-    conclude(fired.into_iter().map(|fired| fired.reason).collect(), facts)
+    conclude(fired.into_iter().map(|fired| fired.reason).collect(), decisive, facts)
 }
 
 fn weigh(signal: &Signal, finding: Finding, policy: &Policy) -> Fired {
-    let points = policy.points_override(signal.code).or(finding.points).unwrap_or(signal.points);
-    Fired { group: Some(signal.group), reason: Reason { code: signal.code.to_owned(), points, detail: finding.detail } }
+    let own = policy.points_override(signal.code);
+    let points = own.or(finding.points).unwrap_or(signal.points);
+    Fired {
+        group: Some(signal.group),
+        settles: signal.group == Group::Lists && own.is_none(),
+        reason: Reason { code: signal.code.to_owned(), points, detail: finding.detail },
+    }
+}
+
+/// Gives a list that settles the score the points that bring the sum there, none if it is there already. Returns its
+/// code. Blocking and allowing never fire both.
+fn settle(fired: &mut [Fired]) -> Option<&'static str> {
+    let others: i32 =
+        fired.iter().filter(|fired| !fired.settles).map(|fired| fired.reason.points).fold(0, i32::saturating_add);
+    let reason = &mut fired.iter_mut().find(|fired| fired.settles)?.reason;
+    let (code, points) = if reason.code == lists::BLOCK {
+        (lists::BLOCK, 100i32.saturating_sub(others).max(0))
+    } else {
+        (lists::ALLOW, others.saturating_neg().min(0))
+    };
+    reason.points = points;
+    Some(code)
 }
 
 /// Heaviest first; equal weights by code, so that the order never depends on how evidence was found.
@@ -129,19 +177,21 @@ fn apply_caps(fired: &mut [Fired], policy: &Policy) {
     }
 }
 
-fn conclude(reasons: Vec<Reason>, facts: &Facts<'_>) -> Assessment {
+fn conclude(reasons: Vec<Reason>, decisive: Option<&str>, facts: &Facts<'_>) -> Assessment {
     let policy = facts.policy;
     let sum: i32 = reasons.iter().map(|reason| reason.points).fold(0, i32::saturating_add);
     let risk_score = u8::try_from(sum.clamp(0, 100)).unwrap_or(100);
     let risk_level = policy.level(risk_score);
     let recommended_action = policy.action(risk_level);
+    let decisive = decisive.and_then(|code| reasons.iter().find(|reason| reason.code == code));
+    let explanation = explain::paragraph(risk_score, risk_level, recommended_action, &reasons, decisive);
     Assessment {
         risk_score,
         risk_level,
         recommended_action,
-        confidence: confidence::share_of_inputs(facts.order),
+        confidence: confidence::share_of_inputs(facts),
         reason_codes: reasons.iter().map(|reason| reason.code.clone()).collect(),
-        explanation: explain::paragraph(risk_score, risk_level, recommended_action, &reasons),
+        explanation,
         reasons,
         policy_version: policy.version,
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use touchstone_schema::money::{Currency, Money};
+use touchstone_schema::order::CountryCode;
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::verdict::{Action, RiskLevel};
 use touchstone_schema::wire_enum;
@@ -34,6 +35,8 @@ wire_enum! {
         Velocity = "velocity",
         /// What earlier orders came to.
         History = "history",
+        /// What the store always allows and always blocks.
+        Lists = "lists",
     }
 }
 
@@ -49,6 +52,7 @@ impl Group {
             Self::Address => 20,
             Self::Velocity => 50,
             Self::History => 60,
+            Self::Lists => 100,
         }
     }
 }
@@ -87,6 +91,12 @@ pub struct PolicyDocument {
     pub caps: BTreeMap<Group, i32>,
     /// The three amounts above which `high_amount` fires, in major units by currency code.
     pub high_amounts: BTreeMap<String, [i64; 3]>,
+    /// Countries that the store holds to be risky.
+    pub high_risk_countries: Vec<String>,
+    /// SKUs and categories that the store holds to be risky.
+    pub risky_skus: Vec<String>,
+    /// The merchant's own score where it is safest and where it is riskiest.
+    pub merchant_score_scale: Option<[i64; 2]>,
 }
 
 /// A policy document that cannot be used.
@@ -111,6 +121,7 @@ pub struct Policy {
     /// Its version; 0 is the built-in default.
     pub version: u32,
     document: PolicyDocument,
+    high_risk_countries: Vec<CountryCode>,
 }
 
 /// Most points that a policy may give to one signal, either way.
@@ -119,12 +130,17 @@ const POINTS_LIMIT: i32 = 1_000;
 impl Policy {
     /// The default policy, under a version number.
     pub fn built_in() -> Self {
-        Self { version: 0, document: PolicyDocument::default() }
+        Self::new(0, PolicyDocument::default())
     }
 
     /// Reads a stored policy.
     pub fn from_stored(stored: &StoredPolicy) -> Result<Self, PolicyError> {
-        Ok(Self { version: stored.version, document: Self::parse(&stored.document)? })
+        Ok(Self::new(stored.version, Self::parse(&stored.document)?))
+    }
+
+    fn new(version: u32, document: PolicyDocument) -> Self {
+        let countries = document.high_risk_countries.iter();
+        Self { version, high_risk_countries: countries.filter_map(|code| CountryCode::parse(code)).collect(), document }
     }
 
     /// Reads and checks a policy document.
@@ -184,19 +200,36 @@ impl Policy {
         !self.document.disabled.iter().any(|disabled| disabled == code)
     }
 
+    /// Countries that the store holds to be risky.
+    pub fn high_risk_countries(&self) -> &[CountryCode] {
+        &self.high_risk_countries
+    }
+
+    /// SKUs and categories that the store holds to be risky.
+    pub fn risky_skus(&self) -> &[String] {
+        &self.document.risky_skus
+    }
+
+    /// The merchant's own score where it is safest and where it is riskiest.
+    pub const fn merchant_score_scale(&self) -> Option<[i64; 2]> {
+        self.document.merchant_score_scale
+    }
+
+    /// The three amounts that the policy itself states for the currency of `amount`, in minor units.
+    pub fn stated_high_amounts(&self, amount: Money) -> Option<[i64; 3]> {
+        let currency = amount.currency();
+        let major = self.document.high_amounts.get(currency.code())?;
+        Some(major.map(|units| units.saturating_mul(10i64.pow(currency.exponent()))))
+    }
+
     /// The three amounts above which an order is high, higher and highest, in minor units of the order's currency; none
     /// for a currency whose scale is not known.
     pub fn high_amounts(&self, amount: Money) -> Option<[i64; 3]> {
-        let currency = amount.currency();
-        let major = match self.document.high_amounts.get(currency.code()) {
-            Some(own) => *own,
-            None => {
-                let scale = currency_scale::units_per_dollar(currency.code())?;
-                [200, 500, 1_000].map(|dollars| dollars * scale)
-            }
-        };
-        let minor_per_major = 10i64.pow(currency.exponent());
-        Some(major.map(|units| units.saturating_mul(minor_per_major)))
+        self.stated_high_amounts(amount).or_else(|| {
+            let currency = amount.currency();
+            let scale = currency_scale::units_per_dollar(currency.code())?;
+            Some([200, 500, 1_000].map(|dollars: i64| dollars * scale * 10i64.pow(currency.exponent())))
+        })
     }
 }
 
@@ -224,6 +257,14 @@ fn check(document: &PolicyDocument) -> Result<(), PolicyError> {
         if !(0..=POINTS_LIMIT).contains(cap) {
             return wrong(format!("/caps/{group}"), "expected 0 to 1000");
         }
+    }
+    for (index, code) in document.high_risk_countries.iter().enumerate() {
+        if CountryCode::parse(code).is_none() {
+            return wrong(format!("/high_risk_countries/{index}"), "expected an ISO 3166 alpha-2 country code");
+        }
+    }
+    if document.merchant_score_scale.is_some_and(|[safest, riskiest]| safest == riskiest) {
+        return wrong("/merchant_score_scale".to_owned(), "expected two different scores, the safest first");
     }
     for (currency, [high, higher, highest]) in &document.high_amounts {
         if Currency::from_code(currency).is_none_or(|known| known.code() != currency) {
@@ -266,6 +307,8 @@ mod tests {
             (r#"{"points":{"avs_mismatch":-2147483648}}"#, "/points/avs_mismatch: "),
             (r#"{"disabled":["avs_mismatch","nonsense"]}"#, "/disabled/1: "),
             (r#"{"caps":{"issuer":-1}}"#, "/caps/issuer: "),
+            (r#"{"high_risk_countries":["NG","ZZ"]}"#, "/high_risk_countries/1: "),
+            (r#"{"merchant_score_scale":[5,5]}"#, "/merchant_score_scale: "),
             (r#"{"high_amounts":{"USD":[100,100,200]}}"#, "/high_amounts/USD: "),
             (r#"{"high_amounts":{"USD":[0,100,200]}}"#, "/high_amounts/USD: "),
             (r#"{"high_amounts":{"usd":[50,100,200]}}"#, "/high_amounts/usd: "),
@@ -308,7 +351,7 @@ mod tests {
     fn a_band_can_be_switched_off_at_its_end() {
         let document =
             Policy::parse(r#"{"bands":{"critical":101},"actions":{"high":"hold"}}"#).expect("a valid policy");
-        let policy = Policy { version: 1, document };
+        let policy = Policy::new(1, document);
         assert_eq!(policy.level(100), RiskLevel::High);
         assert_eq!(policy.action(RiskLevel::High), Action::Hold);
     }

@@ -4,7 +4,7 @@
 use touchstone_schema::history::HistoryKeyKind;
 use touchstone_schema::verdict::Reason;
 
-use super::history::DAY;
+use super::history::Window;
 use super::signals::{amount, email, geography, identity, issuer};
 use super::{Facts, Finding};
 
@@ -40,8 +40,12 @@ pub const BASE_RULES: &[BaseRule] = &[
         code: "rule_three_countries",
         points: 30,
         meaning: "billing, shipping and IP address are in three different countries",
-        // Fires once an IP-country database is there; without one the IP's country is not known.
-        check: |_| None,
+        check: |facts| {
+            let [billing, shipping, ip] = geography::three_countries(facts)?;
+            Finding::because(format!(
+                "billing ({billing}), shipping ({shipping}) and IP address ({ip}) are in three countries"
+            ))
+        },
     },
     BaseRule {
         code: "rule_disposable_email_high_amount",
@@ -75,7 +79,7 @@ pub const BASE_RULES: &[BaseRule] = &[
 fn card_testing(facts: &Facts<'_>) -> Option<Finding> {
     let cards = [HistoryKeyKind::Email, HistoryKeyKind::Device]
         .into_iter()
-        .map(|kind| facts.history.distinct(kind, DAY, facts.history.own.card, |entry| entry.keys.card))
+        .map(|kind| facts.history.distinct(kind, Window::Day, HistoryKeyKind::Card))
         .max()
         .unwrap_or(0);
     (cards >= CARD_TESTING_CARDS)

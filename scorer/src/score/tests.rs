@@ -4,9 +4,14 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use touchstone_schema::history::Happening;
+use touchstone_schema::lists::ListSubject;
+use touchstone_schema::order::CountryCode;
 use touchstone_schema::verdict::{Action, Assessment, RiskLevel};
 
-use super::fixture::{Case, key};
+use super::Signal;
+use super::confidence::Input;
+use super::fixture::{Case, key, place};
 use super::policy::{Group, Policy};
 use super::rules::BASE_RULES;
 use super::signals;
@@ -125,11 +130,59 @@ fn codes_are_unique_and_snake_case_and_every_signal_says_what_it_means() {
     let mut seen = HashSet::new();
     let signals =
         signals::CATALOGUE.iter().copied().flatten().map(|signal| (signal.code, signal.points, signal.meaning));
+    for signal in signals::CATALOGUE.iter().copied().flatten() {
+        assert!(!signal.inputs.is_empty(), "{} looks at nothing", signal.code);
+    }
     for (code, points, meaning) in signals.chain(BASE_RULES.iter().map(|rule| (rule.code, rule.points, rule.meaning))) {
         assert!(seen.insert(code), "{code} twice");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()), "{code}");
         assert!(points != 0 && !meaning.is_empty(), "{code}");
     }
+}
+
+#[test]
+fn every_input_is_looked_at_by_a_signal() {
+    for input in Input::ALL {
+        let signals = || signals::CATALOGUE.iter().copied().flatten();
+        // An order without fingerprint is judged by the rest, and the fingerprint by history alone.
+        let is_used = signals().any(|signal| signal.inputs.contains(input)) || *input == Input::Device;
+        assert!(is_used, "{input}");
+    }
+}
+
+/// Codes, groups, caps and default points of the signal catalogue.
+#[test]
+fn the_catalogue_is_the_one_that_is_agreed() {
+    let agreed = "
+        issuer 45: avs_mismatch 30, avs_partial 12, avs_unavailable 4, avs_missing 5, cvv_mismatch 25, cvv_unavailable 3,
+            cvv_missing 4, prior_declines 10, no_liability_shift 6, three_ds_authenticated -15, prepaid_card 8;
+        geography 40: ship_bill_country_mismatch 15, ship_bill_city_mismatch 6, ip_billing_country_mismatch 15,
+            ip_shipping_country_mismatch 8, ip_billing_distance 6, bin_country_mismatch 15, country_disagreement 15,
+            phone_country_mismatch 6, time_zone_mismatch 8, high_risk_country 10;
+        network 35: anonymous_ip 15, tor_exit 25, hosting_ip 12, private_ip 4, user_agent_missing 3,
+            user_agent_automation 12, language_mismatch 3;
+        email 30: email_missing 10, email_invalid 15, email_disposable 20, email_free_provider 3, email_gibberish 8,
+            email_name_mismatch 2, email_plus_alias 8;
+        identity 25: name_mismatch 5, name_gibberish 10, phone_invalid 6, phone_missing 3, guest_checkout 5,
+            account_new 4, first_order 3;
+        address 20: address_missing 8, address_incomplete 5, po_box 3, freight_forwarder 15, digital_goods 4;
+        amount 25: high_amount 3, amount_outlier 8, high_quantity 6, risky_sku 10, many_coupons 3, express_shipping 4,
+            night_order 2;
+        velocity 50: card_velocity 10, email_velocity 10, ip_velocity 10, device_velocity 10, address_velocity 10,
+            phone_velocity 10, cards_per_email 20, cards_per_ip 20, cards_per_device 20, emails_per_card 15,
+            emails_per_device 15, emails_per_address 15, names_per_card 12, declines_per_card 20, declines_per_ip 20,
+            declines_per_email 20, amount_velocity 10;
+        history 60: prior_chargeback 40, prior_refunds 8, prior_rejected 20, good_history -20, repeat_customer -10,
+            merchant_score 20;
+        lists 100: list_block 100, list_allow -100";
+    let mut expected = Vec::new();
+    for group in agreed.split(';') {
+        let (group, signals) = group.split_once(':').expect("a group");
+        expected.extend(signals.split(',').map(|signal| format!("{} {}", group.trim(), signal.trim())));
+    }
+    let found = signals::CATALOGUE.iter().copied().flatten();
+    let told = |s: &Signal| format!("{} {} {} {}", s.group, s.group.default_cap(), s.code, s.points);
+    assert_eq!(found.map(told).collect::<Vec<_>>(), expected);
 }
 
 /// An order with much against it.
@@ -190,6 +243,31 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("/device/accept_language", &["vi-VN", "-", ",;,", "en", "de-DE,ru"]),
     ("/shipping_method", &[]),
     ("/shipping_method", &["Overnight"]),
+    ("/device/time_zone", &[]),
+    ("/device/time_zone", &["Asia/Ho_Chi_Minh", "Europe/Berlin", "UTC"]),
+    ("/device/is_proxy", &["true"]),
+    ("/device/is_tor", &["true"]),
+    ("/customer/is_trusted", &["true", "false"]),
+    ("/merchant_score", &["-999999999999", "0", "12.345678", "100"]),
+];
+
+/// Personal data that can be told from everything else, and the members that it is put into.
+const PERSONAL: &[(&str, &str)] = &[
+    ("/customer/email", "quillfeather.zebulon@wexcombe-harrow.net"),
+    ("/customer/phone", "+61 491 570 156"),
+    ("/customer/first_name", "Zebulonia"),
+    ("/customer/last_name", "Quillfeather"),
+    ("/billing_address/last_name", "Quillfeathery"),
+    ("/billing_address/address1", "77 Wexcombe Crescent"),
+    ("/billing_address/city", "Harrowgatia"),
+    ("/billing_address/postal_code", "Q7X 9ZK"),
+    ("/shipping_address/last_name", "Ostrowiczky"),
+    ("/shipping_address/address1", "9 Larkmead Passage"),
+    ("/shipping_address/company", "Brindlewick Partners"),
+    ("/ip_address", "203.113.77.9"),
+    ("/device/fingerprint_id", "fp-device-5521"),
+    ("/payment/card_fingerprint", "fp-card-7788"),
+    ("/payment/card_last4", "4931"),
 ];
 
 fn text() -> impl Strategy<Value = String> {
@@ -197,50 +275,84 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 /// Changes of single members: which, which of its values, what text, and whether it is taken away.
-fn documents() -> impl Strategy<Value = Case> {
+fn changed_documents() -> impl Strategy<Value = Case> {
     let change = (0..MEMBERS.len(), any::<prop::sample::Index>(), text(), prop::bool::weighted(0.2));
     let items = prop::collection::vec((prop::option::of(0u32..9), any::<u32>(), any::<bool>()), 0..6);
-    let past = prop::collection::vec((0u64..50_000, any::<u8>(), 0i64..5, any::<u32>()), 0..30);
+    (prop::collection::vec(change, 0..40), items).prop_map(|(changes, items)| {
+        let mut case = Case::ordinary();
+        for (member, value, text, is_absent) in changes {
+            let (pointer, values) = MEMBERS[member];
+            let value = match (is_absent, values) {
+                (true, _) => Value::Null,
+                (false, []) => text.into(),
+                (false, values) => (*value.get(values)).into(),
+            };
+            case = case.with(pointer, value);
+        }
+        let item = |(sku, quantity, digital)| json!({"sku": sku, "quantity": quantity, "is_digital": digital});
+        case.with("/line_items", items.into_iter().map(item).collect::<Vec<_>>())
+    })
+}
+
+/// An earlier order: minutes ago, which keys it shares, another key, declines, and what became of it.
+type Earlier = (u64, u8, i64, u32, Vec<Happening>);
+
+fn earlier() -> impl Strategy<Value = Earlier> {
+    let became = prop::collection::vec(prop::sample::select(Happening::ALL), 0..4);
+    (0u64..150_000, any::<u8>(), 0i64..5, any::<u32>(), became)
+}
+
+fn with_past(case: Case, past: Vec<Earlier>) -> Case {
+    past.into_iter().fold(case, |case, (minutes, shared, other, declines, became)| {
+        case.earlier_with(minutes, &became, |own, entry| {
+            let share = |bit: u8, key| if shared & (1 << bit) != 0 { key } else { None };
+            entry.keys.card = share(0, own.card).or(Some(key(100 + other)));
+            entry.keys.email = share(1, own.email).or(Some(key(200 + other)));
+            entry.keys.device = share(2, own.device);
+            entry.keys.ip = share(3, own.ip);
+            entry.keys.address = share(4, own.address);
+            entry.keys.phone = share(5, own.phone);
+            entry.keys.customer = share(6, own.customer);
+            entry.name = Some(key(300 + other));
+            entry.declines = declines;
+        })
+    })
+}
+
+/// What is known besides the order: countries, network, lists, norms.
+fn told_from_outside(case: Case, bits: u16, countries: &[&str]) -> Case {
+    let is = |bit: u16| bits & (1 << bit) != 0;
+    let country = |at: usize| countries.get(at).and_then(|code| CountryCode::parse(code));
+    let case = case.enriched(|known| {
+        known.ip.country = country(0);
+        known.card.country = country(1);
+        known.card.is_prepaid = is(0).then_some(is(1));
+        (known.ip.is_anonymous, known.ip.is_tor_exit, known.ip.is_hosting) = (is(2), is(3), is(4));
+        (known.email.is_disposable, known.email.is_free) = (is(5), is(6));
+        known.ip.location = is(7).then(|| place(52, 13));
+        known.billing_location = is(8).then(|| place(-30, 170));
+    });
+    let case = if is(9) { case.norms(Case::NORMS) } else { case };
+    let case = if is(10) { case.weak_card() } else { case };
+    case.listed(|lists| {
+        lists.blocked = if is(11) && is(12) { vec![ListSubject::Email] } else { Vec::new() };
+        lists.allowed = if is(13) && is(14) { vec![ListSubject::Ip, ListSubject::Card] } else { Vec::new() };
+    })
+}
+
+fn documents() -> impl Strategy<Value = Case> {
     let policy = prop::sample::select(vec![
         "{}",
         r#"{"caps":{"issuer":0,"email":1000,"identity":3},"points":{"email_missing":-1000,"avs_mismatch":1000}}"#,
         r#"{"disabled":["rule_card_testing","avs_mismatch"],"high_amounts":{"USD":[1,2,3]}}"#,
+        r#"{"high_risk_countries":["BR"],"risky_skus":["1","2"],"merchant_score_scale":[100,0]}"#,
+        r#"{"merchant_score_scale":[0,100],"points":{"list_block":-7}}"#,
     ]);
-    (prop::collection::vec(change, 0..40), items, past, policy, any::<bool>()).prop_map(
-        |(changes, items, past, policy, weak)| {
-            let mut case = Case::ordinary().policy(policy);
-            for (member, value, text, is_absent) in changes {
-                let (pointer, values) = MEMBERS[member];
-                case = case.with(
-                    pointer,
-                    match (is_absent, values) {
-                        (true, _) => Value::Null,
-                        (false, []) => text.into(),
-                        (false, values) => (*value.get(values)).into(),
-                    },
-                );
-            }
-            let items: Vec<Value> = items
-                .into_iter()
-                .map(|(sku, quantity, digital)| json!({"sku": sku, "quantity": quantity, "is_digital": digital}))
-                .collect();
-            case =
-                past.into_iter().fold(case.with("/line_items", items), |case, (minutes, shared, other, declines)| {
-                    case.earlier(minutes, |own, entry| {
-                        let share = |bit: u8, key| if shared & (1 << bit) != 0 { key } else { None };
-                        entry.keys.card = share(0, own.card).or(Some(key(100 + other)));
-                        entry.keys.email = share(1, own.email).or(Some(key(200 + other)));
-                        entry.keys.device = share(2, own.device);
-                        entry.keys.ip = share(3, own.ip);
-                        entry.keys.address = share(4, own.address);
-                        entry.keys.phone = share(5, own.phone);
-                        entry.name = Some(key(300 + other));
-                        entry.declines = declines;
-                    })
-                });
-            if weak { case.weak_card() } else { case }
-        },
-    )
+    let countries = prop::collection::vec(prop::sample::select(vec!["US", "BR", "VN", "PR", ""]), 2);
+    let past = prop::collection::vec(earlier(), 0..30);
+    (changed_documents(), past, policy, any::<u16>(), countries).prop_map(|(case, past, policy, bits, countries)| {
+        told_from_outside(with_past(case.policy(policy), past), bits, &countries)
+    })
 }
 
 fn sum(assessment: &Assessment) -> i32 {
@@ -264,13 +376,30 @@ proptest! {
         let policy: &Policy = case.current_policy();
         prop_assert_eq!(assessment.risk_level, policy.level(assessment.risk_score));
         prop_assert_eq!(assessment.recommended_action, policy.action(assessment.risk_level));
-        for group in Group::ALL {
+        // A list that settles the score may have to outweigh anything.
+        for group in Group::ALL.iter().filter(|group| **group != Group::Lists) {
             let of_group = |code: &str| signals::find(code).is_some_and(|signal| signal.group == *group);
             let positive: i32 =
                 assessment.reasons.iter().filter(|reason| of_group(&reason.code)).map(|reason| reason.points.max(0)).sum();
             prop_assert!(positive <= policy.cap(*group), "{} has {}", group, positive);
         }
         prop_assert_eq!(serde_json::to_string(&case.assess()).ok(), serde_json::to_string(&assessment).ok());
+    }
+
+    #[test]
+    fn no_reason_and_no_explanation_tells_personal_data(case in documents(), members in any::<u16>()) {
+        let mut case = case;
+        let of_case = PERSONAL.iter().enumerate().filter(|(bit, _)| members & (1 << bit) != 0).map(|(_, personal)| personal);
+        for (pointer, value) in of_case {
+            case = case.with(pointer, *value);
+        }
+        prop_assume!(case.order().is_some());
+        let told = serde_json::to_string(&case.assess()).expect("an assessment is JSON").to_lowercase();
+        for (pointer, value) in PERSONAL {
+            for word in value.to_lowercase().split([' ', '@']).filter(|word| word.len() > 3) {
+                prop_assert!(!told.contains(word), "{} of {} in {}", word, pointer, told);
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use touchstone_schema::order::{Address, Order, OrderSource};
 
+use super::super::confidence::{Input, all_digital};
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
+use super::super::{Check, Facts, Finding, Signal};
 use super::words;
 
 /// The signals of this group.
@@ -13,37 +14,42 @@ pub const SIGNALS: &[Signal] = &[
         group: Group::Address,
         points: 8,
         meaning: "an order without a billing address",
-        check: missing,
+        inputs: &[Input::Billing],
+        check: Check::By(missing),
     },
     Signal {
         code: "address_incomplete",
         group: Group::Address,
         points: 5,
         meaning: "the billing address lacks an essential part",
-        check: incomplete,
+        inputs: &[Input::Billing],
+        check: Check::By(incomplete),
     },
     Signal {
         code: "po_box",
         group: Group::Address,
         points: 3,
         meaning: "goods are shipped to a post office box",
-        check: po_box,
+        inputs: &[Input::Shipping, Input::Billing, Input::Items],
+        check: Check::By(po_box),
     },
     Signal {
         code: "freight_forwarder",
         group: Group::Address,
         points: 15,
         meaning: "goods are shipped to a forwarding company or a parcel locker",
-        check: freight_forwarder,
+        inputs: &[Input::Shipping, Input::Billing, Input::Items],
+        check: Check::By(freight_forwarder),
     },
     Signal {
         code: "digital_goods",
         group: Group::Address,
         points: 4,
         meaning: "nothing is shipped: all goods are digital",
-        check: |facts| {
+        inputs: &[Input::Items],
+        check: Check::By(|facts| {
             all_digital(facts.order).then_some("nothing is shipped: all goods are digital").and_then(Finding::because)
-        },
+        }),
     },
 ];
 
@@ -105,11 +111,6 @@ const FORWARDERS: &[(&str, &str)] = &[
     (" amazon locker ", "a parcel locker"),
     (" amazon hub ", "a parcel locker"),
 ];
-
-/// Whether nothing is shipped.
-pub(super) fn all_digital(order: &Order) -> bool {
-    !order.line_items.is_empty() && order.line_items.iter().all(|item| item.is_digital == Some(true))
-}
 
 fn missing(facts: &Facts<'_>) -> Option<Finding> {
     let in_store = facts.order.source == Some(OrderSource::InStore);

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use touchstone_schema::money::Money;
 
+use super::super::confidence::Input;
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
-use super::local_time;
+use super::super::{Check, Facts, Finding, Signal};
+use super::{time_zones, words};
 
 /// The signals of this group.
 pub const SIGNALS: &[Signal] = &[
@@ -14,43 +15,69 @@ pub const SIGNALS: &[Signal] = &[
         code: "high_amount",
         group: Group::Amount,
         points: 3,
-        meaning: "the total is above the first, second (8 points) or third (15 points) high amount of the policy",
-        check: high_amount,
+        meaning: "the total is above the first, second (8 points) or third (15 points) high amount: those that the policy \
+                  states; else of a store with 200 orders its own 90th, 95th and 99th percentile; else 200, 500 and \
+                  1000 dollars' worth",
+        inputs: &[Input::Amount, Input::Norms, Input::Policy],
+        check: Check::By(high_amount),
+    },
+    Signal {
+        code: "amount_outlier",
+        group: Group::Amount,
+        points: 8,
+        meaning: "the total is more than four times the store's median; only of a store with 200 orders",
+        inputs: &[Input::Amount, Input::Norms],
+        check: Check::By(amount_outlier),
     },
     Signal {
         code: "high_quantity",
         group: Group::Amount,
         points: 6,
-        meaning: "one article is ordered more than five times",
-        check: high_quantity,
+        meaning: "one article is ordered more than five times, or, of a store with 200 orders, more often than in 99 of \
+                  100 orders",
+        inputs: &[Input::Items, Input::Norms],
+        check: Check::By(high_quantity),
+    },
+    Signal {
+        code: "risky_sku",
+        group: Group::Amount,
+        points: 10,
+        meaning: "an article or its category is on the policy's list of risky ones",
+        inputs: &[Input::Items, Input::Policy],
+        check: Check::By(risky_sku),
     },
     Signal {
         code: "many_coupons",
         group: Group::Amount,
         points: 3,
         meaning: "more than two discount codes are used",
-        check: many_coupons,
+        inputs: &[Input::Discounts],
+        check: Check::By(many_coupons),
     },
     Signal {
         code: "express_shipping",
         group: Group::Amount,
         points: 4,
         meaning: "express shipping of an order above the high amount",
-        check: express_shipping,
+        inputs: &[Input::ShippingMethod, Input::Amount],
+        check: Check::By(express_shipping),
     },
     Signal {
         code: "night_order",
         group: Group::Amount,
         points: 2,
         meaning: "placed between midnight and five at the billing country, above the high amount",
-        check: night_order,
+        inputs: &[Input::PlacedAt, Input::BillingCountry, Input::Amount],
+        check: Check::By(night_order),
     },
 ];
 
 /// Points of the three high amounts (signal catalogue).
 const HIGH_AMOUNT_POINTS: [i32; 3] = [3, 8, 15];
-/// Pieces of one article that are still usual.
+/// Pieces of one article that are still usual at a store whose own orders are too few to tell.
 const USUAL_QUANTITY: u64 = 5;
+/// How many times the store's median is still usual.
+const USUAL_MEDIANS: i64 = 4;
 /// Discount codes that are still usual.
 const USUAL_COUPONS: usize = 2;
 /// What shipping methods of the overnight class contain, in lower case.
@@ -73,7 +100,14 @@ const EXPRESS: &[&str] = &[
 
 /// Whether the total is above the first high amount. Never for a currency whose scale is not known.
 pub fn is_high(facts: &Facts<'_>) -> bool {
-    facts.policy.high_amounts(facts.order.amount).is_some_and(|[high, ..]| facts.order.amount.minor() > high)
+    high_amounts(facts).is_some_and(|[high, ..]| facts.order.amount.minor() > high)
+}
+
+/// In minor units: what the policy states, else what the store's own orders tell, else the default of the currency.
+fn high_amounts(facts: &Facts<'_>) -> Option<[i64; 3]> {
+    let amount = facts.order.amount;
+    let stated = facts.policy.stated_high_amounts(amount);
+    stated.or(facts.norms.map(|norms| norms.high_amounts_minor)).or_else(|| facts.policy.high_amounts(amount))
 }
 
 /// Whether the shipping method is of the overnight class.
@@ -86,10 +120,19 @@ pub fn is_express(facts: &Facts<'_>) -> bool {
 
 fn high_amount(facts: &Facts<'_>) -> Option<Finding> {
     let amount = facts.order.amount;
-    let tiers = facts.policy.high_amounts(amount)?;
+    let tiers = high_amounts(facts)?;
     let (tier, points) = tiers.into_iter().zip(HIGH_AMOUNT_POINTS).rev().find(|(tier, _)| amount.minor() > *tier)?;
     let tier = Money::from_minor(tier, amount.currency()).ok()?;
     Finding::worth(points, format!("the total of {amount} is above {tier}"))
+}
+
+fn amount_outlier(facts: &Facts<'_>) -> Option<Finding> {
+    let amount = facts.order.amount;
+    let median = facts.norms?.median_minor;
+    let times = amount.minor().checked_div(median)?;
+    (amount.minor() > median.saturating_mul(USUAL_MEDIANS))
+        .then(|| format!("the total of {amount} is more than {times} times what is usual at the store"))
+        .and_then(Finding::because)
 }
 
 fn high_quantity(facts: &Facts<'_>) -> Option<Finding> {
@@ -107,7 +150,17 @@ fn high_quantity(facts: &Facts<'_>) -> Option<Finding> {
         };
         most = most.max(of_article);
     }
-    (most > USUAL_QUANTITY).then(|| format!("one article is ordered {most} times")).and_then(Finding::because)
+    let usual = facts.norms.map_or(USUAL_QUANTITY, |norms| u64::from(norms.high_quantity));
+    (most > usual).then(|| format!("one article is ordered {most} times")).and_then(Finding::because)
+}
+
+/// Case, spacing and punctuation do not count.
+fn risky_sku(facts: &Facts<'_>) -> Option<Finding> {
+    let listed = facts.policy.risky_skus();
+    let items = facts.order.line_items.iter().filter(|_| !listed.is_empty());
+    let mut named = items.flat_map(|item| [item.sku.as_deref(), item.category.as_deref()]).flatten();
+    let risky = named.find_map(|name| listed.iter().find(|risky| words::same(risky, name)))?;
+    Finding::because(format!("{risky} is on the store's list of risky articles"))
 }
 
 fn many_coupons(facts: &Facts<'_>) -> Option<Finding> {
@@ -122,98 +175,10 @@ fn express_shipping(facts: &Facts<'_>) -> Option<Finding> {
 fn night_order(facts: &Facts<'_>) -> Option<Finding> {
     let country = facts.order.billing_address.as_ref()?.country?;
     let placed_at = facts.order.created_at?;
-    (is_high(facts) && local_time::is_night(placed_at, country)?)
+    (is_high(facts) && time_zones::is_night(placed_at, country)?)
         .then(|| format!("a large order placed at night in the billing country ({country})"))
         .and_then(Finding::because)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::score::fixture::Case;
-
-    fn points(amount: &str, currency: &str) -> Option<i32> {
-        let case = Case::ordinary().with("/amount", amount).with("/currency", currency).without("/line_items");
-        case.finding("high_amount").and_then(|finding| finding.points)
-    }
-
-    #[test]
-    fn the_amount_weighs_by_tier() {
-        assert_eq!(points("200.01", "USD"), Some(3));
-        assert_eq!(points("500.01", "EUR"), Some(8));
-        assert_eq!(points("1000.01", "USD"), Some(15));
-        assert_eq!(points("20001", "JPY"), Some(3));
-        assert_eq!(points("200.001", "KWD"), Some(3));
-    }
-
-    #[test]
-    fn an_amount_at_the_limit_or_of_unknown_scale_does_not_fire() {
-        assert_eq!(points("200.00", "USD"), None);
-        assert_eq!(points("20000", "JPY"), None);
-        assert_eq!(points("999999", "MMK"), None);
-    }
-
-    #[test]
-    fn the_detail_names_total_and_limit() {
-        let finding = Case::ordinary().with("/amount", "612.50").finding("high_amount");
-        assert_eq!(finding.map(|f| f.detail).as_deref(), Some("the total of 612.50 USD is above 500.00 USD"));
-    }
-
-    #[test]
-    fn a_store_states_its_own_amounts() {
-        let policy = r#"{"high_amounts":{"USD":[50,60,70]}}"#;
-        assert_eq!(Case::ordinary().policy(policy).finding("high_amount").and_then(|f| f.points), Some(15));
-    }
-
-    #[test]
-    fn six_of_one_article_fire_also_over_several_lines() {
-        let lines = json!([{"sku": "A", "quantity": 3}, {"sku": "B", "quantity": 1}, {"sku": "A", "quantity": 3}]);
-        let finding = Case::ordinary().with("/line_items", lines).finding("high_quantity");
-        assert_eq!(finding.map(|f| f.detail).as_deref(), Some("one article is ordered 6 times"));
-    }
-
-    #[test]
-    fn five_of_one_article_or_many_articles_do_not_fire() {
-        let lines = json!([{"sku": "A", "quantity": 5}, {"sku": "B", "quantity": 5}, {"quantity": 2}, {}]);
-        assert!(!Case::ordinary().with("/line_items", lines).fires("high_quantity"));
-        assert!(!Case::ordinary().without("/line_items").fires("high_quantity"));
-    }
-
-    #[test]
-    fn three_discount_codes_fire_and_two_do_not() {
-        let codes = |count: usize| json!((0..count).map(|n| json!({"code": format!("SAVE{n}")})).collect::<Vec<_>>());
-        assert!(Case::ordinary().with("/discount_codes", codes(3)).fires("many_coupons"));
-        assert!(!Case::ordinary().with("/discount_codes", codes(2)).fires("many_coupons"));
-    }
-
-    #[test]
-    fn express_shipping_of_a_large_order_fires() {
-        let case = Case::ordinary().with("/shipping_method", "FedEx Priority Overnight").with("/amount", 250);
-        assert!(case.fires("express_shipping"));
-    }
-
-    #[test]
-    fn standard_shipping_or_express_of_a_usual_order_does_not_fire() {
-        assert!(!Case::ordinary().with("/shipping_method", "Overnight").fires("express_shipping"));
-        assert!(!Case::ordinary().with("/shipping_method", "Ground").with("/amount", 250).fires("express_shipping"));
-        assert!(!Case::ordinary().without("/shipping_method").with("/amount", 250).fires("express_shipping"));
-    }
-
-    fn placed(at: &str) -> Case {
-        Case::ordinary().with("/billing_address/country", "DE").with("/amount", 250).with("/created_at", at)
-    }
-
-    #[test]
-    fn a_large_order_at_night_fires() {
-        assert!(placed("2026-05-04T01:30:00Z").fires("night_order"));
-    }
-
-    #[test]
-    fn an_order_by_day_of_usual_amount_or_of_a_wide_country_does_not_fire() {
-        assert!(!placed("2026-05-04T12:00:00Z").fires("night_order"));
-        assert!(!placed("2026-05-04T01:30:00Z").with("/amount", 20).fires("night_order"));
-        assert!(!placed("2026-05-04T01:30:00Z").with("/billing_address/country", "US").fires("night_order"));
-        assert!(!placed("2026-05-04T01:30:00Z").without("/created_at").fires("night_order"));
-    }
-}
+mod tests;

@@ -1,8 +1,14 @@
 //! Which countries an international telephone number can belong to (ITU-T E.164 assigned country codes).
+//!
+//! Compared with the regions by calling code of libphonenumber's metadata, version 9.0.43; some territories that share
+//! a code without a numbering plan of their own are added.
 
 use std::fmt;
 
 use touchstone_schema::order::CountryCode;
+
+/// Codes of no country: freephone, satellites, networks of the whole world.
+const GLOBAL: [u16; 9] = [800, 808, 870, 878, 881, 882, 883, 888, 979];
 
 /// The countries that share one calling code, the largest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +45,11 @@ pub(super) fn countries(phone: &str) -> Option<Countries> {
     None
 }
 
-/// Whether the number is written with a country code.
-pub(super) fn is_international(phone: &str) -> bool {
-    international_digits(phone).is_some()
+/// Whether the number is written with a country code that is not assigned to anybody.
+pub(super) fn is_unassigned(phone: &str) -> bool {
+    let Some(digits) = international_digits(phone) else { return false };
+    let code = digits.take(3).fold(0, |code, digit| code * 10 + digit);
+    countries(phone).is_none() && !GLOBAL.contains(&code)
 }
 
 fn international_digits(phone: &str) -> Option<impl Iterator<Item = u16> + '_> {
@@ -130,6 +138,7 @@ fn assigned(code: u16) -> Option<&'static str> {
         244 => "AO",
         245 => "GW",
         246 => "IO",
+        247 => "SH",
         248 => "SC",
         249 => "SD",
         250 => "RW",
@@ -285,5 +294,11 @@ mod tests {
         assert_eq!(countries("00 44 20 7946 0000"), Some(Countries("GB GG JE IM")));
         assert_eq!(countries("030 1234567"), None);
         assert_eq!(countries("+"), None);
+    }
+
+    #[test]
+    fn codes_of_networks_are_assigned_although_to_no_country() {
+        assert!(!is_unassigned("+881 6 12345678") && !is_unassigned("+49 30 1234567") && !is_unassigned("030 123456"));
+        assert!(is_unassigned("+999 123456789") && is_unassigned("+"));
     }
 }

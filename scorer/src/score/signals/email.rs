@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 use touchstone_schema::history::HistoryKeyKind;
 use touchstone_schema::order::OrderSource;
 
-use super::super::history::MONTH;
+use super::super::confidence::Input;
+use super::super::history::Window;
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
-use super::{amount, gibberish, identity, words};
+use super::super::{Check, Facts, Finding, Signal};
+use super::mailbox::{Mailbox, RELAYS};
+use super::{amount, gibberish, identity, velocity, words};
 
 /// The signals of this group.
 pub const SIGNALS: &[Signal] = &[
@@ -18,49 +20,56 @@ pub const SIGNALS: &[Signal] = &[
         group: Group::Email,
         points: 10,
         meaning: "an order without an e-mail address",
-        check: missing,
+        inputs: &[Input::Email],
+        check: Check::By(missing),
     },
     Signal {
         code: "email_invalid",
         group: Group::Email,
         points: 15,
         meaning: "the e-mail address is malformed, or of a domain that cannot receive mail",
-        check: invalid,
+        inputs: &[Input::Email],
+        check: Check::By(invalid),
     },
     Signal {
         code: "email_disposable",
         group: Group::Email,
         points: 20,
         meaning: "the e-mail address is of a service for disposable addresses",
-        check: disposable,
+        inputs: &[Input::Email, Input::EmailProvider],
+        check: Check::By(disposable),
     },
     Signal {
         code: "email_free_provider",
         group: Group::Email,
         points: 3,
         meaning: "an e-mail address of a free provider on an order above the high amount",
-        check: free_provider,
+        inputs: &[Input::Email, Input::EmailProvider, Input::Amount],
+        check: Check::By(free_provider),
     },
     Signal {
         code: "email_gibberish",
         group: Group::Email,
         points: 8,
         meaning: "the e-mail address looks random before its at sign",
-        check: random_looking,
+        inputs: &[Input::Email],
+        check: Check::By(random_looking),
     },
     Signal {
         code: "email_name_mismatch",
         group: Group::Email,
         points: 2,
         meaning: "the e-mail address contains no part of the customer's name",
-        check: name_mismatch,
+        inputs: &[Input::Email, Input::Name],
+        check: Check::By(name_mismatch),
     },
     Signal {
         code: "email_plus_alias",
         group: Group::Email,
         points: 8,
         meaning: "an alias of a mailbox that was used with other cards within thirty days",
-        check: alias_with_other_cards,
+        inputs: &[Input::Email, Input::Card, Input::History],
+        check: Check::By(alias_with_other_cards),
     },
 ];
 
@@ -107,81 +116,15 @@ const FREE_PROVIDERS: &[&str] = &[
     "bk",
     "list",
 ];
-/// Relays that hide a customer's address behind a random one. They are the customer's choice and not evidence.
-const RELAYS: &[&str] = &["privaterelay.appleid.com", "mozmail.com", "duck.com", "simplelogin.com", "passmail.net"];
 /// Domains and top-level domains that never receive mail (RFC 2606, RFC 6761, RFC 6762).
 const RESERVED: &[&str] =
     &["example.com", "example.net", "example.org", "example", "test", "invalid", "localhost", "local", "internal"];
 
-/// Longest local part and domain (RFC 5321, 4.5.3.1), and longest label of a domain (RFC 1035), in bytes.
-const LOCAL_BYTES: usize = 64;
-const DOMAIN_BYTES: usize = 253;
-const LABEL_BYTES: usize = 63;
-
 static DISPOSABLE: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| mailchecker::blacklist().into_iter().filter(|domain| !RELAYS.contains(domain)).collect());
 
-/// A well-formed address in lower case.
-struct Mailbox {
-    text: String,
-    at: usize,
-}
-
-impl Mailbox {
-    fn of(facts: &Facts<'_>) -> Option<Self> {
-        Self::parse(facts.order.customer.email.as_deref()?)
-    }
-
-    fn parse(address: &str) -> Option<Self> {
-        let text = address.trim().to_lowercase();
-        let at = text.rfind('@')?;
-        let mailbox = Self { text, at };
-        (is_local_part(mailbox.local()) && is_domain(mailbox.domain())).then_some(mailbox)
-    }
-
-    fn local(&self) -> &str {
-        self.text.get(..self.at).unwrap_or_default()
-    }
-
-    /// The local part without the tag after a plus sign.
-    fn untagged(&self) -> &str {
-        self.local().split('+').next().unwrap_or_default()
-    }
-
-    fn domain(&self) -> &str {
-        self.text.get(self.at + 1..).unwrap_or_default()
-    }
-
-    /// The domain and the domains above it, the longest first.
-    fn domains(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(self.domain()), |domain| domain.split_once('.').map(|(_, above)| above))
-    }
-
-    fn is_relay(&self) -> bool {
-        RELAYS.contains(&self.domain())
-    }
-}
-
-fn is_local_part(local: &str) -> bool {
-    (1..=LOCAL_BYTES).contains(&local.len())
-        && local.split('.').all(|atom| !atom.is_empty())
-        && local
-            .chars()
-            .all(|c| c.is_alphanumeric() || (!c.is_ascii() && !c.is_whitespace()) || ".!#$%&'*+/=?^_`{|}~-".contains(c))
-}
-
-fn is_domain(domain: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=LABEL_BYTES).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
-    };
-    let top = domain.rsplit('.').next().unwrap_or_default();
-    domain.len() <= DOMAIN_BYTES
-        && domain.contains('.')
-        && domain.split('.').all(is_label)
-        && !top.bytes().all(|byte| byte.is_ascii_digit())
+fn mailbox(facts: &Facts<'_>) -> Option<Mailbox> {
+    Mailbox::parse(facts.order.customer.email.as_deref()?)
 }
 
 fn missing(facts: &Facts<'_>) -> Option<Finding> {
@@ -200,23 +143,29 @@ fn invalid(facts: &Facts<'_>) -> Option<Finding> {
     Finding::because(format!("the e-mail address is of a reserved domain that cannot receive mail ({reserved})"))
 }
 
-/// The domain, or one above it, is on the list of disposable domains.
+/// The domain, or one above it, is on a list of disposable domains.
 pub fn disposable(facts: &Facts<'_>) -> Option<Finding> {
-    let mailbox = Mailbox::of(facts)?;
-    let listed = mailbox.domains().filter(|domain| domain.contains('.')).find_map(|domain| DISPOSABLE.get(domain))?;
-    Finding::because(format!("the e-mail address is a disposable one ({listed})"))
+    let mailbox = mailbox(facts)?;
+    let mut domains = mailbox.domains().filter(|domain| domain.contains('.'));
+    match domains.find_map(|domain| DISPOSABLE.get(domain)) {
+        Some(listed) => Finding::because(format!("the e-mail address is a disposable one ({listed})")),
+        None => (facts.enrichment.email.is_disposable && !mailbox.is_relay())
+            .then_some("the e-mail address is a disposable one")
+            .and_then(Finding::because),
+    }
 }
 
 fn free_provider(facts: &Facts<'_>) -> Option<Finding> {
-    let mailbox = Mailbox::of(facts)?;
+    let mailbox = mailbox(facts).filter(|_| amount::is_high(facts))?;
     let provider = mailbox.domain().split('.').next()?;
-    (amount::is_high(facts) && mailbox.domain().matches('.').count() <= 2 && FREE_PROVIDERS.contains(&provider))
+    let is_known = mailbox.domain().matches('.').count() <= 2 && FREE_PROVIDERS.contains(&provider);
+    (is_known || facts.enrichment.email.is_free)
         .then_some("a large order with an e-mail address of a free provider")
         .and_then(Finding::because)
 }
 
 fn random_looking(facts: &Facts<'_>) -> Option<Finding> {
-    let mailbox = Mailbox::of(facts)?;
+    let mailbox = mailbox(facts)?;
     let local = mailbox.untagged();
     (!mailbox.is_relay() && (gibberish::has_unlikely_letters(local) || gibberish::mixes_digits(local)))
         .then_some("the e-mail address looks random")
@@ -225,7 +174,7 @@ fn random_looking(facts: &Facts<'_>) -> Option<Finding> {
 
 /// Only names in plain Latin letters are looked for: how others are spelt in an address cannot be told.
 fn name_mismatch(facts: &Facts<'_>) -> Option<Finding> {
-    let mailbox = Mailbox::of(facts)?;
+    let mailbox = mailbox(facts)?;
     let local: String = words::letters(mailbox.untagged()).collect();
     let names = words::spaced(identity::names(facts.order));
     let is_judged = names.is_ascii() && names.trim().len() > 2 && local.is_ascii() && !mailbox.is_relay();
@@ -240,150 +189,20 @@ fn occurs(name: &str, local: &str) -> bool {
 }
 
 fn alias_with_other_cards(facts: &Facts<'_>) -> Option<Finding> {
-    let mailbox = Mailbox::of(facts)?;
+    facts.history.own.card?;
+    let mailbox = mailbox(facts)?;
     let local = mailbox.local();
     let dots_are_ignored = matches!(mailbox.domain(), "gmail.com" | "googlemail.com");
     let is_alias = local.contains('+') || (dots_are_ignored && local.contains('.'));
-    let own = facts.history.own.card.filter(|_| is_alias)?;
-    let others = facts.history.distinct(HistoryKeyKind::Email, MONTH, Some(own), |entry| entry.keys.card) - 1;
-    (others > 0)
-        .then(|| match others {
-            1 => "an alias of a mailbox that another card was used with within 30 days".to_owned(),
-            _ => format!("an alias of a mailbox that {others} other cards were used with within 30 days"),
-        })
-        .and_then(Finding::because)
+    let cards = || facts.history.distinct(HistoryKeyKind::Email, Window::Month, HistoryKeyKind::Card);
+    let others = if is_alias { cards().saturating_sub(1) } else { 0 };
+    let detail = match others {
+        0 => return None,
+        1 => "an alias of a mailbox that another card was used with within 30 days".to_owned(),
+        _ => format!("an alias of a mailbox that {others} other cards were used with within 30 days"),
+    };
+    Finding::worth(velocity::weighed(facts, true, 8), detail)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::score::fixture::{Case, key};
-
-    fn mail(address: &str) -> Case {
-        Case::ordinary().with("/customer/email", address)
-    }
-
-    #[test]
-    fn an_order_without_address_fires_unless_made_in_a_shop() {
-        assert!(Case::ordinary().without("/customer/email").fires("email_missing"));
-        assert!(!Case::ordinary().without("/customer/email").with("/source", "in_store").fires("email_missing"));
-        assert!(!Case::ordinary().fires("email_missing"));
-    }
-
-    #[test]
-    fn malformed_and_reserved_addresses_are_invalid() {
-        let bad = [
-            "plain",
-            "@x.com",
-            "a@",
-            "a@b",
-            "a b@shop.com",
-            "a..b@shop.com",
-            ".a@shop.com",
-            "a@-x.com",
-            "a@x..com",
-            "a@1.2.3.4",
-            "a@b@shop.com",
-            "x@example.com",
-            "x@mail.test",
-            "x@printer.local",
-        ];
-        for address in bad {
-            assert!(mail(address).fires("email_invalid"), "{address}");
-        }
-    }
-
-    #[test]
-    fn unusual_but_valid_addresses_are_not_invalid() {
-        for address in
-            ["o'neil+tag@shop.co.uk", "jürgen@müller.de", "用户@例子.中国", "A.B@Shop.COM", "x@example-shop.com"]
-        {
-            assert!(!mail(address).fires("email_invalid"), "{address}");
-        }
-        assert!(!Case::ordinary().without("/customer/email").fires("email_invalid"));
-    }
-
-    #[test]
-    fn a_disposable_domain_and_what_is_below_it_fire_with_the_listed_domain() {
-        for address in ["ann@mailinator.com", "ann@inbox.MAILINATOR.com"] {
-            let finding = mail(address).finding("email_disposable");
-            assert_eq!(
-                finding.map(|f| f.detail).as_deref(),
-                Some("the e-mail address is a disposable one (mailinator.com)")
-            );
-        }
-    }
-
-    #[test]
-    fn real_mailboxes_and_privacy_relays_are_not_disposable() {
-        let domains =
-            ["gmail.com", "outlook.com", "yahoo.co.uk", "icloud.com", "gmx.de", "proton.me", "duck.com", "mozmail.com"];
-        for domain in domains.iter().chain(RELAYS) {
-            assert!(!mail(&format!("ann.lee@{domain}")).fires("email_disposable"), "{domain}");
-        }
-    }
-
-    #[test]
-    fn a_free_provider_fires_on_a_high_amount() {
-        assert!(mail("ann@gmail.com").with("/amount", 250).fires("email_free_provider"));
-        assert!(mail("ann@yahoo.co.uk").with("/amount", 250).fires("email_free_provider"));
-    }
-
-    #[test]
-    fn a_free_provider_does_not_fire_on_a_usual_amount_nor_an_own_domain_on_a_high_one() {
-        assert!(!mail("ann@gmail.com").fires("email_free_provider"));
-        assert!(!mail("ann@leefurniture.com").with("/amount", 250).fires("email_free_provider"));
-    }
-
-    #[test]
-    fn a_random_local_part_fires() {
-        assert!(mail("xkqjzvbwtf@gmail.com").fires("email_gibberish"));
-        assert!(mail("a7k2m9q4z1@gmail.com").fires("email_gibberish"));
-    }
-
-    #[test]
-    fn names_tags_and_relays_are_no_gibberish() {
-        assert!(!mail("christopher.wright1985@gmail.com").fires("email_gibberish"));
-        assert!(!mail("ann+xkqjzvbwtf@gmail.com").fires("email_gibberish"));
-        assert!(!mail("xkqjzvbwtf@privaterelay.appleid.com").fires("email_gibberish"));
-    }
-
-    #[test]
-    fn an_address_without_the_name_fires() {
-        assert!(mail("skater99@gmail.com").fires("email_name_mismatch"));
-    }
-
-    #[test]
-    fn an_address_with_part_of_the_name_does_not_fire_nor_one_of_an_accented_name() {
-        assert!(!mail("mcarter@gmail.com").fires("email_name_mismatch"));
-        let accented = mail("skater99@gmail.com").with("/customer/first_name", "Zoë");
-        assert!(!accented.fires("email_name_mismatch"));
-        let nameless = mail("skater99@gmail.com").without("/customer/first_name").without("/customer/last_name");
-        assert!(!nameless.without("/billing_address").without("/shipping_address").fires("email_name_mismatch"));
-    }
-
-    #[test]
-    fn an_alias_of_a_mailbox_with_other_cards_fires() {
-        for address in ["maria+2@carter-family.com", "m.aria@gmail.com"] {
-            let case = mail(address).earlier(600, |own, entry| {
-                entry.keys.email = own.email;
-                entry.keys.card = Some(key(900));
-            });
-            assert!(case.fires("email_plus_alias"), "{address}");
-        }
-    }
-
-    #[test]
-    fn an_alias_with_the_same_card_or_a_plain_address_with_others_does_not_fire() {
-        let same_card = mail("maria+2@carter-family.com").earlier(600, |own, entry| {
-            entry.keys.email = own.email;
-            entry.keys.card = own.card;
-        });
-        assert!(!same_card.fires("email_plus_alias"));
-        let no_alias = Case::ordinary().earlier(600, |own, entry| {
-            entry.keys.email = own.email;
-            entry.keys.card = Some(key(900));
-        });
-        assert!(!no_alias.fires("email_plus_alias"));
-    }
-}
+mod tests;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use touchstone_schema::history::HistoryKeyKind;
-use touchstone_schema::limits::HISTORY_SPAN;
 use touchstone_schema::order::Order;
 
-use super::super::history::{DAY, WEEK};
+use super::super::confidence::Input;
+use super::super::history::Window;
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
+use super::super::{Check, Facts, Finding, Signal};
 use super::{calling_codes, gibberish, words};
 
 /// The signals of this group.
@@ -18,55 +18,62 @@ pub const SIGNALS: &[Signal] = &[
         group: Group::Identity,
         points: 5,
         meaning: "the surnames of the billing and the shipping address differ",
-        check: name_mismatch,
+        inputs: &[Input::Billing, Input::Shipping],
+        check: Check::By(name_mismatch),
     },
     Signal {
         code: "name_gibberish",
         group: Group::Identity,
         points: 10,
         meaning: "the name looks made up: keys in a row, no vowels, digits",
-        check: name_gibberish,
+        inputs: &[Input::Name],
+        check: Check::By(name_gibberish),
     },
     Signal {
         code: "phone_invalid",
         group: Group::Identity,
         points: 6,
         meaning: "the telephone number is not a possible number",
-        check: phone_invalid,
+        inputs: &[Input::Phone],
+        check: Check::By(phone_invalid),
     },
     Signal {
         code: "phone_missing",
         group: Group::Identity,
         points: 3,
         meaning: "an order without a telephone number",
-        check: |facts| {
+        inputs: &[Input::Phone],
+        check: Check::By(|facts| {
             phone(facts.order).is_none().then_some("no telephone number was given").and_then(Finding::because)
-        },
+        }),
     },
     Signal {
         code: "guest_checkout",
         group: Group::Identity,
         points: 5,
         meaning: "the customer ordered without an account",
-        check: |facts| {
+        inputs: &[Input::Account],
+        check: Check::By(|facts| {
             (facts.order.customer.is_guest == Some(true))
                 .then_some("the customer ordered as a guest, without an account")
                 .and_then(Finding::because)
-        },
+        }),
     },
     Signal {
         code: "account_new",
         group: Group::Identity,
         points: 4,
         meaning: "the customer's account is younger than a week, or than a day (8 points)",
-        check: account_new,
+        inputs: &[Input::AccountAge],
+        check: Check::By(account_new),
     },
     Signal {
         code: "first_order",
         group: Group::Identity,
         points: 3,
         meaning: "no earlier order of this customer or e-mail address is known",
-        check: first_order,
+        inputs: &[Input::OrdersCount, Input::Account, Input::Email, Input::History],
+        check: Check::By(first_order),
     },
 ];
 
@@ -151,20 +158,21 @@ fn is_impossible(phone: &str) -> bool {
     let first = digits().next();
     !PHONE_DIGITS.contains(&significant)
         || digits().all(|digit| Some(digit) == first)
-        || (calling_codes::is_international(number) && calling_codes::countries(number).is_none())
+        || (calling_codes::is_unassigned(number))
 }
 
 /// 8 points within a day, 4 within a week.
 fn account_new(facts: &Facts<'_>) -> Option<Finding> {
     let age = facts.received_at.since(facts.order.customer.created_at?);
-    if age < DAY {
+    let (day, week) = (Window::Day.length(), Window::Week.length());
+    if age < day {
         return Finding::worth(8, "the customer's account is less than a day old");
     }
-    (age < WEEK).then(|| Finding::worth(4, format!("the customer's account is {} old", days(age)))).flatten()
+    (age < week).then(|| Finding::worth(4, format!("the customer's account is {} old", days(age)))).flatten()
 }
 
 fn days(age: Duration) -> String {
-    match age.as_secs() / DAY.as_secs() {
+    match age.as_secs() / Window::Day.length().as_secs() {
         1 => "1 day".to_owned(),
         days => format!("{days} days"),
     }
@@ -173,7 +181,7 @@ fn days(age: Duration) -> String {
 /// Neither the merchant's count nor the history knows an earlier order. Silent when nothing identifies the customer.
 pub fn first_order(facts: &Facts<'_>) -> Option<Finding> {
     let kinds = [HistoryKeyKind::Customer, HistoryKeyKind::Email];
-    let is_known = kinds.into_iter().any(|kind| facts.history.within(kind, HISTORY_SPAN).next().is_some());
+    let is_known = kinds.into_iter().any(|kind| facts.history.orders(kind, Window::Quarter) > 0);
     let is_identified = kinds.into_iter().any(|kind| facts.history.own.get(kind).is_some());
     let is_first = match facts.order.customer.orders_count {
         Some(count) => count == 0,

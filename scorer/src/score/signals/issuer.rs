@@ -1,8 +1,8 @@
 //! What the card's issuer said: address verification (AVS), security code (CVV), declines, 3-D Secure, funding.
 
-use super::super::confidence::takes_card;
+use super::super::confidence::{Input, takes_card};
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
+use super::super::{Check, Facts, Finding, Signal};
 use super::amount;
 
 /// The signals of this group.
@@ -12,79 +12,92 @@ pub const SIGNALS: &[Signal] = &[
         group: Group::Issuer,
         points: 30,
         meaning: "the issuer says that neither street nor postal code of the billing address match (AVS N)",
-        check: avs_mismatch,
+        inputs: &[Input::Avs],
+        check: Check::By(avs_mismatch),
     },
     Signal {
         code: "avs_partial",
         group: Group::Issuer,
         points: 12,
         meaning: "the issuer says that only street or only postal code match (AVS A, Z, W, B, P)",
-        check: avs_partial,
+        inputs: &[Input::Avs],
+        check: Check::By(avs_partial),
     },
     Signal {
         code: "avs_unavailable",
         group: Group::Issuer,
         points: 4,
         meaning: "the issuer could not check the billing address",
-        check: avs_unavailable,
+        inputs: &[Input::Avs],
+        check: Check::By(avs_unavailable),
     },
     Signal {
         code: "avs_missing",
         group: Group::Issuer,
         points: 5,
         meaning: "a card payment without an address check",
-        check: |facts| missing(facts, facts.order.payment.avs_result.is_none(), "no address check (AVS) was sent"),
+        inputs: &[Input::Avs],
+        check: Check::By(|facts| {
+            missing(facts, facts.order.payment.avs_result.is_none(), "no address check (AVS) was sent")
+        }),
     },
     Signal {
         code: "cvv_mismatch",
         group: Group::Issuer,
         points: 25,
         meaning: "the issuer says that the security code is wrong (CVV N)",
-        check: cvv_mismatch,
+        inputs: &[Input::Cvv],
+        check: Check::By(cvv_mismatch),
     },
     Signal {
         code: "cvv_unavailable",
         group: Group::Issuer,
         points: 3,
         meaning: "the issuer did not check the security code (CVV P, S, U, X)",
-        check: cvv_unavailable,
+        inputs: &[Input::Cvv],
+        check: Check::By(cvv_unavailable),
     },
     Signal {
         code: "cvv_missing",
         group: Group::Issuer,
         points: 4,
         meaning: "a card payment without a security code check",
-        check: |facts| {
+        inputs: &[Input::Cvv],
+        check: Check::By(|facts| {
             missing(facts, facts.order.payment.cvv_result.is_none(), "no security code check (CVV) was sent")
-        },
+        }),
     },
     Signal {
         code: "prior_declines",
         group: Group::Issuer,
         points: 10,
-        meaning: "this payment was declined twice or more before",
-        check: prior_declines,
+        meaning: "this payment was declined twice before, three times (15 points) or more often (20 points)",
+        inputs: &[Input::Declines],
+        check: Check::By(prior_declines),
     },
     Signal {
         code: "no_liability_shift",
         group: Group::Issuer,
         points: 6,
         meaning: "3-D Secure was not completed on a card payment above the high amount",
-        check: no_liability_shift,
+        inputs: &[Input::Eci, Input::Card, Input::Amount],
+        check: Check::By(no_liability_shift),
     },
     Signal {
         code: "three_ds_authenticated",
         group: Group::Issuer,
         points: -15,
         meaning: "the customer was authenticated by 3-D Secure (ECI 05 or 02)",
-        check: three_ds_authenticated,
+        inputs: &[Input::Eci],
+        check: Check::By(three_ds_authenticated),
     },
     Signal {
         code: "prepaid_card",
         group: Group::Issuer,
         points: 8,
         meaning: "the card is a prepaid card",
-        check: prepaid_card,
+        inputs: &[Input::Funding, Input::CardIssuer],
+        check: Check::By(prepaid_card),
     },
 ];
 
@@ -161,10 +174,13 @@ fn three_ds_authenticated(facts: &Facts<'_>) -> Option<Finding> {
         .and_then(Finding::because)
 }
 
+/// By what the order says of the card, else by what is known of its issuer.
 fn prepaid_card(facts: &Facts<'_>) -> Option<Finding> {
-    (facts.order.payment.card_funding.as_deref()? == "prepaid")
-        .then_some("the card is prepaid")
-        .and_then(Finding::because)
+    let is_prepaid = match facts.order.payment.card_funding.as_deref() {
+        Some(funding) => funding == "prepaid",
+        None => facts.enrichment.card.is_prepaid?,
+    };
+    is_prepaid.then_some("the card is prepaid").and_then(Finding::because)
 }
 
 #[cfg(test)]
@@ -245,5 +261,11 @@ mod tests {
     fn a_prepaid_card_fires_and_a_credit_card_does_not() {
         assert!(payment("card_funding", "Prepaid").fires("prepaid_card"));
         assert!(!Case::ordinary().fires("prepaid_card"));
+        let known = |is_prepaid| payment("card_funding", "").enriched(|known| known.card.is_prepaid = is_prepaid);
+        assert!(known(Some(true)).fires("prepaid_card"));
+        assert!(!known(Some(false)).fires("prepaid_card"));
+        assert!(!known(None).fires("prepaid_card"));
+        let contradicted = Case::ordinary().enriched(|known| known.card.is_prepaid = Some(true));
+        assert!(!contradicted.fires("prepaid_card"));
     }
 }

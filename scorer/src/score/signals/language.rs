@@ -17,7 +17,8 @@ pub(super) fn is_foreign(accepted: &str, country: CountryCode) -> bool {
     some && all_foreign
 }
 
-/// Countries where a language is spoken by many. Languages that are not listed are not judged.
+/// Countries where a language is official, in the whole or in a part, or spoken by one in ten (Unicode CLDR, territory
+/// information, version 48.2), and some with many speakers more. Languages that are not listed are not judged.
 fn spoken_in(language: &str) -> Option<&'static str> {
     let mut lower = [0u8; 2];
     let bytes = language.as_bytes();
@@ -30,39 +31,40 @@ fn spoken_in(language: &str) -> Option<&'static str> {
         b"bg" => "BG",
         b"cs" => "CZ SK",
         b"da" => "DK GL FO",
-        b"de" => "DE AT CH LI LU BE IT",
+        b"de" => "DE AT CH LI LU BE IT CZ DK FI HU LT NL PL SI SK",
         b"el" => "GR CY",
-        b"es" => "ES MX AR CO CL PE VE EC GT CU BO DO HN PY SV NI CR PA UY PR GQ US AD GI",
+        b"es" => "ES MX AR CO CL PE VE EC GT CU BO DO HN PY SV NI CR PA UY PR GQ US AD GI BZ FR PH PT RO SX",
         b"et" => "EE",
-        b"fi" => "FI SE",
+        b"fi" => "FI SE EE",
         b"fr" => {
-            "FR BE CH LU MC CA SN CI ML BF NE TG BJ GN CD CG CM GA MG DJ TD CF HT MA DZ TN GP MQ RE GF YT NC PF LB AD"
+            "FR BE CH LU MC CA SN CI ML BF NE TG BJ GN CD CG CM GA MG DJ TD CF HT MA DZ TN GP MQ RE GF YT NC \
+             PF LB AD AT BI BL DE GB GQ GW IE IT KM MF MR MT MU NL PM PT RO RW SC ST TF VU WF"
         }
         b"he" => "IL",
-        b"hr" => "HR BA",
-        b"hu" => "HU RO SK RS",
+        b"hr" => "HR BA AT RS SI",
+        b"hu" => "HU RO SK RS AT",
         b"id" => "ID",
         b"is" => "IS",
-        b"it" => "IT CH SM VA",
+        b"it" => "IT CH SM VA HR MT",
         b"ja" => "JP",
-        b"ko" => "KR KP",
-        b"lt" => "LT",
+        b"ko" => "KR KP CN",
+        b"lt" => "LT PL",
         b"lv" => "LV",
-        b"nb" | b"nn" | b"no" => "NO SJ",
+        b"nb" | b"nn" | b"no" => "NO SJ BV",
         b"nl" => "NL BE SR AW CW SX BQ",
         b"pl" => "PL",
-        b"pt" => "PT BR AO MZ CV GW ST TL MO LU",
-        b"ro" => "RO MD",
-        b"ru" => "RU BY KZ KG UA UZ TJ TM AM AZ GE MD EE LV LT IL",
-        b"sk" => "SK CZ",
-        b"sl" => "SI",
+        b"pt" => "PT BR AO MZ CV GW ST TL MO LU GQ",
+        b"ro" => "RO MD RS",
+        b"ru" => "RU BY KZ KG UA UZ TJ TM AM AZ GE MD EE LV LT IL BG PL SJ",
+        b"sk" => "SK CZ RS",
+        b"sl" => "SI AT",
         b"sr" => "RS BA ME XK",
-        b"sv" => "SE FI AX",
+        b"sv" => "SE FI AX DK",
         b"th" => "TH",
-        b"tr" => "TR CY",
-        b"uk" => "UA",
+        b"tr" => "TR CY BG",
+        b"uk" => "UA MD RS",
         b"vi" => "VN",
-        b"zh" => "CN TW HK MO SG MY",
+        b"zh" => "CN TW HK MO SG MY BN",
         _ => return None,
     })
 }

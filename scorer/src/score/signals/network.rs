@@ -1,42 +1,69 @@
-//! The connection and the browser that an order came from, as far as the order itself tells.
+//! The connection and the browser that an order came from.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use touchstone_schema::order::{Order, OrderSource};
-
+use super::super::confidence::{Input, is_online};
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
+use super::super::{Check, Facts, Finding, Signal};
 use super::language;
 
 /// The signals of this group.
 pub const SIGNALS: &[Signal] = &[
     Signal {
+        code: "anonymous_ip",
+        group: Group::Network,
+        points: 15,
+        meaning: "the connection came by a proxy or VPN",
+        inputs: &[Input::IpNetwork, Input::Connection],
+        check: Check::By(anonymous_ip),
+    },
+    Signal {
+        code: "tor_exit",
+        group: Group::Network,
+        points: 25,
+        meaning: "the connection came by the Tor network",
+        inputs: &[Input::IpNetwork, Input::Connection],
+        check: Check::By(tor_exit),
+    },
+    Signal {
+        code: "hosting_ip",
+        group: Group::Network,
+        points: 12,
+        meaning: "the IP address belongs to a hosting provider, where servers are and customers are not",
+        inputs: &[Input::IpNetwork],
+        check: Check::By(hosting_ip),
+    },
+    Signal {
         code: "private_ip",
         group: Group::Network,
         points: 4,
         meaning: "the IP address is private or reserved, where a customer's is expected",
-        check: private_ip,
+        inputs: &[Input::Ip],
+        check: Check::By(private_ip),
     },
     Signal {
         code: "user_agent_missing",
         group: Group::Network,
         points: 3,
         meaning: "an order over the web without a browser's user agent",
-        check: user_agent_missing,
+        inputs: &[Input::UserAgent],
+        check: Check::By(user_agent_missing),
     },
     Signal {
         code: "user_agent_automation",
         group: Group::Network,
         points: 12,
         meaning: "the user agent is a script or a browser driven by one",
-        check: user_agent_automation,
+        inputs: &[Input::UserAgent],
+        check: Check::By(user_agent_automation),
     },
     Signal {
         code: "language_mismatch",
         group: Group::Network,
         points: 3,
         meaning: "none of the browser's languages is spoken in the billing country",
-        check: language_mismatch,
+        inputs: &[Input::Language, Input::BillingCountry],
+        check: Check::By(language_mismatch),
     },
 ];
 
@@ -65,6 +92,30 @@ const AUTOMATION: &[(&str, &str)] = &[
     ("insomnia/", "Insomnia"),
 ];
 
+/// Silent where Tor was found, which says the same and more.
+fn anonymous_ip(facts: &Facts<'_>) -> Option<Finding> {
+    let found = facts.enrichment.ip.is_anonymous || facts.order.device.is_proxy == Some(true);
+    (found && is_online(facts.order) && !is_tor(facts))
+        .then_some("the customer's connection came by a proxy or VPN")
+        .and_then(Finding::because)
+}
+
+fn tor_exit(facts: &Facts<'_>) -> Option<Finding> {
+    (is_tor(facts) && is_online(facts.order))
+        .then_some("the customer's connection came by the Tor network")
+        .and_then(Finding::because)
+}
+
+fn is_tor(facts: &Facts<'_>) -> bool {
+    facts.enrichment.ip.is_tor_exit || facts.order.device.is_tor == Some(true)
+}
+
+fn hosting_ip(facts: &Facts<'_>) -> Option<Finding> {
+    (facts.enrichment.ip.is_hosting && is_online(facts.order))
+        .then_some("the IP address belongs to a hosting provider, not to a customer's network")
+        .and_then(Finding::because)
+}
+
 fn private_ip(facts: &Facts<'_>) -> Option<Finding> {
     let reserved = is_reserved(facts.order.ip_address?);
     (reserved && is_online(facts.order))
@@ -90,11 +141,6 @@ fn language_mismatch(facts: &Facts<'_>) -> Option<Finding> {
     language::is_foreign(accepted, country)
         .then(|| format!("none of the browser's languages is spoken in the billing country ({country})"))
         .and_then(Finding::because)
-}
-
-/// Whether the order was placed over the web, as far as known: those by telephone or in a shop have no browser.
-fn is_online(order: &Order) -> bool {
-    !matches!(order.source, Some(OrderSource::Phone | OrderSource::InStore | OrderSource::Chat))
 }
 
 fn is_reserved(address: IpAddr) -> bool {
@@ -130,7 +176,27 @@ fn is_reserved_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use touchstone_schema::enrichment::IpFacts;
+
     use crate::score::fixture::Case;
+
+    #[test]
+    fn proxies_tor_and_hosting_fire_by_outside_data_or_by_what_the_shop_found() {
+        let known = |tell: fn(&mut IpFacts)| Case::ordinary().enriched(|known| tell(&mut known.ip));
+        for (case, code) in [
+            (known(|ip| ip.is_anonymous = true), "anonymous_ip"),
+            (Case::ordinary().with("/device/is_proxy", true), "anonymous_ip"),
+            (known(|ip| ip.is_tor_exit = true), "tor_exit"),
+            (Case::ordinary().with("/device/is_tor", true), "tor_exit"),
+            (known(|ip| ip.is_hosting = true), "hosting_ip"),
+        ] {
+            assert_eq!(case.assess().reason_codes, [code]);
+            assert!(!case.with("/source", "phone").fires(code), "{code}");
+            assert!(!Case::ordinary().with("/device/is_proxy", false).fires(code), "{code}");
+        }
+        let both = known(|ip| (ip.is_anonymous, ip.is_tor_exit) = (true, true));
+        assert_eq!(both.assess().reason_codes, ["tor_exit"]);
+    }
 
     #[test]
     fn private_and_reserved_addresses_fire() {

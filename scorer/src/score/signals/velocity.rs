@@ -3,164 +3,186 @@
 //! Order counts leave the order itself out; counts of different values take its own value in. Evidence that rests on a
 //! card known by BIN and last four alone counts half, because strangers share those.
 
-use std::time::Duration;
-
 use touchstone_schema::history::HistoryKeyKind;
+use touchstone_schema::money::Money;
 
-use super::super::history::{DAY, HOUR, MONTH, WEEK};
+use super::super::confidence::Input;
+use super::super::history::Window;
 use super::super::policy::Group;
-use super::super::{Facts, Finding, Signal};
+use super::super::{Check, Facts, Finding, Signal};
 
-/// Least counts of earlier orders, their window, its name and the points, strongest first (signal catalogue, velocity).
-const TIERS: [(usize, Duration, &str, i32); 3] = [(10, WEEK, "week", 20), (5, DAY, "day", 15), (3, HOUR, "hour", 10)];
-/// Different cards, or e-mail addresses, on one key that are too many.
-const DISTINCT_LIMIT: usize = 3;
-/// Different surnames on one card that are too many.
-const NAMES_LIMIT: usize = 2;
-/// Declined attempts within a day that are too many.
-const DECLINES_LIMIT: u64 = 3;
-
-macro_rules! velocity {
-    ($code:literal, $points:literal, $meaning:literal, $check:expr) => {
-        Signal { code: $code, group: Group::Velocity, points: $points, meaning: $meaning, check: $check }
-    };
+/// What is counted among that which was tried with one key.
+#[derive(Debug)]
+pub struct Velocity {
+    key: HistoryKeyKind,
+    counted: Counted,
 }
+
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    Orders,
+    Different(HistoryKeyKind),
+    Names,
+    Declines,
+}
+
+/// Least counts that are too many, within which window, and their points, the strongest first.
+type Tier = (u64, Window, i32);
+
+/// Orders with one key (signal catalogue, velocity).
+const ORDERS: &[Tier] = &[(10, Window::Week, 20), (5, Window::Day, 15), (3, Window::Hour, 10)];
+/// Different cards on one key.
+const CARDS: &[Tier] = &[(3, Window::Day, 20)];
+/// Different e-mail addresses on one key.
+const EMAILS: &[Tier] = &[(3, Window::Week, 15)];
+/// Different surnames on one card.
+const NAMES: &[Tier] = &[(2, Window::Month, 12)];
+/// Declined attempts with one key.
+const DECLINES: &[Tier] = &[(3, Window::Day, 20)];
+/// How many times the store's median the sum of a day may be.
+const USUAL_MEDIANS: i128 = 5;
+
+use Counted::{Declines, Different, Names, Orders};
+use HistoryKeyKind::{Address, Card, Device, Email, Ip, Phone};
 
 /// The signals of this group.
 pub const SIGNALS: &[Signal] = &[
-    velocity!("card_velocity", 10, "many orders with this card", |f| orders(f, HistoryKeyKind::Card, "card")),
-    velocity!("email_velocity", 10, "many orders with this e-mail address", |f| orders(
-        f,
-        HistoryKeyKind::Email,
-        "e-mail address"
-    )),
-    velocity!("ip_velocity", 10, "many orders from this IP address", |f| orders(f, HistoryKeyKind::Ip, "IP address")),
-    velocity!("device_velocity", 10, "many orders from this device", |f| orders(f, HistoryKeyKind::Device, "device")),
-    velocity!("address_velocity", 10, "many orders to this address", |f| orders(
-        f,
-        HistoryKeyKind::Address,
-        "postal address"
-    )),
-    velocity!("phone_velocity", 10, "many orders with this phone number", |f| orders(
-        f,
-        HistoryKeyKind::Phone,
-        "phone number"
-    )),
-    velocity!("cards_per_email", 20, "three or more cards on this e-mail address within a day", |f| cards(
-        f,
-        HistoryKeyKind::Email,
-        "e-mail address"
-    )),
-    velocity!("cards_per_ip", 20, "three or more cards from this IP address within a day", |f| cards(
-        f,
-        HistoryKeyKind::Ip,
-        "IP address"
-    )),
-    velocity!("cards_per_device", 20, "three or more cards on this device within a day", |f| cards(
-        f,
-        HistoryKeyKind::Device,
-        "device"
-    )),
-    velocity!("emails_per_card", 15, "three or more e-mail addresses on this card within a week", |f| emails(
-        f,
-        HistoryKeyKind::Card,
-        "card"
-    )),
-    velocity!("emails_per_device", 15, "three or more e-mail addresses on this device within a week", |f| emails(
-        f,
-        HistoryKeyKind::Device,
-        "device"
-    )),
-    velocity!("emails_per_address", 15, "three or more e-mail addresses at this postal address within a week", |f| {
-        emails(f, HistoryKeyKind::Address, "postal address")
-    }),
-    velocity!("names_per_card", 12, "two or more surnames on this card within thirty days", names_per_card),
-    velocity!("declines_per_card", 20, "three or more declined attempts with this card within a day", |f| declines(
-        f,
-        HistoryKeyKind::Card,
-        "card"
-    )),
-    velocity!(
-        "declines_per_ip",
-        20,
-        "three or more declined attempts from this IP address within a day",
-        |f| declines(f, HistoryKeyKind::Ip, "IP address")
-    ),
-    velocity!("declines_per_email", 20, "three or more declined attempts with this e-mail address within a day", |f| {
-        declines(f, HistoryKeyKind::Email, "e-mail address")
-    }),
+    counting("card_velocity", Card, Orders, "many orders with this card"),
+    counting("email_velocity", Email, Orders, "many orders with this e-mail address"),
+    counting("ip_velocity", Ip, Orders, "many orders from this IP address"),
+    counting("device_velocity", Device, Orders, "many orders from this device"),
+    counting("address_velocity", Address, Orders, "many orders to this postal address"),
+    counting("phone_velocity", Phone, Orders, "many orders with this telephone number"),
+    counting("cards_per_email", Email, Different(Card), "many cards with this e-mail address"),
+    counting("cards_per_ip", Ip, Different(Card), "many cards from this IP address"),
+    counting("cards_per_device", Device, Different(Card), "many cards from this device"),
+    counting("emails_per_card", Card, Different(Email), "many e-mail addresses with this card"),
+    counting("emails_per_device", Device, Different(Email), "many e-mail addresses from this device"),
+    counting("emails_per_address", Address, Different(Email), "many e-mail addresses to this postal address"),
+    counting("names_per_card", Card, Names, "several surnames with this card"),
+    counting("declines_per_card", Card, Declines, "many declined attempts with this card"),
+    counting("declines_per_ip", Ip, Declines, "many declined attempts from this IP address"),
+    counting("declines_per_email", Email, Declines, "many declined attempts with this e-mail address"),
+    Signal {
+        code: "amount_velocity",
+        group: Group::Velocity,
+        points: 10,
+        meaning: "the sum of this and earlier orders with this e-mail address or card within a day is above five \
+                  times the store's median",
+        inputs: &[Input::Amount, Input::Norms, Input::History],
+        check: Check::By(amount_velocity),
+    },
 ];
 
-fn orders(facts: &Facts<'_>, kind: HistoryKeyKind, what: &str) -> Option<Finding> {
-    TIERS.into_iter().find_map(|(least, window, window_name, points)| {
-        let count = facts.history.count(kind, window);
-        (count >= least)
-            .then(|| {
-                Finding::worth(
-                    weighed(facts, kind, points),
-                    format!("{count} earlier orders with this {what} within a {window_name}"),
-                )
+const fn counting(code: &'static str, key: HistoryKeyKind, counted: Counted, meaning: &'static str) -> Signal {
+    let velocity = Velocity { key, counted };
+    let points = match velocity.tiers() {
+        [.., (_, _, points)] => *points,
+        [] => 0,
+    };
+    let inputs = &[Input::History];
+    Signal { code, group: Group::Velocity, points, meaning, inputs, check: Check::Counting(velocity) }
+}
+
+impl Velocity {
+    const fn tiers(&self) -> &'static [Tier] {
+        match self.counted {
+            Orders => ORDERS,
+            Different(Email) => EMAILS,
+            Different(_) => CARDS,
+            Names => NAMES,
+            Declines => DECLINES,
+        }
+    }
+
+    /// What it finds, if it fires.
+    pub fn finding(&self, facts: &Facts<'_>) -> Option<Finding> {
+        self.tiers().iter().find_map(|(least, window, points)| {
+            let count = self.count(facts, *window);
+            let rests_on_card = self.key == Card || matches!(self.counted, Different(Card));
+            (count >= *least).then(|| {
+                Finding::worth(weighed(facts, rests_on_card, *points), self.told(&count.to_string(), *window))
+            })?
+        })
+    }
+
+    fn count(&self, facts: &Facts<'_>, window: Window) -> u64 {
+        let history = facts.history;
+        match self.counted {
+            Orders => u64::from(history.orders(self.key, window)),
+            Different(of) => wide(history.distinct(self.key, window, of)),
+            Names => wide(history.names(self.key, window)),
+            Declines => history.declines(self.key, window),
+        }
+    }
+
+    fn told(&self, count: &str, window: Window) -> String {
+        let counted = match self.counted {
+            Orders => "earlier orders",
+            Different(Email) => "different e-mail addresses",
+            Different(_) => "different cards",
+            Names => "different surnames",
+            Declines => "declined attempts",
+        };
+        let with = match self.key {
+            Card => "with this card",
+            Email => "with this e-mail address",
+            Ip => "from this IP address",
+            Device => "from this device",
+            Address => "to this postal address",
+            Phone => "with this telephone number",
+            HistoryKeyKind::Customer => "of this customer",
+        };
+        format!("{count} {counted} {with} within {}", window.words())
+    }
+
+    /// Every tier in words, for the reference page.
+    pub fn describe(&self) -> String {
+        let tiers = self.tiers().iter().rev();
+        let words: Vec<_> = tiers
+            .map(|(least, window, points)| {
+                format!("{} ({points} points)", self.told(&format!("{least} or more"), *window))
             })
-            .flatten()
+            .collect();
+        words.join("; ")
+    }
+}
+
+fn amount_velocity(facts: &Facts<'_>) -> Option<Finding> {
+    let limit = USUAL_MEDIANS * i128::from(facts.norms?.median_minor);
+    let own = i128::from(facts.order.amount.minor());
+    [Email, Card].into_iter().find_map(|key| {
+        let earlier = facts.history.spent_minor(key, Window::Day);
+        if earlier == 0 || earlier + own <= limit {
+            return None;
+        }
+        let sum =
+            i64::try_from(earlier + own).ok().and_then(|sum| Money::from_minor(sum, facts.order.currency()).ok())?;
+        let (points, with) = match key {
+            Card => (weighed(facts, true, 10), "card"),
+            _ => (10, "e-mail address"),
+        };
+        let detail = format!("{sum} were spent with this {with} within a day, far above what is usual at the store");
+        Finding::worth(points, detail)
     })
 }
 
-fn cards(facts: &Facts<'_>, kind: HistoryKeyKind, what: &str) -> Option<Finding> {
-    let count = facts.history.distinct(kind, DAY, facts.history.own.card, |entry| entry.keys.card);
-    (count >= DISTINCT_LIMIT)
-        .then(|| {
-            Finding::worth(
-                weighed(facts, HistoryKeyKind::Card, 20),
-                format!("{count} different cards on this {what} within a day"),
-            )
-        })
-        .flatten()
-}
-
-fn emails(facts: &Facts<'_>, kind: HistoryKeyKind, what: &str) -> Option<Finding> {
-    let count = facts.history.distinct(kind, WEEK, facts.history.own.email, |entry| entry.keys.email);
-    (count >= DISTINCT_LIMIT)
-        .then(|| {
-            Finding::worth(
-                weighed(facts, kind, 15),
-                format!("{count} different e-mail addresses on this {what} within a week"),
-            )
-        })
-        .flatten()
-}
-
-fn names_per_card(facts: &Facts<'_>) -> Option<Finding> {
-    let count = facts.history.distinct(HistoryKeyKind::Card, MONTH, facts.history.own_name, |entry| entry.name);
-    (count >= NAMES_LIMIT)
-        .then(|| {
-            Finding::worth(
-                weighed(facts, HistoryKeyKind::Card, 12),
-                format!("{count} different surnames on this card within 30 days"),
-            )
-        })
-        .flatten()
-}
-
-fn declines(facts: &Facts<'_>, kind: HistoryKeyKind, what: &str) -> Option<Finding> {
-    let count = facts.history.declines(kind, DAY);
-    (count >= DECLINES_LIMIT)
-        .then(|| {
-            Finding::worth(weighed(facts, kind, 20), format!("{count} declined attempts with this {what} within a day"))
-        })
-        .flatten()
-}
-
 /// Half the points where the evidence rests on a weak card identity.
-fn weighed(facts: &Facts<'_>, kind: HistoryKeyKind, points: i32) -> i32 {
-    if kind == HistoryKeyKind::Card && facts.history.card_is_weak { points / 2 } else { points }
+pub(super) const fn weighed(facts: &Facts<'_>, rests_on_card: bool, points: i32) -> i32 {
+    if rests_on_card && facts.history.card_is_weak { points / 2 } else { points }
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use touchstone_schema::history::{HistoryEntry, HistoryKey, HistoryKeys};
+    use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeys};
 
     use super::*;
     use crate::score::fixture::{Case, key};
+    use crate::score::norms::Norms;
 
     const KINDS: [(HistoryKeyKind, &str); 6] = [
         (HistoryKeyKind::Card, "card_velocity"),
@@ -265,6 +287,35 @@ mod tests {
         assert_eq!(points(&other, "names_per_card"), Some(12));
         let same = after(4, 60, HistoryKeyKind::Card, |_, _, entry| entry.name = Some(key(8)));
         assert_eq!(points(&same, "names_per_card"), None);
+    }
+
+    #[test]
+    fn failed_attempts_are_declines_and_show_their_cards_but_are_no_orders() {
+        let failed = |n: i64, _: &HistoryKeys, entry: &mut HistoryEntry| {
+            entry.what = Happening::FailedAttempt;
+            entry.keys.card = Some(key(100 + n));
+        };
+        let case = after(3, 10, HistoryKeyKind::Ip, failed);
+        assert_eq!(points(&case, "declines_per_ip"), Some(20));
+        assert_eq!(points(&case, "cards_per_ip"), Some(20));
+        assert_eq!(points(&case, "ip_velocity"), None);
+    }
+
+    #[test]
+    fn a_days_sum_above_five_medians_fires_and_less_or_a_single_order_does_not() {
+        let usual = |case: Case| case.norms(Norms { median_minor: 5_000, ..Case::NORMS });
+        for (kind, with) in [(HistoryKeyKind::Email, "e-mail address"), (HistoryKeyKind::Card, "card")] {
+            let spent = |count: i64, apart| usual(after(count, apart, kind, plain)).finding("amount_velocity");
+            let detail =
+                format!("284.50 USD were spent with this {with} within a day, far above what is usual at the store");
+            assert_eq!(spent(4, 60).map(|finding| (finding.points, finding.detail)), Some((Some(10), detail)));
+            assert_eq!(spent(3, 60), None);
+            assert_eq!(spent(9, 1_441), None);
+        }
+        assert!(!after(9, 60, HistoryKeyKind::Email, plain).fires("amount_velocity"));
+        assert!(!usual(Case::ordinary().with("/amount", 400)).fires("amount_velocity"));
+        let weak = usual(after(4, 60, HistoryKeyKind::Card, plain)).weak_card();
+        assert_eq!(points(&weak, "amount_velocity"), Some(5));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use touchstone_schema::money::Currency;
 use touchstone_schema::time::Timestamp;
 
 pub use field::{HistoryField, HistoryFieldError, Measure, Window};
-pub use past::Earlier;
+pub use past::{Earlier, Fate};
 
 use past::{Past, Viewer};
 use seen::Seen;
@@ -104,14 +104,15 @@ impl<'a> History<'a> {
         self.past(kind).all()
     }
 
-    /// How many different earlier orders share a key of one of these kinds and have something in common.
-    pub fn count(&self, kinds: &[HistoryKeyKind], common: impl Fn(&Earlier<'_>) -> bool) -> usize {
-        let mut found = kinds.iter().flat_map(|kind| self.earlier(*kind)).filter(|earlier| common(earlier)).peekable();
-        if found.peek().is_none() {
+    /// How many different earlier orders that share a key of one of these kinds met a fate.
+    pub fn count(&self, kinds: &[HistoryKeyKind], fate: Fate) -> usize {
+        let pasts = kinds.iter().map(|kind| self.past(*kind)).filter(|past| past.any_met(fate));
+        let mut met = pasts.flat_map(Past::all).filter(|earlier| earlier.met(fate)).peekable();
+        if met.peek().is_none() {
             return 0;
         }
         let mut seen = Seen::<ORDERS>::new();
-        found.for_each(|earlier| seen.insert(earlier.hash()));
+        met.for_each(|earlier| seen.insert(earlier.hash()));
         seen.len()
     }
 
@@ -139,9 +140,9 @@ impl<'a> History<'a> {
                 let count = distinct(past, window, self.own.get(of), |entry| entry.keys.get(of));
                 i128::try_from(count).unwrap_or(i128::MAX / MILLIONTHS) * MILLIONTHS
             }
-            Measure::Fraud => matching(|earlier| earlier.is_fraud == Some(true)) * MILLIONTHS,
+            Measure::Fraud => matching(|earlier| earlier.met(Fate::Fraud)) * MILLIONTHS,
             Measure::FraudShare => {
-                matching(|earlier| earlier.is_fraud == Some(true)) * MILLIONTHS / matching(|_| true).max(1)
+                matching(|earlier| earlier.met(Fate::Fraud)) * MILLIONTHS / matching(|_| true).max(1)
             }
             Measure::Refunds => matching(|earlier| earlier.is_refunded()) * MILLIONTHS,
             Measure::Rejected => matching(|earlier| earlier.is_rejected()) * MILLIONTHS,

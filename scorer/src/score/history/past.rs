@@ -15,6 +15,17 @@ const RANKS: usize = Window::ALL.len() + 1;
 /// Twice as many places as a key has entries: look-ups seldom collide.
 const PLACES: usize = (2 * HISTORY_DEPTH).next_power_of_two();
 
+/// What may have become of an earlier order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its newest label says fraud.
+    Fraud,
+    /// The money was given back, as was told within a window.
+    Refunded(Window),
+    /// A person rejected it, as was told within a window, and no person approved it afterwards.
+    Rejected(Window),
+}
+
 /// One earlier order, with what became of it as far as it was known.
 #[derive(Debug, Clone)]
 pub struct Earlier<'a> {
@@ -40,8 +51,13 @@ pub struct Earlier<'a> {
 pub(super) struct Past<'a> {
     earlier: Vec<Earlier<'a>>,
     failed: Vec<(u8, &'a HistoryEntry)>,
+    /// How many of `earlier` were told of within each window: the later ones are all older.
+    told: [usize; RANKS],
     orders: [u32; RANKS],
     declines: [u64; RANKS],
+    any_fraud: bool,
+    any_refund: bool,
+    any_rejection: bool,
 }
 
 /// Whose past it is: an order never counts itself, nor what was learnt after it.
@@ -60,10 +76,11 @@ impl Viewer {
         self.received_at
     }
 
-    /// The rank of the smallest window that an order is in.
-    fn rank(self, ordered_at: Timestamp) -> u8 {
-        let age = self.received_at.as_millis().saturating_sub(ordered_at.as_millis());
-        LENGTHS.iter().map(|length| u8::from(age > *length)).sum()
+    /// The rank of the smallest window that holds a moment, where it is known to be `least` at least.
+    fn rank_from(self, least: u8, at: Timestamp) -> u8 {
+        let age = self.received_at.as_millis().saturating_sub(at.as_millis());
+        let longer = LENGTHS.iter().skip(usize::from(least)).take_while(|length| age > **length);
+        longer.fold(least, |rank, _| rank + 1)
     }
 }
 
@@ -82,14 +99,24 @@ impl<'a> Past<'a> {
     /// The part of a key's entries, which come newest first, that is past to the viewer.
     pub(super) fn of(viewer: Viewer, entries: &'a [Arc<HistoryEntry>]) -> Self {
         let entries = entries.get(..HISTORY_DEPTH).unwrap_or(entries);
+        // First all identifiers, in a loop without branches: waiting for memory is most of the work here.
+        let mut hashes = [0; HISTORY_DEPTH];
+        for (hash, entry) in hashes.iter_mut().zip(entries) {
+            *hash = hash_of(&entry.transaction_id);
+        }
         let mut past = Self { earlier: Vec::with_capacity(entries.len()), ..Self::default() };
         let mut places = [0u16; PLACES];
-        for entry in entries {
-            let hash = hash_of(&entry.transaction_id);
+        let mut told_rank = 0;
+        for (entry, hash) in entries.iter().zip(hashes) {
             if entry.received_at <= viewer.received_at && hash != viewer.hash {
-                past.take(viewer, entry, hash, &mut places);
+                while told_rank < viewer.rank_from(told_rank, entry.received_at) {
+                    past.told[usize::from(told_rank)] = past.earlier.len();
+                    told_rank += 1;
+                }
+                past.take(viewer, entry, told_rank, hash, &mut places);
             }
         }
+        past.told[usize::from(told_rank)..].fill(past.earlier.len());
         for rank in 1..RANKS {
             past.orders[rank] += past.orders[rank - 1];
             past.declines[rank] += past.declines[rank - 1];
@@ -97,9 +124,11 @@ impl<'a> Past<'a> {
         past
     }
 
-    fn take(&mut self, viewer: Viewer, entry: &'a HistoryEntry, hash: u64, places: &mut [u16; PLACES]) {
+    fn take(&mut self, viewer: Viewer, entry: &'a HistoryEntry, told_rank: u8, hash: u64, places: &mut [u16; PLACES]) {
+        // An order is received before anything is told of it.
+        let rank = || viewer.rank_from(told_rank, entry.ordered_at);
         if entry.what == Happening::FailedAttempt {
-            let rank = viewer.rank(entry.ordered_at);
+            let rank = rank();
             self.declines[usize::from(rank)] += u64::from(entry.declines.max(1));
             self.failed.push((rank, entry));
             return;
@@ -115,7 +144,7 @@ impl<'a> Past<'a> {
         let earlier = match known {
             Some(earlier) => earlier,
             None => {
-                self.earlier.push(Earlier::new(entry, viewer.rank(entry.ordered_at), hash));
+                self.earlier.push(Earlier::new(entry, rank(), hash));
                 places[place] = self.earlier.len() as u16; // at most HISTORY_DEPTH
                 let Some(earlier) = self.earlier.last_mut() else { return };
                 earlier
@@ -126,12 +155,15 @@ impl<'a> Past<'a> {
             if !earlier.is_order {
                 earlier.entry = entry;
                 earlier.is_order = true;
-                earlier.rank = viewer.rank(entry.ordered_at);
+                earlier.rank = rank();
                 self.orders[usize::from(earlier.rank)] += 1;
                 self.declines[usize::from(earlier.rank)] += u64::from(entry.declines);
             }
         } else {
-            earlier.became(entry, viewer.rank(entry.received_at));
+            earlier.became(entry.what, told_rank);
+            self.any_fraud |= earlier.is_fraud == Some(true);
+            self.any_refund |= earlier.refund_rank.is_some();
+            self.any_rejection |= earlier.rejection_rank.is_some();
         }
     }
 
@@ -147,7 +179,17 @@ impl<'a> Past<'a> {
 
     /// The orders within `window`; and those that are known by what became of them only.
     pub(super) fn earlier(&self, window: Window) -> impl Iterator<Item = &Earlier<'a>> {
-        self.earlier.iter().filter(move |earlier| earlier.rank <= window as u8)
+        let told = self.earlier.get(..self.told[window as usize]).unwrap_or_default();
+        told.iter().filter(move |earlier| earlier.rank <= window as u8)
+    }
+
+    /// Whether this became of any of them, by what was told within any window.
+    pub(super) const fn any_met(&self, fate: Fate) -> bool {
+        match fate {
+            Fate::Fraud => self.any_fraud,
+            Fate::Refunded(_) => self.any_refund,
+            Fate::Rejected(_) => self.any_rejection,
+        }
     }
 
     /// Every order of which anything is remembered.
@@ -179,30 +221,30 @@ impl<'a> Earlier<'a> {
     }
 
     /// Takes in an outcome. The newest comes first and stands.
-    fn became(&mut self, entry: &HistoryEntry, told_rank: u8) {
+    fn became(&mut self, what: Happening, told_rank: u8) {
         use Happening::{
             Approved, Cancelled, ChargebackLost, ChargebackOpened, ChargebackWon, FailedAttempt, FraudConfirmed,
             Fulfilled, Legitimate, Order, Refunded, Rejected,
         };
-        self.is_fraud = self.is_fraud.or(entry.what.label());
-        match entry.what {
+        self.is_fraud = self.is_fraud.or(what.label());
+        match what {
             ChargebackOpened | ChargebackWon | ChargebackLost | FraudConfirmed => self.was_disputed = true,
             Fulfilled => self.was_fulfilled = true,
             Refunded => self.refund_rank = self.refund_rank.or(Some(told_rank)),
             Rejected if !self.was_decided => self.rejection_rank = Some(told_rank),
             Approved | Rejected | Cancelled | Legitimate | Order | FailedAttempt => {}
         }
-        self.was_decided |= matches!(entry.what, Approved | Rejected);
+        self.was_decided |= matches!(what, Approved | Rejected);
     }
 
-    /// The money was given back, as was told within `window`.
-    pub fn was_refunded(&self, window: Window) -> bool {
-        self.refund_rank.is_some_and(|rank| rank <= window as u8)
-    }
-
-    /// A person rejected it, as was told within `window`, and no person approved it afterwards.
-    pub fn was_rejected(&self, window: Window) -> bool {
-        self.rejection_rank.is_some_and(|rank| rank <= window as u8)
+    /// Whether this became of it.
+    pub fn met(&self, fate: Fate) -> bool {
+        let within = |rank: Option<u8>, window: Window| rank.is_some_and(|rank| rank <= window as u8);
+        match fate {
+            Fate::Fraud => self.is_fraud == Some(true),
+            Fate::Refunded(window) => within(self.refund_rank, window),
+            Fate::Rejected(window) => within(self.rejection_rank, window),
+        }
     }
 
     /// The money was given back, whenever.

@@ -9,7 +9,7 @@ use touchstone_schema::history::HistoryKeyKind::{self, Address, Card, Customer, 
 use touchstone_schema::history::HistoryKeys;
 
 use super::super::confidence::Input;
-use super::super::history::{Earlier, Window};
+use super::super::history::{Fate, Window};
 use super::super::policy::Group;
 use super::super::{Check, Facts, Finding, Signal};
 
@@ -88,13 +88,12 @@ const SETTLED: Duration = Duration::from_secs(60 * 86_400);
 const OWN_SCORE_POINTS: [i128; 2] = [-10, 20];
 
 fn prior_chargeback(facts: &Facts<'_>) -> Option<Finding> {
-    let is_fraud = |earlier: &Earlier<'_>| earlier.is_fraud == Some(true);
-    let count = facts.history.count(&LINKS, is_fraud);
+    let count = facts.history.count(&LINKS, Fate::Fraud);
     if count == 0 {
         return None;
     }
     // A card that is known by BIN and last four alone links strangers: what it alone links counts half.
-    let firm = if facts.history.card_is_weak { facts.history.count(&LINKS[1..], is_fraud) } else { count };
+    let firm = if facts.history.card_is_weak { facts.history.count(&LINKS[1..], Fate::Fraud) } else { count };
     let [first, further] = CHARGEBACK_POINTS;
     let points_of = |count: usize| match i32::try_from(count.min(MOST_FURTHER)) {
         Ok(count) if count > 0 => first + further * (count - 1),
@@ -103,7 +102,7 @@ fn prior_chargeback(facts: &Facts<'_>) -> Option<Finding> {
     let points = points_of(firm) + (points_of(count) - points_of(firm)) / 2;
     let shared: Vec<&str> = LINKS
         .iter()
-        .filter(|kind| facts.history.earlier(**kind).any(is_fraud))
+        .filter(|kind| facts.history.count(&[**kind], Fate::Fraud) > 0)
         .map(|kind| match kind {
             Card => "card",
             Email => "e-mail address",
@@ -118,32 +117,32 @@ fn prior_chargeback(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn prior_refunds(facts: &Facts<'_>) -> Option<Finding> {
-    let is_refunded = |earlier: &Earlier<'_>| earlier.was_refunded(Window::Quarter);
-    linked(facts, REFUNDS, 8, is_refunded, |count| format!("{count} earlier orders of this customer were refunded"))
+    linked(facts, REFUNDS, 8, Fate::Refunded(Window::Quarter), |count| {
+        format!("{count} earlier orders of this customer were refunded")
+    })
 }
 
 fn prior_rejected(facts: &Facts<'_>) -> Option<Finding> {
-    let is_rejected = |earlier: &Earlier<'_>| earlier.was_rejected(Window::Quarter);
-    linked(facts, 1, 20, is_rejected, |count| match count {
+    linked(facts, 1, 20, Fate::Rejected(Window::Quarter), |count| match count {
         1 => "a person rejected an earlier order of this customer".to_owned(),
         _ => format!("a person rejected {count} earlier orders of this customer"),
     })
 }
 
-/// Fires when at least `least` linked orders have something in common; for half the points when only a weak card links
+/// Fires when at least `least` linked orders met a fate; for half the points when only a weak card links
 /// enough of them.
 fn linked(
     facts: &Facts<'_>,
     least: usize,
     points: i32,
-    common: impl Fn(&Earlier<'_>) -> bool,
+    fate: Fate,
     tell: impl FnOnce(usize) -> String,
 ) -> Option<Finding> {
-    let count = facts.history.count(&CUSTOMER_LINKS, &common);
+    let count = facts.history.count(&CUSTOMER_LINKS, fate);
     if count < least {
         return None;
     }
-    let is_firm = !facts.history.card_is_weak || facts.history.count(&LINKS_WITHOUT_CARD, &common) >= least;
+    let is_firm = !facts.history.card_is_weak || facts.history.count(&LINKS_WITHOUT_CARD, fate) >= least;
     Finding::worth(if is_firm { points } else { points / 2 }, tell(count))
 }
 

@@ -59,7 +59,8 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
         SubmissionKind::Order => Some(read(submission.document.get(), &profile, submission.tenant.mode).unwrap()),
         SubmissionKind::Reanalyze => None,
     };
-    let mut ready = Prepared { submission, profile, policy: Arc::new(Policy::built_in()), order, stored_hash: None };
+    let policy = Arc::new(Policy::built_in());
+    let mut ready = Prepared { submission, profile, policy, lists: None, order, stored_hash: None };
     ready.read_stored(loaded).unwrap();
     ready
 }

@@ -254,7 +254,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
 /// Personal data that can be told from everything else, and the members that it is put into.
 const PERSONAL: &[(&str, &str)] = &[
     ("/customer/email", "quillfeather.zebulon@wexcombe-harrow.net"),
-    ("/customer/phone", "+61 491 570 156"),
+    ("/customer/phone", "+61491570156"),
     ("/customer/first_name", "Zebulonia"),
     ("/customer/last_name", "Quillfeather"),
     ("/billing_address/last_name", "Quillfeathery"),
@@ -267,7 +267,6 @@ const PERSONAL: &[(&str, &str)] = &[
     ("/ip_address", "203.113.77.9"),
     ("/device/fingerprint_id", "fp-device-5521"),
     ("/payment/card_fingerprint", "fp-card-7788"),
-    ("/payment/card_last4", "4931"),
 ];
 
 fn text() -> impl Strategy<Value = String> {

@@ -46,3 +46,25 @@ pub const LIST_ENTRIES: usize = 10_000;
 pub const PAGE_ITEMS: u64 = 100;
 /// Requests a minute of a store that set none.
 pub const DEFAULT_RATE_PER_MINUTE: u32 = 100;
+/// Largest policy document, in bytes.
+pub const POLICY_BYTES: usize = 262_144;
+/// Most points that a policy may give to one signal or rule, either way.
+pub const POLICY_POINTS: i32 = 1_000;
+/// Most rules of a store's own.
+pub const POLICY_RULES: usize = 200;
+/// Most history keys that a policy declares.
+pub const POLICY_HISTORY_KEYS: usize = 8;
+/// Most elements of any list of a policy.
+pub const POLICY_LIST_ITEMS: usize = 1_000;
+/// Most patterns (`matches`) of one policy: each may take [`PATTERN_BYTES`] of memory.
+pub const POLICY_PATTERNS: usize = 32;
+/// Deepest nesting of a rule's groups of conditions.
+pub const RULE_DEPTH: usize = 5;
+/// Most conditions of one rule, whatever their nesting.
+pub const RULE_CONDITIONS: usize = 50;
+/// Longest name of a rule, of a declared history key and of a metadata key, in characters.
+pub const RULE_NAME_CHARS: usize = 64;
+/// Longest text that a rule compares with, and longest line that it explains itself by, in characters.
+pub const RULE_TEXT_CHARS: usize = 256;
+/// Largest compiled pattern, in bytes.
+pub const PATTERN_BYTES: usize = 65_536;

@@ -99,6 +99,9 @@ pub struct Assessment {
     pub reason_codes: Vec<String>,
     /// Evidence, heaviest first; the points add up to the unclamped score.
     pub reasons: Vec<Reason>,
+    /// What rules on trial would have added, heaviest first; no part of the score.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow_reasons: Vec<Reason>,
     /// One readable paragraph made from the reasons.
     pub explanation: String,
     /// Version of the policy that was applied.
@@ -156,6 +159,7 @@ mod tests {
             confidence: 0.75,
             reason_codes: vec!["avs_mismatch".to_owned()],
             reasons: vec![Reason { code: "avs_mismatch".to_owned(), points: 42, detail: "AVS answered N".to_owned() }],
+            shadow_reasons: Vec::new(),
             explanation: "One {brace}".to_owned(),
             policy_version: 0,
         };

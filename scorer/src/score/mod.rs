@@ -124,12 +124,15 @@ pub fn assess(facts: &Facts<'_>) -> Assessment {
         .filter(|(signal, _)| policy.is_enabled(signal.code))
         .map(|(signal, finding)| weigh(signal, finding, policy))
         .collect();
-    fired.extend(rules::fired(facts).into_iter().map(|reason| Fired { group: None, settles: false, reason }));
+    let codes: Vec<&str> = fired.iter().map(|fired| fired.reason.code.as_str()).collect();
+    let mut outcome = rules::evaluate(facts, &codes);
+    let live = std::mem::take(&mut outcome.live).into_iter();
+    fired.extend(live.map(|reason| Fired { group: None, settles: false, reason }));
     sort_by_weight(&mut fired);
     apply_caps(&mut fired, policy);
     let decisive = settle(&mut fired);
     sort_by_weight(&mut fired);
-    conclude(fired.into_iter().map(|fired| fired.reason).collect(), decisive, facts)
+    conclude(fired.into_iter().map(|fired| fired.reason).collect(), decisive, outcome, facts)
 }
 
 fn weigh(signal: &Signal, finding: Finding, policy: &Policy) -> Fired {
@@ -177,14 +180,22 @@ fn apply_caps(fired: &mut [Fired], policy: &Policy) {
     }
 }
 
-fn conclude(reasons: Vec<Reason>, decisive: Option<&str>, facts: &Facts<'_>) -> Assessment {
+fn conclude(
+    reasons: Vec<Reason>,
+    decisive: Option<&str>,
+    outcome: rules::Outcome,
+    facts: &Facts<'_>,
+) -> Assessment {
     let policy = facts.policy;
     let sum: i32 = reasons.iter().map(|reason| reason.points).fold(0, i32::saturating_add);
     let risk_score = u8::try_from(sum.clamp(0, 100)).unwrap_or(100);
     let risk_level = policy.level(risk_score);
-    let recommended_action = policy.action(risk_level);
+    let (recommended_action, rule) = outcome.action(policy.action(risk_level));
     let decisive = decisive.and_then(|code| reasons.iter().find(|reason| reason.code == code));
-    let explanation = explain::paragraph(risk_score, risk_level, recommended_action, &reasons, decisive);
+    let mut explanation = explain::paragraph(risk_score, risk_level, recommended_action, &reasons, decisive);
+    if let Some(words) = rule {
+        explanation.push_str(&format!(" A rule decided so: {words}."));
+    }
     Assessment {
         risk_score,
         risk_level,
@@ -193,6 +204,7 @@ fn conclude(reasons: Vec<Reason>, decisive: Option<&str>, facts: &Facts<'_>) -> 
         reason_codes: reasons.iter().map(|reason| reason.code.clone()).collect(),
         explanation,
         reasons,
+        shadow_reasons: outcome.shadow,
         policy_version: policy.version,
     }
 }

@@ -13,7 +13,7 @@ use super::Signal;
 use super::confidence::Input;
 use super::fixture::{Case, key, place};
 use super::policy::{Group, Policy};
-use super::rules::BASE_RULES;
+use super::rules::presets;
 use super::signals;
 
 #[test]
@@ -76,6 +76,12 @@ fn each_base_rule_fires_on_its_combination_and_not_on_a_part_of_it() {
     let first = abroad.with("/customer/orders_count", 0);
     assert_eq!(first.points("rule_express_first_order_country_mismatch"), Some(25));
 
+    let three = |country| {
+        let abroad = Case::ordinary().with("/shipping_address/country", "BR");
+        abroad.enriched(|known| known.ip.country = CountryCode::parse(country)).points("rule_three_countries")
+    };
+    assert_eq!((three("DE"), three("BR"), three("US"), three("")), (Some(30), None, None, None));
+
     assert_eq!(Case::ordinary().with("/payment/avs_result", "N").points("rule_avs_and_cvv_mismatch"), None);
 }
 
@@ -133,8 +139,11 @@ fn codes_are_unique_and_snake_case_and_every_signal_says_what_it_means() {
     for signal in signals::CATALOGUE.iter().copied().flatten() {
         assert!(!signal.inputs.is_empty(), "{} looks at nothing", signal.code);
     }
-    for (code, points, meaning) in signals.chain(BASE_RULES.iter().map(|rule| (rule.code, rule.points, rule.meaning))) {
-        assert!(seen.insert(code), "{code} twice");
+    let rules: Vec<_> = presets::all().map(|rule| (rule.code(), rule)).collect();
+    let rules =
+        rules.iter().map(|(code, rule)| (code.as_str(), rule.points, rule.detail.as_deref().unwrap_or_default()));
+    for (code, points, meaning) in signals.chain(rules) {
+        assert!(seen.insert(code.to_owned()), "{code} twice");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()), "{code}");
         assert!(points != 0 && !meaning.is_empty(), "{code}");
     }

@@ -68,7 +68,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
 }
 
 /// The rules that apply under a preset and a store's own: its own take the place of those of the same name.
-pub(in crate::score) fn effective<'r>(preset: Preset, own: &'r [Rule]) -> impl Iterator<Item = &'r Rule> {
+pub(in crate::score) fn effective(preset: Preset, own: &[Rule]) -> impl Iterator<Item = &Rule> {
     let shipped = added().filter(move |(of, _)| *of <= preset).map(|(_, rule)| rule);
     shipped.filter(move |shipped| own.iter().all(|rule| rule.code() != shipped.code())).chain(own)
 }

@@ -14,8 +14,8 @@ use super::field::{Kind, Source, TABLES, key_text};
 use super::presets::{self, Preset};
 use super::{Op, Rule};
 
-fn rule(conditions: Json) -> Json {
-    json!({"name": "T", "when": {"logic": "and", "conditions": conditions}, "points": 7})
+fn rule(conditions: impl Into<Json>) -> Json {
+    json!({"name": "T", "when": {"logic": "and", "conditions": conditions.into()}, "points": 7})
 }
 
 fn with_rules(case: Case, rules: &Json) -> Case {
@@ -275,17 +275,17 @@ fn the_worst_patterns_on_the_longest_lists_come_to_an_end() {
     assert!(asks(&case, "line_items.sku", "nin", json!(many)));
 }
 
-fn named(name: &str, more: Json) -> Json {
+fn named(name: &str, more: impl Into<Json>) -> Json {
     let mut rule = rule(json!([{"field": "amount", "op": "gt", "value": 1}]));
     rule["name"] = json!(name);
-    for (key, value) in more.as_object().into_iter().flatten() {
+    for (key, value) in more.into().as_object().into_iter().flatten() {
         rule[key] = value.clone();
     }
     rule
 }
 
-fn assessed(rules: Json) -> Assessment {
-    with_rules(Case::ordinary(), &rules).assess()
+fn assessed(rules: impl Into<Json>) -> Assessment {
+    with_rules(Case::ordinary(), &rules.into()).assess()
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn actions_of_rules_make_stricter_and_approve_yields() {
         let rules = actions.iter().enumerate();
         let rules = rules.map(|(n, action)| named(&format!("r{n}"), json!({"action": action, "points": 0})));
         let score = named("score", json!({"points": points}));
-        assessed(rules.chain([score]).collect::<Vec<_>>().into()).recommended_action
+        assessed(rules.chain([score]).collect::<Vec<_>>()).recommended_action
     };
     assert_eq!(action(0, &["review"]), Action::Review);
     assert_eq!(action(0, &["review", "hold", "approve"]), Action::Hold);

@@ -188,12 +188,6 @@ impl Case {
         self
     }
 
-    /// Tells which list entries the order matches.
-    pub(crate) fn listed(mut self, tell: impl FnOnce(&mut ListMatches)) -> Self {
-        tell(&mut self.lists);
-        self
-    }
-
     /// Sets the store's policy.
     pub(crate) fn policy(mut self, document: &str) -> Self {
         let store_id = StoreId::mint(Self::RECEIVED_AT, [0; 10]);

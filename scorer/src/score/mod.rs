@@ -180,12 +180,7 @@ fn apply_caps(fired: &mut [Fired], policy: &Policy) {
     }
 }
 
-fn conclude(
-    reasons: Vec<Reason>,
-    decisive: Option<&str>,
-    outcome: rules::Outcome,
-    facts: &Facts<'_>,
-) -> Assessment {
+fn conclude(reasons: Vec<Reason>, decisive: Option<&str>, outcome: rules::Outcome, facts: &Facts<'_>) -> Assessment {
     let policy = facts.policy;
     let sum: i32 = reasons.iter().map(|reason| reason.points).fold(0, i32::saturating_add);
     let risk_score = u8::try_from(sum.clamp(0, 100)).unwrap_or(100);

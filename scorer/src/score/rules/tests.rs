@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::limits;
 use touchstone_schema::lists::ListSubject;
 use touchstone_schema::order::CountryCode;
@@ -207,7 +208,8 @@ fn what_cannot_be_compared_is_refused_where_it_stands() {
 
 #[test]
 fn without_a_value_only_not_exists_holds() {
-    let bare = Case::of(json!({"order_id": "1", "amount": 1, "currency": "EUR"}));
+    let bare = Case::of(json!({"order_id": "1", "amount": 1, "currency": "EUR"}))
+        .enriched(|known| *known = Enrichment::default());
     for (kind, field) in OF_KIND.into_iter().chain([(Kind::Text, "line_items.sku"), (Kind::Text, "metadata.x")]) {
         for op in Op::ALL.iter().filter(|op| op.applies_to(kind)) {
             assert_eq!(asks(&bare, field, op.as_str(), literal(*op, kind)), *op == Op::NotExists, "{field} {op}");

@@ -11,7 +11,7 @@ use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision};
 use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
-use touchstone_schema::ids::EventId;
+use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
 use touchstone_schema::lists::{ListMatches, StoreLists};
@@ -47,6 +47,8 @@ pub(crate) struct Prepared<'a> {
     policy: Arc<Policy>,
     lists: Option<Arc<StoreLists>>,
     order: Option<(Order, OrderKeys)>,
+    /// Nothing says that its order came before.
+    is_fresh: bool,
     /// Hash of the stored order that a reanalysis read.
     stored_hash: Option<String>,
 }
@@ -58,6 +60,7 @@ impl<'a> Prepared<'a> {
     /// Reads the order and finds the store's profile and policy.
     pub(crate) fn new(
         submission: &'a Submission,
+        is_fresh: bool,
         directory: &Snapshot,
         policies: &mut PolicyCache,
     ) -> Result<Self, String> {
@@ -69,7 +72,7 @@ impl<'a> Prepared<'a> {
             SubmissionKind::Reanalyze => None,
         };
         let lists = directory.lists(&submission.tenant).cloned();
-        Ok(Self { submission, profile, policy, lists, order, stored_hash: None })
+        Ok(Self { submission, profile, policy, lists, order, is_fresh, stored_hash: None })
     }
 
     /// Reads the stored order of a reanalysis, once it has been loaded.
@@ -119,6 +122,26 @@ fn read(document: &str, profile: &StoreProfile, mode: KeyMode) -> Result<(Order,
     })?;
     let keys = OrderKeys::of(&order, &profile.data_key, mode);
     Ok((order, keys))
+}
+
+/// The submissions whose transactions must be loaded: all but those that are fresh and share neither order nor key with
+/// another of the batch. One that is planned as new and turns out to be known has then been seen by no other, so that
+/// every verdict rests upon orders that were recorded.
+pub(crate) fn perhaps_known<'a>(batch: &[Prepared<'a>]) -> Vec<&'a Submission> {
+    let mut orders: HashMap<&TransactionId, u32> = HashMap::new();
+    let mut keys: HashMap<HistoryKey, u32> = HashMap::new();
+    for prepared in batch {
+        *orders.entry(&prepared.submission.transaction_id).or_default() += 1;
+        for (_, key) in prepared.keys() {
+            *keys.entry(key).or_default() += 1;
+        }
+    }
+    let is_alone = |prepared: &Prepared<'a>| {
+        orders.get(&prepared.submission.transaction_id) == Some(&1)
+            && prepared.keys().all(|(_, key)| keys.get(&key) == Some(&1))
+    };
+    let known = batch.iter().filter(|prepared| !(prepared.is_fresh && is_alone(prepared)));
+    known.map(|prepared| prepared.submission).collect()
 }
 
 /// Plans a batch, which must be sorted by received-at: each order sees those before it.

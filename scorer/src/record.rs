@@ -1,5 +1,8 @@
 //! Screening a batch: load → plan → commit, with bisection of batches that the database refuses and patience while it is
 //! away.
+//!
+//! Nearly every order is new, so one that nothing says is known is planned as new without a look; the unique keys of the
+//! commit tell when that was wrong, and then it is loaded and planned anew.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,7 +25,7 @@ use crate::announce::{Recorded, RecordedVerdict};
 use crate::batch::{self, Plan, PolicyCache, Prepared};
 use crate::consume::Dependencies;
 
-/// Times that a batch is planned anew because another scorer was quicker, before the rest is left to redelivery.
+/// Times that a batch is planned anew because it was known or another scorer was quicker, before the rest is left to redelivery.
 const RACE_ROUNDS: usize = 8;
 /// How long a durable submission waits after it could not be finished.
 const RACE_RETRY: Duration = Duration::from_secs(1);
@@ -33,6 +36,23 @@ pub(crate) struct Done {
     pub(crate) delivery: Delivery,
     pub(crate) disposition: Disposition,
     pub(crate) reply: Option<Bytes>,
+}
+
+/// A submission to settle.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    submission: &'a Submission,
+    /// Nothing says that its order came before: it is planned as the first of its transaction, and loaded only when the
+    /// commit finds that it is not.
+    is_fresh: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn delivered(delivery: &Delivery, submission: &'a Submission) -> Self {
+        let is_fresh =
+            delivery.attempt <= 1 && submission.deadline.is_some() && submission.kind == SubmissionKind::Order;
+        Self { submission, is_fresh }
+    }
 }
 
 /// What became of one submission.
@@ -66,8 +86,9 @@ impl Screening {
         metrics::counter!("touchstone_scorer_expired_total").increment(expired.len() as u64);
         live.sort_by(|(_, a), (_, b)| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
         let outcomes = {
-            let submissions: Vec<&Submission> = live.iter().map(|(_, submission)| submission).collect();
-            self.settle_all(&submissions).await
+            let asked: Vec<_> =
+                live.iter().map(|(delivery, submission)| Asked::delivered(delivery, submission)).collect();
+            self.settle_all(&asked).await
         };
         let mut done: Vec<Done> = Vec::with_capacity(live.len() + expired.len());
         for ((delivery, submission), outcome) in live.into_iter().zip(outcomes) {
@@ -87,21 +108,22 @@ impl Screening {
         std::mem::take(&mut self.recorded)
     }
 
-    async fn settle_all(&mut self, submissions: &[&Submission]) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> = submissions.iter().map(|_| Outcome::Retry).collect();
+    async fn settle_all(&mut self, asked: &[Asked<'_>]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = asked.iter().map(|_| Outcome::Retry).collect();
         for round in 0..RACE_ROUNDS {
             if round > 0 && self.shutdown.is_cancelled() {
                 break;
             }
             let now = self.dependencies.clock.now();
-            let open: Vec<usize> = (0..submissions.len())
-                .filter(|i| matches!(outcomes[*i], Outcome::Retry) && is_awaited(submissions[*i], now))
+            let open: Vec<usize> = (0..asked.len())
+                .filter(|i| matches!(outcomes[*i], Outcome::Retry) && is_awaited(asked[*i].submission, now))
                 .collect();
             if open.is_empty() {
                 break;
             }
-            let round: Vec<&Submission> = open.iter().map(|i| submissions[*i]).collect();
-            for (index, outcome) in open.into_iter().zip(self.patiently(&round).await) {
+            let still = open.iter().map(|i| Asked { is_fresh: round == 0 && asked[*i].is_fresh, ..asked[*i] });
+            let still: Vec<_> = still.collect();
+            for (index, outcome) in open.into_iter().zip(self.patiently(&still).await) {
                 outcomes[index] = outcome;
             }
         }
@@ -109,19 +131,19 @@ impl Screening {
     }
 
     /// Screens submissions, waiting while the database is away and bisecting what it refuses.
-    async fn patiently(&mut self, submissions: &[&Submission]) -> Vec<Outcome> {
+    async fn patiently(&mut self, asked: &[Asked<'_>]) -> Vec<Outcome> {
         let mut backoff = Backoff::default();
         let mut told = false;
         loop {
-            let error = match self.attempt(submissions).await {
+            let error = match self.attempt(asked).await {
                 Ok(outcomes) => return outcomes,
                 Err(error) => error,
             };
             if !error.is_transient() {
-                return self.bisect(submissions, &error).await;
+                return self.bisect(asked, &error).await;
             }
             if !std::mem::replace(&mut told, true) {
-                let orders = submissions.len();
+                let orders = asked.len();
                 tracing::warn!(error = &error as &dyn std::error::Error, orders, "waiting for the database");
             }
             tokio::select! {
@@ -129,15 +151,15 @@ impl Screening {
                 () = backoff.wait() => {}
             }
             let now = self.dependencies.clock.now();
-            let is_awaited = submissions.iter().any(|submission| is_awaited(submission, now));
+            let is_awaited = asked.iter().any(|one| is_awaited(one.submission, now));
             if self.shutdown.is_cancelled() || !is_awaited {
-                return submissions.iter().map(|_| Outcome::Retry).collect();
+                return asked.iter().map(|_| Outcome::Retry).collect();
             }
         }
     }
 
-    async fn bisect(&mut self, submissions: &[&Submission], error: &StoreError) -> Vec<Outcome> {
-        if let [submission] = submissions {
+    async fn bisect(&mut self, asked: &[Asked<'_>], error: &StoreError) -> Vec<Outcome> {
+        if let [Asked { submission, .. }] = asked {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 order = %submission.order_id, store = %submission.tenant.store_id, request_id = %submission.request_id,
@@ -145,15 +167,15 @@ impl Screening {
             );
             return vec![Outcome::Poison("the database refuses this order".to_owned())];
         }
-        let (left, right) = submissions.split_at(submissions.len() / 2);
+        let (left, right) = asked.split_at(asked.len() / 2);
         let mut outcomes = Box::pin(self.patiently(left)).await;
         outcomes.extend(Box::pin(self.patiently(right)).await);
         outcomes
     }
 
-    async fn attempt(&mut self, submissions: &[&Submission]) -> Result<Vec<Outcome>, StoreError> {
-        let mut outcomes: Vec<Outcome> = submissions.iter().map(|_| Outcome::Retry).collect();
-        let (indexes, prepared) = self.prepare(submissions, &mut outcomes).await?;
+    async fn attempt(&mut self, asked: &[Asked<'_>]) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes: Vec<Outcome> = asked.iter().map(|_| Outcome::Retry).collect();
+        let (indexes, prepared) = self.prepare(asked, &mut outcomes).await?;
         if prepared.is_empty() {
             return Ok(outcomes);
         }
@@ -163,7 +185,7 @@ impl Screening {
         let mut new_indexes = Vec::new();
         let mut settled = Vec::new();
         for (index, plan) in indexes.into_iter().zip(plans) {
-            let submission = submissions[index];
+            let submission = asked[index].submission;
             if submission.deadline.is_none() && !matches!(plan, Plan::Poison(_) | Plan::Again) {
                 settled.push(&submission.id);
             }
@@ -177,17 +199,17 @@ impl Screening {
                 Plan::Again => outcomes[index] = Outcome::Retry,
             }
         }
-        self.commit(submissions, new, new_indexes, &settled, &mut outcomes).await?;
+        self.commit(asked, new, new_indexes, &settled, &mut outcomes).await?;
         Ok(outcomes)
     }
 
     async fn prepare<'a>(
         &mut self,
-        submissions: &[&'a Submission],
+        asked: &[Asked<'a>],
         outcomes: &mut [Outcome],
     ) -> Result<(Vec<usize>, Vec<Prepared<'a>>), StoreError> {
         let mut snapshot = self.dependencies.directory.snapshot();
-        if submissions.iter().any(|submission| snapshot.store(&submission.tenant.store_id).is_none()) {
+        if asked.iter().any(|one| snapshot.store(&one.submission.tenant.store_id).is_none()) {
             // A store that was made a moment ago; if it is still unknown afterwards its orders are set aside.
             match self.dependencies.directory.refresh_now().await {
                 Ok(()) => {}
@@ -198,10 +220,10 @@ impl Screening {
             }
             snapshot = self.dependencies.directory.snapshot();
         }
-        let mut indexes = Vec::with_capacity(submissions.len());
-        let mut prepared = Vec::with_capacity(submissions.len());
-        for (index, submission) in submissions.iter().enumerate() {
-            match Prepared::new(submission, &snapshot, &mut self.policies) {
+        let mut indexes = Vec::with_capacity(asked.len());
+        let mut prepared = Vec::with_capacity(asked.len());
+        for (index, one) in asked.iter().enumerate() {
+            match Prepared::new(one.submission, one.is_fresh, &snapshot, &mut self.policies) {
                 Ok(ready) => {
                     indexes.push(index);
                     prepared.push(ready);
@@ -225,7 +247,7 @@ impl Screening {
         mut prepared: Vec<Prepared<'a>>,
     ) -> Result<(Vec<Prepared<'a>>, Loaded, HistoryByKey), StoreError> {
         let store = self.dependencies.store.system(SystemReason::RoleLoop);
-        let submissions: Vec<&Submission> = prepared.iter().map(|ready| ready.submission).collect();
+        let submissions = batch::perhaps_known(&prepared);
         let since = self.dependencies.clock.now() - limits::HISTORY_SPAN;
         if prepared.iter().all(|ready| ready.submission.kind == SubmissionKind::Order) {
             let keys = distinct_keys(&prepared);
@@ -246,7 +268,7 @@ impl Screening {
 
     async fn commit(
         &mut self,
-        submissions: &[&Submission],
+        asked: &[Asked<'_>],
         new: Vec<NewRevision<'_>>,
         new_indexes: Vec<usize>,
         settled: &[&SubmissionId],
@@ -259,7 +281,7 @@ impl Screening {
         let mut lost: HashSet<&TransactionId> = HashSet::new();
         for ((revision, index), won) in new.into_iter().zip(new_indexes).zip(recorded) {
             if !won {
-                lost.insert(&submissions[index].transaction_id);
+                lost.insert(&asked[index].submission.transaction_id);
                 continue;
             }
             count_verdict(&revision);
@@ -276,8 +298,8 @@ impl Screening {
             };
         }
         // Answers that were planned on a revision which another scorer took are planned anew.
-        for (outcome, submission) in outcomes.iter_mut().zip(submissions) {
-            if lost.contains(&submission.transaction_id) && matches!(outcome, Outcome::Answered(_)) {
+        for (outcome, one) in outcomes.iter_mut().zip(asked) {
+            if lost.contains(&one.submission.transaction_id) && matches!(outcome, Outcome::Answered(_)) {
                 *outcome = Outcome::Retry;
             }
         }

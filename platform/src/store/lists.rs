@@ -36,7 +36,7 @@ const DELETE: &str = "DELETE FROM list_entries WHERE store_id = $1 AND mode = $2
 const PAGE: &str = "SELECT * FROM list_entries
   WHERE store_id = $1 AND mode = $2 AND ($3 = '' OR list = $3) AND id > $4 ORDER BY id LIMIT $5";
 const KEY_OF_ORDER: &str = "SELECT {column} AS key FROM history
-  WHERE transaction_id = $1 AND EXISTS (SELECT 1 FROM transactions WHERE id = $1 AND store_id = $2 AND mode = $3)
+  WHERE transaction_id = $1 AND what = 'order' AND EXISTS (SELECT 1 FROM transactions WHERE id = $1 AND store_id = $2 AND mode = $3)
   ORDER BY received_at DESC LIMIT 1";
 /// Locks the row, so that two changes of lists never count or look at the same moment.
 const TOUCH: &str = "UPDATE directory_version SET version = version + 1 WHERE id = 2";

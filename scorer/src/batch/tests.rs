@@ -1,6 +1,6 @@
 //! Plans of batches: which submissions are scored, which are answered from what is known.
 
-use touchstone_schema::ids::{MerchantId, RequestId, StoreId, SubmissionId, TransactionId};
+use touchstone_schema::ids::{MerchantId, RequestId, StoreId, SubmissionId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{Product, Surface, Tenant};
 
@@ -60,7 +60,7 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
         SubmissionKind::Reanalyze => None,
     };
     let policy = Arc::new(Policy::built_in());
-    let mut ready = Prepared { submission, profile, policy, lists: None, order, stored_hash: None };
+    let mut ready = Prepared { submission, profile, policy, lists: None, order, is_fresh: false, stored_hash: None };
     ready.read_stored(loaded).unwrap();
     ready
 }
@@ -203,7 +203,7 @@ fn orders_that_cannot_be_read_are_refused_with_the_reason() {
     let refusal = |document: &str| read(document, &profile, KeyMode::Live).err().unwrap_or_default();
     assert!(refusal("{").starts_with("the order is not JSON: "));
     assert!(refusal(r#"{"order_id":"A"}"#).starts_with("the order is not valid: "));
-    let unknown = Prepared::new(&submission(1, "A", 20, 0), &Snapshot::default(), &mut PolicyCache::new()).err();
+    let unknown = Prepared::new(&submission(1, "A", 20, 0), true, &Snapshot::default(), &mut PolicyCache::new()).err();
     assert_eq!(unknown.as_deref(), Some("the store is not known"));
 }
 
@@ -239,4 +239,33 @@ fn the_event_carries_revision_sequence_and_the_verdict() {
     assert_eq!((members.remove("revision"), members.remove("sequence")), (Some(1.into()), Some(1.into())));
     assert_eq!(data, serde_json::from_str::<serde_json::Value>(&new.verdict).unwrap());
     assert_eq!(data["scored_at"], NOW.to_rfc3339());
+}
+
+/// Which of these orders, each with its e-mail address, are looked up when those named are fresh.
+fn looked_up(orders: &[(&str, &str)], fresh: &[usize]) -> Vec<usize> {
+    let submissions = orders.iter().zip(0..).map(|((order_id, email), number)| {
+        let mut one = submission(number, order_id, 20, 0);
+        let document = one.document.get().replace("ada@example.com", email);
+        one.document = RawValue::from_string(document).unwrap();
+        one
+    });
+    let submissions: Vec<_> = submissions.collect();
+    let ready = submissions.iter().enumerate().map(|(index, one)| {
+        let is_fresh = fresh.contains(&index);
+        Prepared { is_fresh, ..prepared(one, &Loaded::default()) }
+    });
+    let known = perhaps_known(&ready.collect::<Vec<_>>());
+    let places = known.iter().map(|one| submissions.iter().position(|other| other.id == one.id).unwrap());
+    places.collect()
+}
+
+#[test]
+fn only_fresh_orders_that_share_nothing_within_their_batch_are_planned_without_a_look() {
+    let strangers = [("A", "a@example.com"), ("B", "b@example.com"), ("C", "c@example.com")];
+    assert_eq!(looked_up(&strangers, &[0, 1, 2]), [0_usize; 0]);
+    assert_eq!(looked_up(&strangers, &[0, 2]), [1]);
+    let one_mailbox = [("A", "a@example.com"), ("B", "b@example.com"), ("C", "A@example.com")];
+    assert_eq!(looked_up(&one_mailbox, &[0, 1, 2]), [0, 2]);
+    let one_order = [("A", "a@example.com"), ("B", "b@example.com"), ("A", "c@example.com")];
+    assert_eq!(looked_up(&one_order, &[0, 1, 2]), [0, 2]);
 }

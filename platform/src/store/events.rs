@@ -1,4 +1,4 @@
-//! The outbox: events wait here until the notifier has planned their deliveries.
+//! The outbox: events wait in `unplanned` until the notifier has planned their deliveries.
 //!
 //! Guarantee: an event is planned in the transaction that makes its deliveries, so a crash leaves either an unplanned
 //! event, which the sweep finds, or planned deliveries whose lease runs out. Two planners never plan one event.
@@ -8,7 +8,7 @@ use touchstone_schema::event::Event;
 use touchstone_schema::ids::{DeliveryId, EventId};
 use touchstone_schema::time::Timestamp;
 
-use super::database::{column, execute, parsed, rows};
+use super::database::{column, execute, parsed, row, rows};
 use super::deliveries::{DueDelivery, due_delivery};
 use super::{StoreError, SystemStore};
 use crate::random;
@@ -19,16 +19,15 @@ const WANTED: &str = "p.store_id = e.store_id AND p.enabled = 1 AND CASE e.kind
         WHEN 'endpoint.test' THEN COALESCE({member} = p.id, TRUE)
         ELSE p.events = '' OR ',' || p.events || ',' LIKE '%,' || e.kind || ',%' END";
 
-/// Claims, marks and plans in one statement, so in one round trip. `COALESCE` makes it look events up by their ids: by the
-/// index of those not planned it would walk a whole backlog for each message. Rows locked by another planner are passed over: it
-/// plans them. A delivery's id is its time and 64 bits of a salted hash, in the alphabet of the others.
+/// Claims and plans in one statement, so in one round trip. Rows locked by another planner are passed over: it plans them. A
+/// delivery's id is its time and 64 bits of a salted hash, in the alphabet of the others.
 const PLAN_POSTGRES: &str = "
-WITH claimed AS (
-    SELECT * FROM events WHERE id = ANY($1) AND COALESCE(planned_at, 0) = 0 FOR UPDATE SKIP LOCKED
-), marked AS (
-    UPDATE events SET planned_at = $2 FROM claimed WHERE events.id = claimed.id
+WITH open AS (
+    SELECT event_id FROM unplanned WHERE event_id = ANY($1) FOR UPDATE SKIP LOCKED
+), claimed AS (
+    DELETE FROM unplanned USING open WHERE unplanned.event_id = open.event_id RETURNING unplanned.event_id
 ), wanted AS (
-    SELECT {columns} FROM claimed e JOIN endpoints p ON {wanted}
+    SELECT {columns} FROM claimed JOIN events e ON e.id = claimed.event_id JOIN endpoints p ON {wanted}
 ), planned AS (
     INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at)
     SELECT $4 || upper(left(encode(sha256(convert_to($5 || event_id || endpoint_id, 'UTF8')), 'hex'), 16)),
@@ -42,10 +41,9 @@ FROM planned JOIN wanted ON wanted.event_id = planned.event_id AND wanted.endpoi
 
 const PLAN_SQLITE: &str = "
 SELECT {columns} FROM events e JOIN endpoints p ON {wanted}
-WHERE e.id IN (SELECT value FROM json_each($1)) AND e.planned_at IS NULL";
+WHERE e.id IN (SELECT event_id FROM unplanned WHERE event_id IN (SELECT value FROM json_each($1)))";
 
-const MARK_SQLITE: &str = "
-UPDATE events SET planned_at = $2 WHERE id IN (SELECT value FROM json_each($1)) AND planned_at IS NULL";
+const CLAIM_SQLITE: &str = "DELETE FROM unplanned WHERE event_id IN (SELECT value FROM json_each($1))";
 
 const INSERT_SQLITE: &str = "
 INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at)
@@ -60,16 +58,18 @@ pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mod
      p.previous_secret, p.previous_until, p.failing_since";
 
 const UNPLANNED: &str = "
-SELECT id FROM events WHERE planned_at IS NULL AND occurred_at < $1 ORDER BY occurred_at LIMIT $2";
+SELECT event_id FROM unplanned WHERE occurred_at < $1 ORDER BY occurred_at LIMIT $2";
 
 const ADD: &str = "
 INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-ON CONFLICT (id) DO NOTHING";
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+/// Puts an event in the outbox.
+const WAIT: &str = "INSERT INTO unplanned (event_id, occurred_at) VALUES ($1, $2)";
 
 impl SystemStore<'_> {
-    /// Plans deliveries of the events that are not planned yet, one per enabled endpoint that wants the event, marks the
-    /// events planned, all in one transaction, and returns the new deliveries already leased to the caller until
+    /// Plans deliveries of the events that are not planned yet, one per enabled endpoint that wants the event, takes the
+    /// events out of the outbox, all in one transaction, and returns the new deliveries already leased to the caller until
     /// `lease_until`. Events planned before are passed over, so any message may come twice.
     pub async fn plan(
         &self,
@@ -103,19 +103,24 @@ impl SystemStore<'_> {
     /// Events that were left unplanned since before `older_than`, oldest first.
     pub async fn unplanned(&self, older_than: Timestamp, most: u64) -> Result<Vec<EventId>, StoreError> {
         let values = [older_than.as_millis().into(), i64::try_from(most).unwrap_or(i64::MAX).into()];
-        rows(&self.store.database, UNPLANNED, values).await?.iter().map(|row| parsed(row, "id")).collect()
+        rows(&self.store.database, UNPLANNED, values).await?.iter().map(|row| parsed(row, "event_id")).collect()
     }
 
     /// Adds an event that no verdict made (an endpoint's test, an endpoint switched off). The same event again changes
     /// nothing.
     pub async fn add_event(&self, event: &Event) -> Result<(), StoreError> {
         let change = self.store.begin().await?;
+        let known =
+            row(change.transaction(), "SELECT id FROM events WHERE id = $1", [event.id.as_str().into()]).await?;
+        if known.is_some() {
+            return Ok(());
+        }
         insert_event(change.transaction(), event).await?;
         change.commit().await
     }
 }
 
-/// Adds an event within a transaction.
+/// Adds an event to the table and to the outbox, within a transaction.
 pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Event) -> Result<(), StoreError> {
     let values = [
         event.id.as_str().into(),
@@ -128,7 +133,8 @@ pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Eve
         event.request_id.as_str().into(),
         event.data.get().into(),
     ];
-    execute(connection, ADD, values).await.map(|_| ())
+    execute(connection, ADD, values).await?;
+    execute(connection, WAIT, [event.id.as_str().into(), event.occurred_at.as_millis().into()]).await.map(|_| ())
 }
 
 fn plan_statement(embedded: bool) -> &'static str {
@@ -151,7 +157,7 @@ async fn plan_embedded(
 ) -> Result<Vec<DueDelivery>, StoreError> {
     let ids = json(&events.iter().map(EventId::as_str).collect::<Vec<_>>());
     let wanted = rows(transaction, plan_statement(true), [ids.clone().into()]).await?;
-    execute(transaction, MARK_SQLITE, [ids.into(), now.as_millis().into()]).await?;
+    execute(transaction, CLAIM_SQLITE, [ids.into()]).await?;
     if wanted.is_empty() {
         return Ok(Vec::new());
     }

@@ -88,6 +88,8 @@ const EVENTS: &str = "INSERT INTO events (id, store_id, mode, transaction_id, ki
   SELECT event_id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data
   FROM fresh ORDER BY event_id";
 
+const OUTBOX: &str = "INSERT INTO unplanned (event_id, occurred_at) SELECT event_id, occurred_at FROM fresh";
+
 const HISTORY: &str =
     "INSERT INTO history (transaction_id, received_at, amount_minor, currency, card, email, phone, device, ip,
     address, customer, name, declines)
@@ -104,7 +106,7 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH {asked}, {settled}, won AS ({REVISIONS}),
   fresh AS (SELECT asked.* FROM asked JOIN won ON won.submission_id = asked.submission_id),
-  moved AS ({TRANSACTIONS}), told AS ({EVENTS}), remembered AS ({HISTORY}),
+  moved AS ({TRANSACTIONS}), told AS ({EVENTS}), waiting AS ({OUTBOX}), remembered AS ({HISTORY}),
   settled AS (SELECT submission_id FROM settled_before UNION ALL SELECT submission_id FROM won),
   cleared AS ({PENDING})
 SELECT submission_id FROM won"
@@ -114,7 +116,7 @@ SELECT submission_id FROM won"
 /// The statements of one SQLite batch: the first over all that were asked, the next over those that won.
 struct Steps {
     revisions: String,
-    consequences: [String; 3],
+    consequences: [String; 4],
     pending: String,
 }
 
@@ -123,7 +125,7 @@ static SQLITE: LazyLock<Steps> = LazyLock::new(|| {
         |name, columns, statement| format!("WITH {} {statement}", expression(DbBackend::Sqlite, name, columns, 1));
     Steps {
         revisions: with("asked", ASKED, REVISIONS),
-        consequences: [TRANSACTIONS, EVENTS, HISTORY].map(|statement| with("fresh", ASKED, statement)),
+        consequences: [TRANSACTIONS, EVENTS, OUTBOX, HISTORY].map(|statement| with("fresh", ASKED, statement)),
         pending: with("settled", SETTLED, PENDING),
     }
 });

@@ -11,6 +11,7 @@ use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{TransactionStatus, VerdictMode};
 
 use super::super::database::{Change, column, count, execute, parsed, row};
+use super::super::events::insert_event;
 use super::super::{Store, StoreError};
 use super::read::{scoped, status_before_verdict};
 use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
@@ -32,10 +33,6 @@ const MOVE: &str = "UPDATE transactions SET status = $3, sequence = $4 WHERE id 
 
 const OUTCOME: &str = "INSERT INTO outcomes (transaction_id, kind, occurred_at, store_id, amount_minor, recorded_at)
   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
-
-const EVENT: &str =
-    "INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// A transaction whose row is locked.
 struct Open {
@@ -249,16 +246,5 @@ async fn tell(
     let sequence = i64::from(event.sequence);
     let values = [id.as_str().into(), store_id.into(), status.as_str().into(), sequence.into()];
     execute(change.transaction(), MOVE, values).await?;
-    let values = [
-        event.id.as_str().into(),
-        store_id.into(),
-        tenant.mode.as_str().into(),
-        id.as_str().into(),
-        event.kind.as_str().into(),
-        sequence.into(),
-        event.occurred_at.as_millis().into(),
-        event.request_id.as_str().into(),
-        event.data.get().into(),
-    ];
-    execute(change.transaction(), EVENT, values).await.map(|_| ())
+    insert_event(change.transaction(), event).await
 }

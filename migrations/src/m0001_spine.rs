@@ -29,12 +29,11 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Order documents, verdicts and events are mostly between two and eight kilobytes: kept whole in their row they cost
+/// Order documents and verdicts are mostly between two and eight kilobytes: kept whole in their row they cost
 /// neither compression nor a second look-up. Larger ones still move out. The outbox is nearly empty and rewritten all the
 /// time: it is swept by what has died in it, not by its size.
 const STORAGE: &str = r"
 ALTER TABLE revisions SET (toast_tuple_target = 8160);
-ALTER TABLE events SET (toast_tuple_target = 8160);
 ALTER TABLE unplanned SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
     autovacuum_vacuum_insert_threshold = -1);
 ";
@@ -166,7 +165,9 @@ CREATE TABLE events (
     sequence BIGINT NOT NULL,
     occurred_at BIGINT NOT NULL,
     request_id TEXT NOT NULL,
-    data TEXT NOT NULL
+    -- Of a verdict's event: its revision, whose verdict is the data. Of any other: the data.
+    revision BIGINT,
+    data TEXT
 );
 CREATE INDEX events_by_transaction ON events (transaction_id, sequence);
 
@@ -241,9 +242,12 @@ CREATE TABLE outcomes (
     PRIMARY KEY (transaction_id, kind, occurred_at)
 );
 
+-- Orders and what became of them, in the order of time.
 CREATE TABLE history (
-    transaction_id TEXT NOT NULL,
     received_at BIGINT NOT NULL,
+    transaction_id TEXT NOT NULL,
+    what TEXT NOT NULL,
+    ordered_at BIGINT NOT NULL,
     amount_minor BIGINT NOT NULL,
     currency TEXT NOT NULL,
     card BIGINT,
@@ -255,7 +259,7 @@ CREATE TABLE history (
     customer BIGINT,
     name BIGINT,
     declines BIGINT NOT NULL,
-    PRIMARY KEY (transaction_id, received_at)
+    PRIMARY KEY (received_at, transaction_id, what)
 );
 CREATE INDEX history_by_card ON history (card, received_at) WHERE card IS NOT NULL;
 CREATE INDEX history_by_email ON history (email, received_at) WHERE email IS NOT NULL;
@@ -264,6 +268,16 @@ CREATE INDEX history_by_device ON history (device, received_at) WHERE device IS 
 CREATE INDEX history_by_ip ON history (ip, received_at) WHERE ip IS NOT NULL;
 CREATE INDEX history_by_address ON history (address, received_at) WHERE address IS NOT NULL;
 CREATE INDEX history_by_customer ON history (customer, received_at) WHERE customer IS NOT NULL;
+
+-- Keys on order fields that a policy declares.
+CREATE TABLE history_declared (
+    key BIGINT NOT NULL,
+    received_at BIGINT NOT NULL,
+    transaction_id TEXT NOT NULL,
+    what TEXT NOT NULL,
+    PRIMARY KEY (key, received_at, transaction_id, what)
+);
+CREATE INDEX history_declared_by_transaction ON history_declared (transaction_id);
 
 -- Append-only: nothing updates or deletes rows here.
 CREATE TABLE audit_log (

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use touchstone_platform::directory::Snapshot;
-use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision};
+use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision, verdict_event_data};
 use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
@@ -266,10 +266,7 @@ fn new_revision<'a>(
         sequence,
         occurred_at: now,
         request_id: submission.request_id.clone(),
-        data: RawValue::from_string(format!(
-            "{{\"revision\":{revision},\"sequence\":{sequence},{}",
-            document.strip_prefix('{').unwrap_or(&document)
-        ))?,
+        data: RawValue::from_string(verdict_event_data(revision, sequence, &document))?,
     };
     Ok(NewRevision {
         submission,
@@ -292,6 +289,7 @@ fn new_revision<'a>(
         scored_at: now,
         event,
         history: keys.entry(&submission.transaction_id, submission.received_at, order),
+        declared_keys: Vec::new(),
     })
 }
 

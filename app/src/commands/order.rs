@@ -131,7 +131,7 @@ async fn settle(
     output: Output,
 ) -> anyhow::Result<()> {
     let repeated = match decided {
-        Decided::Recorded(event) => {
+        Decided::Recorded(event, _) => {
             operator.announce(*event).await;
             false
         }

@@ -52,10 +52,13 @@ FROM json_each($1) WHERE TRUE
 ON CONFLICT (event_id, endpoint_id) DO NOTHING
 RETURNING id";
 
-/// What [`due_delivery`] reads of an event and its endpoint.
+/// What [`due_delivery`] reads of an event and its endpoint. A verdict is stored once: the data of its event is made of it,
+/// as [`super::scoring::verdict_event_data`] does.
 pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mode, e.transaction_id, e.kind, \
-     e.sequence, e.occurred_at, e.request_id, e.data, p.id AS endpoint_id, p.url, p.sealed_secret, \
-     p.previous_secret, p.previous_until, p.failing_since";
+     e.sequence, e.occurred_at, e.request_id, p.id AS endpoint_id, p.url, p.sealed_secret, \
+     p.previous_secret, p.previous_until, p.failing_since, \
+     COALESCE(e.data, (SELECT '{\"revision\":' || r.revision || ',\"sequence\":' || e.sequence || ',' || substr(r.verdict, 2) \
+     FROM revisions r WHERE r.transaction_id = e.transaction_id AND r.revision = e.revision)) AS data";
 
 const UNPLANNED: &str = "
 SELECT event_id FROM unplanned WHERE occurred_at < $1 ORDER BY occurred_at LIMIT $2";

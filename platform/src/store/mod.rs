@@ -12,6 +12,7 @@ pub(crate) mod database;
 pub mod deliveries;
 mod error;
 pub mod events;
+pub mod history;
 pub mod lists;
 pub mod pending;
 pub mod scoring;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use touchstone_schema::event::Event;
-use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind};
+use touchstone_schema::history::{HistoryEntry, HistoryKey};
 use touchstone_schema::ids::{SubmissionId, TransactionId};
 use touchstone_schema::submission::Submission;
 use touchstone_schema::time::Timestamp;
@@ -68,26 +68,25 @@ pub struct NewRevision<'a> {
     pub currency: String,
     /// When it was scored.
     pub scored_at: Timestamp,
-    /// `order.scored` or `order.rescored`.
+    /// `order.scored` or `order.rescored`, its data as [`verdict_event_data`] has it: that is not stored but made anew
+    /// from the verdict.
     pub event: Event,
     /// What to remember.
     pub history: HistoryEntry,
+    /// What it can be found by beside the keys of the entry: those that the policy declares.
+    pub declared_keys: Vec<HistoryKey>,
+}
+
+/// The data of a verdict's event: the verdict with its two numbers before it.
+pub fn verdict_event_data(revision: u32, sequence: u32, verdict: &str) -> String {
+    let members = verdict.strip_prefix('{').unwrap_or(verdict);
+    format!("{{\"revision\":{revision},\"sequence\":{sequence},{members}")
 }
 
 impl SystemStore<'_> {
     /// Newest revisions of the batch's transactions, and which of its submissions were scored before.
     pub async fn load_for_scoring(&self, submissions: &[&Submission]) -> Result<Loaded, StoreError> {
         load::revisions(self.store, submissions).await
-    }
-
-    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since`. An order that
-    /// was scored several times has several entries.
-    pub async fn load_history(
-        &self,
-        keys: &[(HistoryKeyKind, HistoryKey)],
-        since: Timestamp,
-    ) -> Result<HistoryByKey, StoreError> {
-        load::history(self.store, keys, since).await
     }
 
     /// Records a batch in one transaction: revisions, transactions, events, history; and deletes the pending rows of

@@ -1,6 +1,7 @@
 //! What a store's own callers read and change: transactions, decisions, outcomes.
 
 use touchstone_schema::event::Event;
+use touchstone_schema::history::Happening;
 use touchstone_schema::ids::{RequestId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
 use touchstone_schema::tenant::Surface;
@@ -8,6 +9,7 @@ use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::TransactionStatus;
 use touchstone_schema::wire_enum;
 
+use super::history::Remembered;
 use super::{StoreError, TenantStore};
 
 mod change;
@@ -42,6 +44,30 @@ wire_enum! {
         FraudConfirmed = "fraud_confirmed",
         /// Known to be honest.
         Legitimate = "legitimate",
+    }
+}
+
+impl From<Decision> for Happening {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Approve => Self::Approved,
+            Decision::Reject => Self::Rejected,
+        }
+    }
+}
+
+impl From<OutcomeKind> for Happening {
+    fn from(kind: OutcomeKind) -> Self {
+        match kind {
+            OutcomeKind::ChargebackOpened => Self::ChargebackOpened,
+            OutcomeKind::ChargebackWon => Self::ChargebackWon,
+            OutcomeKind::ChargebackLost => Self::ChargebackLost,
+            OutcomeKind::Refunded => Self::Refunded,
+            OutcomeKind::Fulfilled => Self::Fulfilled,
+            OutcomeKind::Cancelled => Self::Cancelled,
+            OutcomeKind::FraudConfirmed => Self::FraudConfirmed,
+            OutcomeKind::Legitimate => Self::Legitimate,
+        }
     }
 }
 
@@ -170,8 +196,8 @@ pub struct NewDecision {
 /// How a decision was taken.
 #[derive(Debug)]
 pub enum Decided {
-    /// Recorded; here is its event.
-    Recorded(Box<Event>),
+    /// Recorded; here are its event and its entry of history.
+    Recorded(Box<Event>, Option<Remembered>),
     /// The same decision was recorded before.
     Already,
     /// The contrary decision was recorded before.
@@ -200,8 +226,9 @@ pub struct NewOutcome {
 /// How an outcome was taken.
 #[derive(Debug)]
 pub enum OutcomeTaken {
-    /// Recorded, with the event that it makes, where its kind makes one (`chargeback.*`, else `order.status_changed`).
-    Recorded(Option<Box<Event>>),
+    /// Recorded, with the event that it makes, where its kind makes one (`chargeback.*`, else `order.status_changed`), and
+    /// the entry of history. Neither while the order has no verdict.
+    Recorded(Option<Box<Event>>, Option<Remembered>),
     /// Recorded before.
     Already,
     /// No such transaction of this tenant.
@@ -231,13 +258,13 @@ impl TenantStore<'_> {
         read::currency(self.store, self.tenant, id).await
     }
 
-    /// Settles a review or hold, and adds its event, in one transaction.
+    /// Settles a review or hold, and adds its event and its entry of history, in one transaction.
     pub async fn decide(&self, id: &TransactionId, decision: &NewDecision) -> Result<Decided, StoreError> {
         change::decide(self.store, self.tenant, id, decision).await
     }
 
-    /// Records an outcome once, and adds its event, in one transaction. An outcome of a transaction that has no verdict
-    /// yet is recorded without an event: the first event of a transaction is its verdict.
+    /// Records an outcome once, and adds its event and its entry of history, in one transaction. An outcome of a
+    /// transaction that has no verdict yet is recorded without them: the first event of a transaction is its verdict.
     pub async fn record_outcome(&self, id: &TransactionId, outcome: &NewOutcome) -> Result<OutcomeTaken, StoreError> {
         change::record_outcome(self.store, self.tenant, id, outcome).await
     }

@@ -59,7 +59,7 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, id: &str, asked: As
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     match knock.stored(store.decide(&id, &decision)).await? {
-        Decided::Recorded(event) => announce(door, *event).await,
+        Decided::Recorded(event, _) => announce(door, *event).await,
         Decided::Already => {}
         Decided::Contrary => {
             return Err(Problem::state_conflict("already_decided", "The contrary decision was recorded before."));

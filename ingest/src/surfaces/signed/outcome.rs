@@ -70,8 +70,8 @@ async fn answer(
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     match knock.stored(store.record_outcome(&id, &outcome)).await? {
-        OutcomeTaken::Recorded(Some(event)) => announce(door, *event).await,
-        OutcomeTaken::Recorded(None) | OutcomeTaken::Already => {}
+        OutcomeTaken::Recorded(Some(event), _) => announce(door, *event).await,
+        OutcomeTaken::Recorded(None, _) | OutcomeTaken::Already => {}
         OutcomeTaken::NotFound => return Err(no_transaction()),
     }
     let document = OutcomeDocument {

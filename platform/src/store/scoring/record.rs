@@ -45,7 +45,6 @@ const ASKED: &Columns = &[
     ("sequence", Kind::Number),
     ("occurred_at", Kind::Number),
     ("request_id", Kind::Text),
-    ("data", Kind::Text),
     ("remembered_at", Kind::Number),
     ("remembered_minor", Kind::Number),
     ("card", Kind::Number),
@@ -59,6 +58,12 @@ const ASKED: &Columns = &[
     ("declines", Kind::Number),
 ];
 const SETTLED: &Columns = &[("submission_id", Kind::Text)];
+const DECLARED: &Columns = &[
+    ("submission_id", Kind::Text),
+    ("transaction_id", Kind::Text),
+    ("remembered_at", Kind::Number),
+    ("key", Kind::Number),
+];
 
 /// A revision is left out when its number or its submission was taken, and also when its event was: then a decision or
 /// an outcome came between, and the revision must be scored again upon it.
@@ -84,29 +89,35 @@ const TRANSACTIONS: &str =
   WHERE excluded.revision > transactions.revision";
 
 const EVENTS: &str = "INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id,
-    data)
-  SELECT event_id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data
+    revision)
+  SELECT event_id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, revision
   FROM fresh ORDER BY event_id";
 
 const OUTBOX: &str = "INSERT INTO unplanned (event_id, occurred_at) SELECT event_id, occurred_at FROM fresh";
 
 const HISTORY: &str =
-    "INSERT INTO history (transaction_id, received_at, amount_minor, currency, card, email, phone, device, ip,
-    address, customer, name, declines)
-  SELECT transaction_id, remembered_at, remembered_minor, currency, NULLIF(card, 0), NULLIF(email, 0), NULLIF(phone, 0),
+    "INSERT INTO history (transaction_id, received_at, what, ordered_at, amount_minor, currency, card, email,
+    phone, device, ip, address, customer, name, declines)
+  SELECT transaction_id, remembered_at, 'order', remembered_at, remembered_minor, currency, NULLIF(card, 0), NULLIF(email, 0), NULLIF(phone, 0),
     NULLIF(device, 0), NULLIF(ip, 0), NULLIF(address, 0), NULLIF(customer, 0), NULLIF(name, 0), declines
   FROM fresh WHERE TRUE ORDER BY transaction_id, remembered_at
   ON CONFLICT DO NOTHING";
+
+const DECLARED_KEYS: &str = "INSERT INTO history_declared (key, received_at, transaction_id, what)
+  SELECT key, remembered_at, transaction_id, 'order' FROM declared WHERE TRUE ON CONFLICT DO NOTHING";
 
 const PENDING: &str = "DELETE FROM pending WHERE submission_id IN (SELECT submission_id FROM settled)";
 
 static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     let asked = expression(DbBackend::Postgres, "asked", ASKED, 1);
     let settled = expression(DbBackend::Postgres, "settled_before", SETTLED, ASKED.len() + 1);
+    let named = expression(DbBackend::Postgres, "named", DECLARED, ASKED.len() + SETTLED.len() + 1);
     format!(
-        "WITH {asked}, {settled}, won AS ({REVISIONS}),
+        "WITH {asked}, {settled}, {named}, won AS ({REVISIONS}),
   fresh AS (SELECT asked.* FROM asked JOIN won ON won.submission_id = asked.submission_id),
   moved AS ({TRANSACTIONS}), told AS ({EVENTS}), waiting AS ({OUTBOX}), remembered AS ({HISTORY}),
+  declared AS (SELECT named.* FROM named JOIN won ON won.submission_id = named.submission_id),
+  found_by AS ({DECLARED_KEYS}),
   settled AS (SELECT submission_id FROM settled_before UNION ALL SELECT submission_id FROM won),
   cleared AS ({PENDING})
 SELECT submission_id FROM won"
@@ -117,6 +128,7 @@ SELECT submission_id FROM won"
 struct Steps {
     revisions: String,
     consequences: [String; 4],
+    declared_keys: String,
     pending: String,
 }
 
@@ -126,6 +138,7 @@ static SQLITE: LazyLock<Steps> = LazyLock::new(|| {
     Steps {
         revisions: with("asked", ASKED, REVISIONS),
         consequences: [TRANSACTIONS, EVENTS, OUTBOX, HISTORY].map(|statement| with("fresh", ASKED, statement)),
+        declared_keys: with("declared", DECLARED, DECLARED_KEYS),
         pending: with("settled", SETTLED, PENDING),
     }
 });
@@ -163,6 +176,7 @@ async fn on_postgres(
     let before: Vec<_> = before.into_iter().map(|id| vec![id.into()]).collect();
     let mut values = parameters(DbBackend::Postgres, ASKED, &table);
     values.extend(parameters(DbBackend::Postgres, SETTLED, &before));
+    values.extend(parameters(DbBackend::Postgres, DECLARED, &declared_cells(asked)));
     let mut collisions = 0;
     loop {
         match rows(&store.database, &POSTGRES, values.clone()).await {
@@ -184,10 +198,15 @@ async fn on_sqlite(
     let won = rows(change.transaction(), &SQLITE.revisions, parameters(sqlite, ASKED, &table)).await?;
     let won: HashSet<String> = won.iter().map(|row| column(row, "submission_id")).collect::<Result<_, _>>()?;
     let is_won = |one: &&&NewRevision<'_>| won.contains(one.submission.id.as_str());
-    let fresh: Vec<_> = asked.iter().filter(is_won).map(|one| without_documents(cells(one))).collect();
+    let recorded: Vec<_> = asked.iter().filter(is_won).copied().collect();
+    let fresh: Vec<_> = recorded.iter().map(|one| without_documents(cells(one))).collect();
     let fresh = parameters(sqlite, ASKED, &fresh);
     for statement in &SQLITE.consequences {
         execute(change.transaction(), statement, fresh.clone()).await?;
+    }
+    let declared = declared_cells(&recorded);
+    if !declared.is_empty() {
+        execute(change.transaction(), &SQLITE.declared_keys, parameters(sqlite, DECLARED, &declared)).await?;
     }
     let settled = before.into_iter().chain(won.iter().map(String::as_str));
     let settled: Vec<_> = settled.map(|id| vec![id.into()]).collect();
@@ -224,7 +243,6 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         i64::from(event.sequence).into(),
         event.occurred_at.as_millis().into(),
         event.request_id.as_str().into(),
-        event.data.get().into(),
         history.received_at.as_millis().into(),
         history.amount.minor().into(),
         key(history.keys.card),
@@ -237,6 +255,21 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         key(history.name),
         i64::from(history.declines).into(),
     ]
+}
+
+fn declared_cells<'a>(asked: &[&'a NewRevision<'_>]) -> Vec<Vec<Cell<'a>>> {
+    let of_one = |one: &&'a NewRevision<'_>| {
+        let one = *one;
+        one.declared_keys.iter().map(|key| {
+            vec![
+                one.submission.id.as_str().into(),
+                one.submission.transaction_id.as_str().into(),
+                one.history.received_at.as_millis().into(),
+                key.as_i64().into(),
+            ]
+        })
+    };
+    asked.iter().flat_map(of_one).collect()
 }
 
 /// The large texts that only `revisions` keeps need not be read again.

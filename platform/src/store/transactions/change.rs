@@ -12,15 +12,16 @@ use touchstone_schema::verdict::{TransactionStatus, VerdictMode};
 
 use super::super::database::{Change, column, count, execute, parsed, row};
 use super::super::events::insert_event;
+use super::super::history::remember;
 use super::super::{Store, StoreError};
 use super::read::{scoped, status_before_verdict};
 use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
 
 /// PostgreSQL locks the row; SQLite's transaction has the whole database.
-const OPEN_POSTGRES: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, r.verdict
+const OPEN_POSTGRES: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
   FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
   WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3 FOR UPDATE OF t";
-const OPEN_SQLITE: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, r.verdict
+const OPEN_SQLITE: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
   FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
   WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3";
 
@@ -41,6 +42,7 @@ struct Open {
     revision: u32,
     sequence: u32,
     currency: String,
+    received_at: Timestamp,
     mode: VerdictMode,
 }
 
@@ -123,8 +125,9 @@ pub(super) async fn decide(
     ];
     execute(change.transaction(), DECIDE, values).await?;
     tell(&change, tenant, id, status, &event).await?;
+    let entry = remember(&change, id, open.received_at, new.now, new.decision.into()).await?;
     change.commit().await?;
-    Ok(Decided::Recorded(Box::new(event)))
+    Ok(Decided::Recorded(Box::new(event), entry))
 }
 
 pub(super) async fn record_outcome(
@@ -149,16 +152,16 @@ pub(super) async fn record_outcome(
     if execute(change.transaction(), OUTCOME, values).await? == 0 {
         return Ok(OutcomeTaken::Already);
     }
-    let event = match open {
+    let (event, entry) = match open {
         Some(open) => {
             let event = outcome_event(tenant, id, &open, new)?;
             tell(&change, tenant, id, open.status, &event).await?;
-            Some(Box::new(event))
+            (Some(Box::new(event)), remember(&change, id, open.received_at, new.now, new.kind.into()).await?)
         }
-        None => None,
+        None => (None, None),
     };
     change.commit().await?;
-    Ok(OutcomeTaken::Recorded(event))
+    Ok(OutcomeTaken::Recorded(event, entry))
 }
 
 fn outcome_event(tenant: &Tenant, id: &TransactionId, open: &Open, new: &NewOutcome) -> Result<Event, StoreError> {
@@ -209,6 +212,7 @@ async fn lock(change: &Change, tenant: &Tenant, id: &TransactionId) -> Result<Op
         revision: count(&found, "revision")?,
         sequence: count(&found, "sequence")?,
         currency: column(&found, "currency")?,
+        received_at: Timestamp::from_millis(column(&found, "received_at")?),
         mode: verdict.mode,
     }))
 }

@@ -1,7 +1,9 @@
 //! The store's contract, on PostgreSQL and on SQLite.
 
+mod history;
 mod orders;
 mod outage;
+mod outbox;
 mod scoring;
 mod sweeping;
 mod tenancy;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use touchstone_platform::random;
-use touchstone_platform::store::scoring::NewRevision;
+use touchstone_platform::store::scoring::{NewRevision, verdict_event_data};
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeys};
@@ -122,12 +124,12 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
     let tenant = &submission.tenant;
     let mode = if tenant.mode == KeyMode::Test { "test" } else { "live" };
     let rescored = if revision == 1 { EventKind::OrderScored } else { EventKind::OrderRescored };
+    let document = format!(r#"{{"mode":"{mode}","revision":{revision},"order":"{}"}}"#, submission.order_id);
     NewRevision {
         submission,
         revision,
         body_hash: submission.body_hash.clone(),
         document: submission.document.get().into(),
-        verdict: format!(r#"{{"mode":"{mode}","revision":{revision},"order":"{}"}}"#, submission.order_id),
         score: 40,
         level: RiskLevel::Medium,
         action,
@@ -143,8 +145,9 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             sequence,
             occurred_at: submission.received_at,
             request_id: submission.request_id.clone(),
-            data: raw(r#"{"a":1}"#),
+            data: raw(&verdict_event_data(revision, sequence, &document)),
         },
+        verdict: document,
         history: HistoryEntry {
             what: Happening::Order,
             transaction_id: submission.transaction_id.clone(),
@@ -159,6 +162,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             name: Some(key_of(tenant, "name", "doe")),
             declines: 2,
         },
+        declared_keys: Vec::new(),
     }
 }
 

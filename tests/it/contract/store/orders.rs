@@ -44,7 +44,7 @@ async fn decision_is_taken_once_and_a_contrary_one_is_told(database: &Database) 
     let mut events = Vec::new();
     while let Some(done) = reviewers.join_next().await {
         match done?? {
-            Decided::Recorded(event) => events.push(event),
+            Decided::Recorded(event, _) => events.push(event),
             other => assert!(matches!(other, Decided::Already), "{other:?}"),
         }
     }
@@ -83,7 +83,7 @@ async fn outcome_is_recorded_once_with_one_event(database: &Database) -> anyhow:
     let id = transaction_id(&tenant, "order-0");
     let orders = database.store.tenant(&tenant);
     let lost = outcome(OutcomeKind::ChargebackLost, after(50));
-    let OutcomeTaken::Recorded(Some(event)) = orders.record_outcome(&id, &lost).await? else {
+    let OutcomeTaken::Recorded(Some(event), _) = orders.record_outcome(&id, &lost).await? else {
         anyhow::bail!("the first report is recorded");
     };
     assert_eq!((event.kind, event.sequence), (EventKind::ChargebackLost, 2));
@@ -91,7 +91,7 @@ async fn outcome_is_recorded_once_with_one_event(database: &Database) -> anyhow:
     assert_eq!((&data["outcome"], &data["amount"]), (&"chargeback_lost".into(), &12.05.into()));
     assert!(matches!(orders.record_outcome(&id, &lost).await?, OutcomeTaken::Already));
     let shipped = outcome(OutcomeKind::Fulfilled, after(50));
-    let OutcomeTaken::Recorded(Some(event)) = orders.record_outcome(&id, &shipped).await? else {
+    let OutcomeTaken::Recorded(Some(event), _) = orders.record_outcome(&id, &shipped).await? else {
         anyhow::bail!("another kind is another outcome");
     };
     assert_eq!((event.kind, event.sequence), (EventKind::OrderStatusChanged, 3));
@@ -107,7 +107,7 @@ async fn outcome_before_the_verdict_is_kept_without_an_event(database: &Database
     database.system().promise(&[&order], START).await?;
     let orders = database.store.tenant(&tenant);
     let taken = orders.record_outcome(&order.transaction_id, &outcome(OutcomeKind::Cancelled, after(1))).await?;
-    assert!(matches!(taken, OutcomeTaken::Recorded(None)));
+    assert!(matches!(taken, OutcomeTaken::Recorded(None, None)));
     assert_eq!(database.system().record(&[verdict(&order, 1, 1, Action::Approve)], &[]).await?, [true]);
     let view = orders.transaction(&order.transaction_id).await?.expect("it is recorded");
     assert_eq!((view.outcomes.len(), view.events.len()), (1, 1));

@@ -113,7 +113,7 @@ async fn revision_that_lost_keeps_its_promise_and_leaves_nothing(database: &Data
     let view = database.store.tenant(&tenant).transaction(&winner.transaction_id).await?.expect("it is recorded");
     assert_eq!((view.revisions.len(), view.events.len(), view.status), (1, 1, TransactionStatus::Approved));
     assert_eq!(view.received_at, START);
-    let keys = [(HistoryKeyKind::Email, key_of(&tenant, "email", "one"))];
+    let keys = [(Some(HistoryKeyKind::Email), key_of(&tenant, "email", "one"))];
     assert_eq!(database.system().load_history(&keys, START).await?[&keys[0].1].len(), 1);
     assert_eq!(database.system().claim_overdue(after(3_600), 10).await?.len(), 1);
     Ok(())
@@ -150,7 +150,8 @@ async fn history_is_newest_first_limited_and_not_older_than_asked(database: &Dat
     record_orders(database, &tenant, count, Action::Approve).await?;
     let card = key_of(&tenant, "card", "4111");
     let email = key_of(&tenant, "email", "order-3");
-    let keys = [(HistoryKeyKind::Card, card), (HistoryKeyKind::Email, email), (HistoryKeyKind::Ip, card)];
+    let keys =
+        [(Some(HistoryKeyKind::Card), card), (Some(HistoryKeyKind::Email), email), (Some(HistoryKeyKind::Ip), card)];
 
     let history = database.system().load_history(&keys, START).await?;
     let times: Vec<_> = history[&card].iter().map(|entry| entry.received_at).collect();

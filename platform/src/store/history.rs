@@ -1,0 +1,270 @@
+//! History in the store: the truth behind every copy that is kept hot.
+//!
+//! Guarantee: an entry is written in the transaction of what it tells of, and is never changed. Entries lie in the order
+//! of time, so that all of them, or those of the last minutes, are read page by page. Failure: as the store's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use sea_orm::{DbBackend, QueryResult, Value};
+use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
+use touchstone_schema::ids::TransactionId;
+use touchstone_schema::limits::HISTORY_DEPTH;
+use touchstone_schema::money::{Currency, Money};
+use touchstone_schema::time::Timestamp;
+
+use super::database::{Change, rows};
+use super::table::{Columns, Kind, expression, parameters};
+use super::{Store, StoreError, SystemStore};
+
+/// An entry with all that it can be found by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The entry.
+    pub entry: Arc<HistoryEntry>,
+    /// Keys that the policy declares, beside those of the entry.
+    pub declared_keys: Vec<HistoryKey>,
+}
+
+/// Where a page of history begins: just after this entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryCursor {
+    /// See [`HistoryEntry::received_at`].
+    pub received_at: Timestamp,
+    /// See [`HistoryEntry::transaction_id`].
+    pub transaction_id: TransactionId,
+    /// See [`HistoryEntry::what`].
+    pub what: Happening,
+}
+
+impl From<&HistoryEntry> for HistoryCursor {
+    fn from(entry: &HistoryEntry) -> Self {
+        let HistoryEntry { received_at, ref transaction_id, what, .. } = *entry;
+        Self { received_at, transaction_id: transaction_id.clone(), what }
+    }
+}
+
+/// What [`entry`] reads, in this order.
+const ENTRY: &str =
+    "transaction_id, received_at, what, ordered_at, amount_minor, currency, declines, name, card, email,
+    phone, device, ip, address, customer";
+
+const KEY: &Columns = &[("key", Kind::Number)];
+const ID: &Columns = &[("id", Kind::Text)];
+
+/// The keys that a policy declares, as [`SystemStore::load_history`] asks for them.
+const DECLARED: &str = "declared";
+
+static POSTGRES_LOAD: LazyLock<String> = LazyLock::new(|| load_text(DbBackend::Postgres));
+static SQLITE_LOAD: LazyLock<String> = LazyLock::new(|| load_text(DbBackend::Sqlite));
+static POSTGRES_KEYS: LazyLock<String> = LazyLock::new(|| declared_text(DbBackend::Postgres));
+static SQLITE_KEYS: LazyLock<String> = LazyLock::new(|| declared_text(DbBackend::Sqlite));
+
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {ENTRY} FROM history
+  WHERE received_at >= $1 AND (received_at, transaction_id, what) > ($2, $3, $4)
+  ORDER BY received_at, transaction_id, what LIMIT $5"
+    )
+});
+
+/// What became of an order is found by what the order is found by. Its declines were counted with the order.
+static REMEMBER: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO history ({ENTRY})
+  SELECT transaction_id, $3, $4, received_at, amount_minor, currency, 0, name, card, email, phone, device, ip, address,
+    customer
+  FROM history WHERE received_at = $2 AND transaction_id = $1 AND what = 'order'
+  ON CONFLICT DO NOTHING RETURNING {ENTRY}"
+    )
+});
+
+const REMEMBER_DECLARED: &str = "INSERT INTO history_declared (key, received_at, transaction_id, what)
+  SELECT key, $3, transaction_id, $4 FROM history_declared
+  WHERE transaction_id = $1 AND received_at = $2 AND what = 'order'
+  ON CONFLICT DO NOTHING RETURNING key";
+
+impl SystemStore<'_> {
+    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since`. A key without a
+    /// kind is one that a policy declares. An order that was scored several times has several entries.
+    pub async fn load_history(
+        &self,
+        keys: &[(Option<HistoryKeyKind>, HistoryKey)],
+        since: Timestamp,
+    ) -> Result<HistoryByKey, StoreError> {
+        let mut found = HistoryByKey::new();
+        if keys.is_empty() {
+            return Ok(found);
+        }
+        let text = if self.store.is_embedded() { &SQLITE_LOAD } else { &POSTGRES_LOAD };
+        let mut known: HashMap<Place, Arc<HistoryEntry>> = HashMap::new();
+        for row in rows(&self.store.database, text, load_values(self.store.backend(), keys, since)).await? {
+            let entry = entry(&row, 1)?;
+            let entry = known.entry(place(&entry)).or_insert_with(|| Arc::new(entry));
+            found.entry(HistoryKey::from_i64(at(&row, 0)?)).or_default().push(Arc::clone(entry));
+        }
+        for list in found.values_mut() {
+            list.sort_by(|a, b| HistoryEntry::newest_first(a, b));
+        }
+        Ok(found)
+    }
+
+    /// A page of all entries received since then, oldest first, beginning after the cursor. What is recorded meanwhile
+    /// comes with a later page, unless it was received before the cursor: ask again for the last minutes.
+    pub async fn history_page(
+        &self,
+        after: Option<&HistoryCursor>,
+        since: Timestamp,
+        most: u64,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        let (received_at, id, what) = after.map_or((i64::MIN, "", ""), |cursor| {
+            (cursor.received_at.as_millis(), cursor.transaction_id.as_str(), cursor.what.as_str())
+        });
+        let values = [
+            since.as_millis().into(),
+            received_at.into(),
+            id.into(),
+            what.into(),
+            i64::try_from(most).unwrap_or(i64::MAX).into(),
+        ];
+        let page = rows(&self.store.database, &PAGE, values).await?;
+        let entries = page.iter().map(|row| entry(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        let mut declared = declared_keys(self.store, &entries).await?;
+        let with_keys = entries.into_iter().map(|entry| {
+            let declared_keys = declared.remove(&place(&entry)).unwrap_or_default();
+            Remembered { entry: Arc::new(entry), declared_keys }
+        });
+        Ok(with_keys.collect())
+    }
+}
+
+/// Remembers, within a transaction, what was learnt at `now` of the order whose newest submission was received at
+/// `ordered_at`. Nothing when it was learnt before in that same instant.
+pub(super) async fn remember(
+    change: &Change,
+    id: &TransactionId,
+    ordered_at: Timestamp,
+    now: Timestamp,
+    what: Happening,
+) -> Result<Option<Remembered>, StoreError> {
+    let values = || [id.as_str().into(), ordered_at.as_millis().into(), now.as_millis().into(), what.as_str().into()];
+    let made = rows(change.transaction(), &REMEMBER, values()).await?;
+    let Some(made) = made.first() else { return Ok(None) };
+    let keys = rows(change.transaction(), REMEMBER_DECLARED, values()).await?;
+    let declared_keys = keys.iter().map(|row| at(row, 0).map(HistoryKey::from_i64)).collect::<Result<_, _>>()?;
+    Ok(Some(Remembered { entry: Arc::new(entry(made, 0)?), declared_keys }))
+}
+
+/// One arm per kind of key, each walking its own index backwards from the newest entry. The kinds have the names of
+/// their columns.
+fn load_text(backend: DbBackend) -> String {
+    let kinds = HistoryKeyKind::ALL.iter().map(|kind| kind.as_str()).chain([DECLARED]);
+    let since = HistoryKeyKind::ALL.len() + 2;
+    let tables = kinds.clone().enumerate();
+    let tables = tables.map(|(at, kind)| expression(backend, &format!("{kind}_keys"), KEY, at + 1));
+    let arms = kinds.map(|kind| {
+        let (found, by) = match kind {
+            DECLARED => (
+                "history_declared AS named CROSS JOIN history AS whole WHERE whole.received_at = named.received_at
+    AND whole.transaction_id = named.transaction_id AND whole.what = named.what AND named.key",
+                "named",
+            ),
+            _ => ("history AS whole WHERE whole.", "whole"),
+        };
+        let column = if kind == DECLARED { "" } else { kind };
+        let newest = |columns: &str| {
+            format!(
+                "SELECT {columns} FROM {found}{column} = {kind}_keys.key AND {by}.received_at >= ${since}
+    ORDER BY {by}.received_at DESC, {by}.transaction_id DESC, {by}.what DESC LIMIT {HISTORY_DEPTH}"
+            )
+        };
+        let entries = if backend == DbBackend::Postgres {
+            format!("CROSS JOIN LATERAL ({}) AS entry", newest("whole.*"))
+        } else {
+            format!("CROSS JOIN history AS entry WHERE entry.rowid IN ({})", newest("whole.rowid"))
+        };
+        format!("SELECT {kind}_keys.key, {ENTRY} FROM {kind}_keys {entries}")
+    });
+    format!("WITH {} {}", tables.collect::<Vec<_>>().join(", "), arms.collect::<Vec<_>>().join("\nUNION ALL\n"))
+}
+
+fn load_values(backend: DbBackend, keys: &[(Option<HistoryKeyKind>, HistoryKey)], since: Timestamp) -> Vec<Value> {
+    let mut values = Vec::new();
+    for kind in HistoryKeyKind::ALL.iter().map(|kind| Some(*kind)).chain([None]) {
+        let mut asked: Vec<_> = keys.iter().filter(|(other, _)| *other == kind).map(|(_, key)| key.as_i64()).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let asked: Vec<_> = asked.into_iter().map(|key| vec![key.into()]).collect();
+        values.extend(parameters(backend, KEY, &asked));
+    }
+    values.push(since.as_millis().into());
+    values
+}
+
+/// An entry is told from all others by these.
+type Place = (Timestamp, TransactionId, Happening);
+
+fn place(entry: &HistoryEntry) -> Place {
+    (entry.received_at, entry.transaction_id.clone(), entry.what)
+}
+
+fn declared_text(backend: DbBackend) -> String {
+    let asked = expression(backend, "asked", ID, 1);
+    format!(
+        "WITH {asked} SELECT received_at, transaction_id, what, key FROM asked CROSS JOIN history_declared
+  WHERE transaction_id = asked.id ORDER BY key"
+    )
+}
+
+async fn declared_keys(store: &Store, entries: &[HistoryEntry]) -> Result<HashMap<Place, Vec<HistoryKey>>, StoreError> {
+    let mut ids: Vec<_> = entries.iter().map(|entry| entry.transaction_id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let ids: Vec<_> = ids.into_iter().map(|id| vec![id.into()]).collect();
+    let text = if store.is_embedded() { &SQLITE_KEYS } else { &POSTGRES_KEYS };
+    let mut found: HashMap<Place, Vec<HistoryKey>> = HashMap::new();
+    for row in rows(&store.database, text, parameters(store.backend(), ID, &ids)).await? {
+        let place = (Timestamp::from_millis(at(&row, 0)?), parsed_at(&row, 1)?, parsed_at(&row, 2)?);
+        found.entry(place).or_default().push(HistoryKey::from_i64(at(&row, 3)?));
+    }
+    Ok(found)
+}
+
+/// The entry in the columns of [`ENTRY`], of which `first` is the place of the first.
+fn entry(row: &QueryResult, first: usize) -> Result<HistoryEntry, StoreError> {
+    let currency = Currency::from_code(&at::<String>(row, first + 5)?)
+        .ok_or_else(|| StoreError::corrupt("currency", "not an ISO 4217 code"))?;
+    let key = |index: usize| at::<Option<i64>>(row, first + index).map(|key| key.map(HistoryKey::from_i64));
+    Ok(HistoryEntry {
+        transaction_id: parsed_at(row, first)?,
+        received_at: Timestamp::from_millis(at(row, first + 1)?),
+        what: parsed_at(row, first + 2)?,
+        ordered_at: Timestamp::from_millis(at(row, first + 3)?),
+        amount: Money::from_minor(at(row, first + 4)?, currency)
+            .map_err(|error| StoreError::corrupt("amount_minor", error))?,
+        declines: u32::try_from(at::<i64>(row, first + 6)?).unwrap_or_default(),
+        name: key(7)?,
+        keys: HistoryKeys {
+            card: key(8)?,
+            email: key(9)?,
+            phone: key(10)?,
+            device: key(11)?,
+            ip: key(12)?,
+            address: key(13)?,
+            customer: key(14)?,
+        },
+    })
+}
+
+/// A column by its place: history can have thousands of rows, and a look-up by name costs more than the value.
+fn at<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
+    row.try_get_by_index(index).map_err(|error| StoreError::corrupt("history", error))
+}
+
+fn parsed_at<T>(row: &QueryResult, index: usize) -> Result<T, StoreError>
+where
+    T: std::str::FromStr,
+    T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    at::<String>(row, index)?.parse().map_err(|error| StoreError::corrupt("history", error))
+}

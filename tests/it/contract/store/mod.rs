@@ -153,7 +153,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             transaction_id: submission.transaction_id.clone(),
             received_at: submission.received_at,
             ordered_at: submission.received_at,
-            amount: Money::parse("12.50", Currency::from_code("USD").expect("a currency")).expect("an amount"),
+            amount: Money::parse("12.50", Currency::from_code("EUR").expect("a currency")).expect("an amount"),
             keys: HistoryKeys {
                 card: Some(key_of(tenant, "card", "4111")),
                 email: Some(key_of(tenant, "email", &submission.order_id)),

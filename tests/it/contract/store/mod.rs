@@ -124,7 +124,8 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
     let tenant = &submission.tenant;
     let mode = if tenant.mode == KeyMode::Test { "test" } else { "live" };
     let rescored = if revision == 1 { EventKind::OrderScored } else { EventKind::OrderRescored };
-    let document = format!(r#"{{"mode":"{mode}","revision":{revision},"order":"{}"}}"#, submission.order_id);
+    let order_id = serde_json::Value::from(submission.order_id.as_str());
+    let document = format!(r#"{{"mode":"{mode}","revision":{revision},"order":{order_id}}}"#);
     NewRevision {
         submission,
         revision,

@@ -13,6 +13,7 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
 use touchstone_platform::directory::Directory;
 use touchstone_platform::egress::EgressPolicy;
+use touchstone_platform::enrichment::Enricher;
 use touchstone_platform::queue::{self, Lane, Queue, QueueSettings};
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::settings::{Services, Settings};
@@ -31,6 +32,7 @@ pub(crate) struct Platform {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) cache: Arc<dyn Cache>,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) enricher: Arc<Enricher>,
     pub(crate) master_keys: Arc<MasterKeys>,
     pub(crate) clock: Clock,
 }
@@ -48,7 +50,8 @@ impl Platform {
             .context("the message queue cannot be used")?;
         let cache = cache::open(&cache_settings(settings), &clock).await.context("the cache cannot be used")?;
         let directory = Directory::open(store.clone(), Some(Arc::clone(&master_keys)), clock.clone()).await?;
-        Ok(Self { store, queue, cache, directory, master_keys, clock })
+        let enricher = Enricher::over(settings.enrichment_dir(), clock.clone());
+        Ok(Self { store, queue, cache, directory, enricher, master_keys, clock })
     }
 }
 

@@ -1,4 +1,5 @@
-//! What `touchstone doctor` asks the services themselves: version and the settings that promises rest on.
+//! What `touchstone doctor` asks the services and the machine themselves: version, the settings that promises rest on,
+//! and room on the disk.
 //!
 //! Guarantee: reads only; every question has a limit of `LIMIT`. Failure: an error that names no password.
 
@@ -17,6 +18,12 @@ use crate::store::{Store, StoreError};
 const LIMIT: Duration = Duration::from_secs(5);
 /// Most bytes of a broker's greeting that are read.
 const GREETING_BYTES: usize = 4_096;
+
+/// Bytes that this user may still write where `path` is.
+pub fn free_bytes(path: &std::path::Path) -> std::io::Result<u64> {
+    let facts = rustix::fs::statvfs(path)?;
+    Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+}
 
 /// A service could not be asked.
 #[derive(Debug, thiserror::Error)]

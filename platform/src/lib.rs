@@ -9,6 +9,7 @@ pub mod clock;
 pub mod crypto;
 pub mod directory;
 pub mod egress;
+pub mod enrichment;
 pub mod inspect;
 pub mod lifecycle;
 pub mod queue;

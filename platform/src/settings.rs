@@ -124,6 +124,11 @@ impl Settings {
         self.data_dir.join("master.key")
     }
 
+    /// The folder of enrichment files.
+    pub fn enrichment_dir(&self) -> PathBuf {
+        self.data_dir.join("enrichment")
+    }
+
     /// The folder itself.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir

@@ -5,6 +5,11 @@
 
 use crate::order::CountryCode;
 
+/// Mail relays that hide a customer's address behind a random one. They are the customer's choice and no evidence, whatever
+/// public lists of disposable domains say.
+pub const EMAIL_RELAYS: &[&str] =
+    &["privaterelay.appleid.com", "mozmail.com", "duck.com", "simplelogin.com", "passmail.net"];
+
 /// What is known of one order from outside data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Enrichment {

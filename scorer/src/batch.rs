@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use touchstone_platform::directory::Snapshot;
+use touchstone_platform::enrichment;
 use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision, verdict_event_data};
-use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::{EventId, TransactionId};
@@ -46,6 +46,7 @@ pub(crate) struct Prepared<'a> {
     profile: Arc<StoreProfile>,
     policy: Arc<Policy>,
     lists: Option<Arc<StoreLists>>,
+    enrichment: Arc<enrichment::Snapshot>,
     order: Option<(Order, OrderKeys)>,
     /// Nothing says that its order came before.
     is_fresh: bool,
@@ -57,11 +58,12 @@ pub(crate) struct Prepared<'a> {
 pub(crate) type PolicyCache = HashMap<(touchstone_schema::ids::StoreId, u32), Arc<Policy>>;
 
 impl<'a> Prepared<'a> {
-    /// Reads the order and finds the store's profile and policy.
+    /// Reads the order and finds the store's profile and policy. A batch shares one state of the outside data.
     pub(crate) fn new(
         submission: &'a Submission,
         is_fresh: bool,
         directory: &Snapshot,
+        enrichment: &Arc<enrichment::Snapshot>,
         policies: &mut PolicyCache,
     ) -> Result<Self, String> {
         let store = &submission.tenant.store_id;
@@ -72,7 +74,8 @@ impl<'a> Prepared<'a> {
             SubmissionKind::Reanalyze => None,
         };
         let lists = directory.lists(&submission.tenant).cloned();
-        Ok(Self { submission, profile, policy, lists, order, is_fresh, stored_hash: None })
+        let enrichment = Arc::clone(enrichment);
+        Ok(Self { submission, profile, policy, lists, enrichment, order, is_fresh, stored_hash: None })
     }
 
     /// Reads the stored order of a reanalysis, once it has been loaded.
@@ -220,7 +223,7 @@ fn score<'a>(
         history: &own_history,
         policy: &prepared.policy,
         received_at: submission.received_at,
-        enrichment: &Enrichment::default(),
+        enrichment: &prepared.enrichment.look_up(order),
         norms: None,
         lists: &lists,
     };

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_platform::cache::Cache;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::directory::Directory;
+use touchstone_platform::enrichment::Enricher;
 use touchstone_platform::queue::{Consumer, Delivery, Disposition, Lane, Queue, QueueError};
 use touchstone_platform::store::Store;
 use touchstone_schema::limits;
@@ -27,6 +28,8 @@ pub struct Dependencies {
     pub cache: Arc<dyn Cache>,
     /// Stores and policies.
     pub directory: Arc<Directory>,
+    /// What outside data tells of an order; the role keeps it fresh.
+    pub enricher: Arc<Enricher>,
     /// The time.
     pub clock: Clock,
 }
@@ -60,6 +63,9 @@ const LANES: [Lane; 2] = [Lane::Interactive, Lane::Durable];
 /// Runs the role until shutdown, then finishes the batches in hand.
 pub async fn run(dependencies: Dependencies, shutdown: CancellationToken) -> Result<(), ScorerError> {
     let mut loops = tokio::task::JoinSet::new();
+    // Before the first order: a restart must not forget what the files tell.
+    dependencies.enricher.refresh().await;
+    loops.spawn(Arc::clone(&dependencies.enricher).poll(shutdown.clone()));
     let (announcer, announcing) = Announcer::new(dependencies.clone());
     loops.spawn(async {
         announcing.await;

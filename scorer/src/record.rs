@@ -220,10 +220,11 @@ impl Screening {
             }
             snapshot = self.dependencies.directory.snapshot();
         }
+        let enrichment = self.dependencies.enricher.snapshot();
         let mut indexes = Vec::with_capacity(asked.len());
         let mut prepared = Vec::with_capacity(asked.len());
         for (index, one) in asked.iter().enumerate() {
-            match Prepared::new(one.submission, one.is_fresh, &snapshot, &mut self.policies) {
+            match Prepared::new(one.submission, one.is_fresh, &snapshot, &enrichment, &mut self.policies) {
                 Ok(ready) => {
                     indexes.push(index);
                     prepared.push(ready);

@@ -16,6 +16,9 @@ use touchstone_schema::secret::Secret;
 use crate::compose;
 use crate::output::Output;
 
+mod disk;
+mod enrichment;
+
 /// Oldest versions that the design allows.
 const POSTGRES_VERSION: i64 = 150_000;
 const RABBITMQ_VERSION: [u32; 2] = [3, 10];
@@ -30,6 +33,8 @@ const BROKER_LIMIT: Duration = Duration::from_secs(6);
 #[serde(rename_all = "lowercase")]
 enum Grade {
     Ok,
+    /// Optional, and not there.
+    Off,
     Warn,
     Fail,
 }
@@ -51,6 +56,10 @@ struct Findings(Vec<Finding>);
 impl Findings {
     fn ok(&mut self, what: &'static str, found: impl Into<String>) {
         self.0.push(Finding { what, grade: Grade::Ok, found: found.into(), mend: None });
+    }
+
+    fn off(&mut self, what: &'static str, found: impl Into<String>, mend: impl Into<String>) {
+        self.0.push(Finding { what, grade: Grade::Off, found: found.into(), mend: Some(mend.into()) });
     }
 
     fn warn(&mut self, what: &'static str, found: impl Into<String>, mend: impl Into<String>) {
@@ -84,6 +93,7 @@ fn describe(findings: &Findings) -> String {
     for finding in &findings.0 {
         let mark = match finding.grade {
             Grade::Ok => "ok  ",
+            Grade::Off => "off ",
             Grade::Warn => "warn",
             Grade::Fail => "FAIL",
         };
@@ -105,6 +115,7 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
     let place = if settings.is_embedded() { "embedded: no services needed" } else { "RabbitMQ, PostgreSQL and Redis" };
     findings.ok("settings", place);
     examine_folder(settings, findings);
+    disk::examine(settings, findings);
     let keys = compose::master_keys(settings);
     match &keys {
         Ok(keys) => findings.ok("master key", format!("`{}` seals", keys.current_id())),
@@ -133,6 +144,7 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
             ),
         }
     }
+    enrichment::examine(&settings.enrichment_dir(), Clock::system().now(), findings);
     if settings.public_url.is_none() && !settings.is_embedded() {
         findings.warn(
             "public address",

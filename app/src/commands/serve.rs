@@ -143,6 +143,7 @@ pub(crate) fn spawn(
             queue: Arc::clone(&platform.queue),
             cache: Arc::clone(&platform.cache),
             directory: Arc::clone(&platform.directory),
+            enricher: Arc::clone(&platform.enricher),
             clock: platform.clock.clone(),
         };
         lifecycle.spawn("scorer", touchstone_scorer::run(dependencies, shutdown.clone()));

@@ -60,7 +60,10 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
         SubmissionKind::Reanalyze => None,
     };
     let policy = Arc::new(Policy::built_in());
-    let mut ready = Prepared { submission, profile, policy, lists: None, order, is_fresh: false, stored_hash: None };
+    let enrichment = enrichment::Enricher::built_in().snapshot();
+    let lists = None;
+    let mut ready =
+        Prepared { submission, profile, policy, lists, enrichment, order, is_fresh: false, stored_hash: None };
     ready.read_stored(loaded).unwrap();
     ready
 }
@@ -203,7 +206,9 @@ fn orders_that_cannot_be_read_are_refused_with_the_reason() {
     let refusal = |document: &str| read(document, &profile, KeyMode::Live).err().unwrap_or_default();
     assert!(refusal("{").starts_with("the order is not JSON: "));
     assert!(refusal(r#"{"order_id":"A"}"#).starts_with("the order is not valid: "));
-    let unknown = Prepared::new(&submission(1, "A", 20, 0), true, &Snapshot::default(), &mut PolicyCache::new()).err();
+    let enrichment = enrichment::Enricher::built_in().snapshot();
+    let one = submission(1, "A", 20, 0);
+    let unknown = Prepared::new(&one, true, &Snapshot::default(), &enrichment, &mut PolicyCache::new()).err();
     assert_eq!(unknown.as_deref(), Some("the store is not known"));
 }
 

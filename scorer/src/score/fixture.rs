@@ -1,9 +1,10 @@
 //! What tests of scoring start from: an order that fires nothing, and ways to change it and to give it a past.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use touchstone_platform::enrichment::Enricher;
 use touchstone_schema::enrichment::{Enrichment, Location};
 use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeys};
 use touchstone_schema::ids::StoreId;
@@ -35,6 +36,8 @@ pub(crate) fn usd(cents: i64) -> Money {
 pub(crate) const fn place(latitude: i32, longitude: i32) -> Location {
     Location { latitude_microdegrees: latitude * 1_000_000, longitude_microdegrees: longitude * 1_000_000 }
 }
+/// The lists that come with the build.
+static BUILT_IN: LazyLock<Arc<Enricher>> = LazyLock::new(Enricher::built_in);
 
 /// An order, its past and its store's policy.
 #[derive(Debug, Clone)]
@@ -231,6 +234,10 @@ impl Case {
     /// Looks at the facts of the case.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Facts<'_>) -> T) -> T {
         let order = self.order().expect("a valid order");
+        let mut enrichment = self.enrichment.clone();
+        let listed = BUILT_IN.snapshot().look_up(&order).email;
+        enrichment.email.is_disposable |= listed.is_disposable;
+        enrichment.email.is_free |= listed.is_free;
         let mut known = HistoryByKey::new();
         for entry in &self.past {
             for (_, key) in entry.keys.iter() {
@@ -246,7 +253,7 @@ impl Case {
             history: &history,
             policy: &self.policy,
             received_at: Self::RECEIVED_AT,
-            enrichment: &self.enrichment,
+            enrichment: &enrichment,
             norms: self.norms.as_ref(),
             lists: &self.lists,
         })

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_ingest::Settings;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::directory::Directory;
+use touchstone_platform::enrichment::Enricher;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::random;
 use touchstone_platform::store::{SystemReason, SystemStore};
@@ -62,6 +63,7 @@ impl Pipeline {
             queue: Arc::clone(&self.door.queue),
             cache: Arc::clone(&self.door.cache),
             directory,
+            enricher: Enricher::built_in(),
             clock: self.door.clock.clone(),
         };
         let shutdown = CancellationToken::new();

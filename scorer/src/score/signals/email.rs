@@ -1,8 +1,5 @@
 //! The e-mail address: whether it is there, can be real, and looks like its owner's.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
-
 use touchstone_schema::history::HistoryKeyKind;
 use touchstone_schema::order::OrderSource;
 
@@ -10,7 +7,7 @@ use super::super::confidence::Input;
 use super::super::history::Window;
 use super::super::policy::Group;
 use super::super::{Check, Facts, Finding, Signal};
-use super::mailbox::{Mailbox, RELAYS};
+use super::mailbox::Mailbox;
 use super::{amount, gibberish, identity, velocity, words};
 
 /// The signals of this group.
@@ -73,55 +70,9 @@ pub const SIGNALS: &[Signal] = &[
     },
 ];
 
-/// Providers that give mailboxes away, by the domain's name without its country.
-const FREE_PROVIDERS: &[&str] = &[
-    "gmail",
-    "googlemail",
-    "yahoo",
-    "ymail",
-    "rocketmail",
-    "hotmail",
-    "outlook",
-    "live",
-    "msn",
-    "icloud",
-    "me",
-    "mac",
-    "aol",
-    "gmx",
-    "web",
-    "mail",
-    "proton",
-    "protonmail",
-    "zoho",
-    "yandex",
-    "qq",
-    "163",
-    "126",
-    "naver",
-    "daum",
-    "tutanota",
-    "fastmail",
-    "libero",
-    "orange",
-    "laposte",
-    "free",
-    "seznam",
-    "wp",
-    "o2",
-    "onet",
-    "interia",
-    "abv",
-    "inbox",
-    "bk",
-    "list",
-];
 /// Domains and top-level domains that never receive mail (RFC 2606, RFC 6761, RFC 6762).
 const RESERVED: &[&str] =
     &["example.com", "example.net", "example.org", "example", "test", "invalid", "localhost", "local", "internal"];
-
-static DISPOSABLE: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| mailchecker::blacklist().into_iter().filter(|domain| !RELAYS.contains(domain)).collect());
 
 fn mailbox(facts: &Facts<'_>) -> Option<Mailbox> {
     Mailbox::parse(facts.order.customer.email.as_deref()?)
@@ -143,23 +94,16 @@ fn invalid(facts: &Facts<'_>) -> Option<Finding> {
     Finding::because(format!("the e-mail address is of a reserved domain that cannot receive mail ({reserved})"))
 }
 
-/// The domain, or one above it, is on a list of disposable domains.
+/// The domain is on a list of disposable domains.
 pub fn disposable(facts: &Facts<'_>) -> Option<Finding> {
     let mailbox = mailbox(facts)?;
-    let mut domains = mailbox.domains().filter(|domain| domain.contains('.'));
-    match domains.find_map(|domain| DISPOSABLE.get(domain)) {
-        Some(listed) => Finding::because(format!("the e-mail address is a disposable one ({listed})")),
-        None => (facts.enrichment.email.is_disposable && !mailbox.is_relay())
-            .then_some("the e-mail address is a disposable one")
-            .and_then(Finding::because),
-    }
+    (facts.enrichment.email.is_disposable && !mailbox.is_relay())
+        .then(|| format!("the e-mail address is a disposable one ({})", mailbox.domain()))
+        .and_then(Finding::because)
 }
 
 fn free_provider(facts: &Facts<'_>) -> Option<Finding> {
-    let mailbox = mailbox(facts).filter(|_| amount::is_high(facts))?;
-    let provider = mailbox.domain().split('.').next()?;
-    let is_known = mailbox.domain().matches('.').count() <= 2 && FREE_PROVIDERS.contains(&provider);
-    (is_known || facts.enrichment.email.is_free)
+    (facts.enrichment.email.is_free && amount::is_high(facts))
         .then_some("a large order with an e-mail address of a free provider")
         .and_then(Finding::because)
 }

@@ -122,11 +122,13 @@ fn country(record: &Record<'_>) -> Option<CountryCode> {
 }
 
 fn place(record: &Record<'_>) -> Option<Location> {
-    PLACE.iter().find_map(|[latitude, longitude]| postcodes::location(at(record, latitude)?, at(record, longitude)?))
+    let degrees = |path| at::<f64>(record, path).or_else(|| at::<f32>(record, path).map(f64::from));
+    PLACE.iter().find_map(|[latitude, longitude]| postcodes::location(degrees(latitude)?, degrees(longitude)?))
 }
 
 fn asn(record: &Record<'_>) -> Option<u32> {
-    at(record, NUMBER).or_else(|| hosting::number(at(record, NUMBER_AS_TEXT)?))
+    let number = at(record, NUMBER).or_else(|| at::<u16>(record, NUMBER).map(u32::from));
+    number.or_else(|| hosting::number(at(record, NUMBER_AS_TEXT)?))
 }
 
 impl Table for Database {

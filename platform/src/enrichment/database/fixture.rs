@@ -7,7 +7,10 @@ use ipnet::IpNet;
 /// A value of the data section.
 pub(crate) enum Value {
     Text(&'static str),
+    Short(u16),
     Number(u32),
+    Long(u64),
+    Single(f32),
     Double(f64),
     Map(Vec<(&'static str, Value)>),
 }
@@ -18,6 +21,19 @@ impl Value {
             Self::Text(text) => {
                 out.push(2 << 5 | u8::try_from(text.len()).unwrap());
                 out.extend(text.as_bytes());
+            }
+            Self::Short(number) => {
+                out.push(5 << 5 | 2);
+                out.extend(number.to_be_bytes());
+            }
+            // Types above seven are written as what they have more.
+            Self::Long(number) => {
+                out.extend([8, 9 - 7]);
+                out.extend(number.to_be_bytes());
+            }
+            Self::Single(single) => {
+                out.extend([4, 15 - 7]);
+                out.extend(single.to_be_bytes());
             }
             Self::Number(number) => {
                 out.push(6 << 5 | 4);
@@ -79,15 +95,15 @@ pub(crate) fn database(kind: &'static str, built_s: u32, records: &[(&str, Value
     file.extend(data);
     file.extend(b"\xab\xcd\xefMaxMind.com");
     let metadata = Value::Map(vec![
-        ("binary_format_major_version", Value::Number(2)),
-        ("binary_format_minor_version", Value::Number(0)),
-        ("build_epoch", Value::Number(built_s)),
+        ("binary_format_major_version", Value::Short(2)),
+        ("binary_format_minor_version", Value::Short(0)),
+        ("build_epoch", Value::Long(built_s.into())),
         ("database_type", Value::Text(kind)),
         ("description", Value::Map(vec![])),
-        ("ip_version", Value::Number(6)),
+        ("ip_version", Value::Short(6)),
         ("languages", Value::Map(vec![])),
         ("node_count", Value::Number(u32::try_from(nodes.len()).unwrap())),
-        ("record_size", Value::Number(24)),
+        ("record_size", Value::Short(24)),
     ]);
     let mut written = Vec::new();
     metadata.write(&mut written);

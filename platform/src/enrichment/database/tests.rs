@@ -50,13 +50,13 @@ fn countries_are_read_from_both_layouts_and_both_families() {
 fn a_city_tells_its_place_and_the_country_that_nobody_told_before() {
     let nested_place = Value::Map(vec![("latitude", Value::Double(52.5)), ("longitude", Value::Double(13.400_000_4))]);
     let berlin = vec![("country", Value::Map(vec![("iso_code", Value::Text("DE"))])), ("location", nested_place)];
-    let flat = vec![("latitude", Value::Double(-33.9)), ("longitude", Value::Double(151.2))];
+    let flat = vec![("latitude", Value::Single(-33.875)), ("longitude", Value::Single(151.25))];
     let records = [("192.0.2.0/24", Value::Map(berlin)), ("198.51.100.0/24", Value::Map(flat))];
     let database = Database::open(database("Test-City", BUILT_S, &records), Purpose::City).unwrap();
     let place = |address: &str| told(&database, address).ip.location;
     let at = |latitude_microdegrees, longitude_microdegrees| Location { latitude_microdegrees, longitude_microdegrees };
     assert_eq!(place("192.0.2.1"), Some(at(52_500_000, 13_400_000)));
-    assert_eq!(place("198.51.100.1"), Some(at(-33_900_000, 151_200_000)));
+    assert_eq!(place("198.51.100.1"), Some(at(-33_875_000, 151_250_000)));
     assert_eq!(told(&database, "192.0.2.1").ip.country, CountryCode::parse("DE"));
     let mut enrichment = Enrichment::default();
     enrichment.ip.country = CountryCode::parse("AT");
@@ -70,10 +70,12 @@ fn networks_are_read_as_number_or_text() {
     let records = [
         ("192.0.2.0/24", Value::Map(vec![("autonomous_system_number", Value::Number(64496))])),
         ("198.51.100.0/24", Value::Map(vec![("asn", Value::Text("AS64497"))])),
+        ("203.0.113.0/24", Value::Map(vec![("autonomous_system_number", Value::Short(3))])),
     ];
     let database = Database::open(database("Test-ASN", BUILT_S, &records), Purpose::Network).unwrap();
     assert_eq!(told(&database, "192.0.2.1").ip.asn, Some(64496));
     assert_eq!(told(&database, "198.51.100.1").ip.asn, Some(64497));
+    assert_eq!(told(&database, "203.0.113.1").ip.asn, Some(3));
 }
 
 #[test]

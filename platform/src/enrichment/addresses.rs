@@ -12,17 +12,28 @@ use super::{Subject, Table};
 trait Number: Copy + Ord {
     /// The number after it; none after the last.
     fn next(self) -> Option<Self>;
+
+    /// The number before it; none before the first.
+    fn previous(self) -> Option<Self>;
 }
 
 impl Number for u32 {
     fn next(self) -> Option<Self> {
         self.checked_add(1)
     }
+
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
 }
 
 impl Number for u128 {
     fn next(self) -> Option<Self> {
         self.checked_add(1)
+    }
+
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
     }
 }
 
@@ -32,7 +43,6 @@ struct Row<A, V> {
     start: A,
     end: A,
     value: V,
-    line: usize,
 }
 
 /// Ranges without overlap, in order. Apart from each other, so that a search touches the starts only.
@@ -44,33 +54,74 @@ struct Ranges<A, V> {
 }
 
 impl<A: Number, V: Copy + PartialEq> Ranges<A, V> {
-    /// Sorts rows, and joins those that touch or overlap and say the same.
-    fn new(mut rows: Vec<Row<A, V>>) -> Result<Self, Problem> {
-        rows.sort_unstable_by_key(|row| (row.start, row.end, row.line));
-        let mut joined: Vec<Row<A, V>> = Vec::with_capacity(rows.len());
+    /// Sorts rows. Of those that overlap, the one that begins later counts, then the narrower one, then the later line:
+    /// within a network that is the part of it that another one announces.
+    fn new(mut rows: Vec<Row<A, V>>) -> Self {
+        rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.end)));
+        let mut flat = Flat { rows: Vec::with_capacity(rows.len()), open: Vec::new(), cursor: None };
         for row in rows {
-            match joined.last_mut() {
-                Some(last) if row.start <= last.end && row.value != last.value => {
-                    let expected = "a range that overlaps no other of another network";
-                    return Err(Problem::Line { line: row.line.max(last.line), expected });
-                }
-                Some(last) if row.value == last.value && last.end.next().is_none_or(|next| row.start <= next) => {
-                    last.end = last.end.max(row.end);
-                }
-                _ => joined.push(row),
-            }
+            flat.close_before(row.start);
+            flat.add_open_before(row.start);
+            flat.open.push(row);
+            flat.cursor = Some(row.start);
         }
-        Ok(Self {
-            starts: joined.iter().map(|row| row.start).collect(),
-            ends: joined.iter().map(|row| row.end).collect(),
-            values: joined.iter().map(|row| row.value).collect(),
-        })
+        while flat.close_last() {}
+        Self {
+            starts: flat.rows.iter().map(|row| row.start).collect(),
+            ends: flat.rows.iter().map(|row| row.end).collect(),
+            values: flat.rows.iter().map(|row| row.value).collect(),
+        }
     }
 
     fn find(&self, address: A) -> Option<V> {
         let index = self.starts.partition_point(|start| *start <= address).checked_sub(1)?;
         self.ends.get(index).filter(|end| address <= **end)?;
         self.values.get(index).copied()
+    }
+}
+
+/// Ranges on their way to not overlapping, taken in the order of their starts.
+struct Flat<A, V> {
+    rows: Vec<Row<A, V>>,
+    /// Those that reach beyond what was taken so far; the last one counts.
+    open: Vec<Row<A, V>>,
+    /// The first address that is not in `rows` yet; none after the last address of all.
+    cursor: Option<A>,
+}
+
+impl<A: Number, V: Copy + PartialEq> Flat<A, V> {
+    /// Ends the ranges on top that end before `start`.
+    fn close_before(&mut self, start: A) {
+        while self.open.last().is_some_and(|row| row.end < start) {
+            self.close_last();
+        }
+    }
+
+    /// Ends the range on top. Whether there was one.
+    fn close_last(&mut self) -> bool {
+        let Some(row) = self.open.pop() else { return false };
+        if let Some(cursor) = self.cursor.filter(|cursor| *cursor <= row.end) {
+            self.add(cursor, row.end, row.value);
+            self.cursor = row.end.next();
+        }
+        true
+    }
+
+    /// Takes what the range on top has before `start`.
+    fn add_open_before(&mut self, start: A) {
+        if let (Some(row), Some(cursor), Some(end)) = (self.open.last().copied(), self.cursor, start.previous())
+            && cursor <= end
+        {
+            self.add(cursor, end, row.value);
+        }
+    }
+
+    /// Adds a range, joined with the one before it when they touch and say the same.
+    fn add(&mut self, start: A, end: A, value: V) {
+        match self.rows.last_mut() {
+            Some(last) if last.value == value && last.end.next() == Some(start) => last.end = end,
+            _ => self.rows.push(Row { start, end, value }),
+        }
     }
 }
 
@@ -92,21 +143,21 @@ impl<V: Copy + PartialEq> Rows<V> {
         Self { v4: Vec::new(), v6: Vec::new() }
     }
 
-    fn add(&mut self, start: IpAddr, end: IpAddr, value: V, line: usize) -> Result<(), &'static str> {
+    fn add(&mut self, start: IpAddr, end: IpAddr, value: V) -> Result<(), &'static str> {
         match (start.to_canonical(), end.to_canonical()) {
             (IpAddr::V4(start), IpAddr::V4(end)) if start <= end => {
-                self.v4.push(Row { start: start.into(), end: end.into(), value, line });
+                self.v4.push(Row { start: start.into(), end: end.into(), value });
             }
             (IpAddr::V6(start), IpAddr::V6(end)) if start <= end => {
-                self.v6.push(Row { start: start.into(), end: end.into(), value, line });
+                self.v6.push(Row { start: start.into(), end: end.into(), value });
             }
             _ => return Err("a first and a last address of one family, in this order"),
         }
         Ok(())
     }
 
-    fn sorted(self) -> Result<AddressMap<V>, Problem> {
-        Ok(AddressMap { v4: Ranges::new(self.v4)?, v6: Ranges::new(self.v6)? })
+    fn sorted(self) -> AddressMap<V> {
+        AddressMap { v4: Ranges::new(self.v4), v6: Ranges::new(self.v6) }
     }
 }
 
@@ -141,11 +192,11 @@ impl Addresses {
     /// One address or network a line.
     pub(super) fn parse(bytes: &[u8], mark: Mark) -> Result<Self, Problem> {
         let mut rows = Rows::new();
-        each_line(bytes, |number, line| {
+        each_line(bytes, |_, line| {
             let network: IpNet = network(line)?;
-            rows.add(network.network(), network.broadcast(), (), number)
+            rows.add(network.network(), network.broadcast(), ())
         })?;
-        Ok(Self { map: rows.sorted()?, mark })
+        Ok(Self { map: rows.sorted(), mark })
     }
 }
 
@@ -174,12 +225,12 @@ impl Networks {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         const EXPECTED: &str = "first address, last address and network number, such as 192.0.2.0,192.0.2.255,64496";
         let mut rows = Rows::new();
-        each_line(bytes, |number, line| {
+        each_line(bytes, |_, line| {
             let [start, end, asn] = columns(line).ok_or(EXPECTED)?;
             let (start, end) = (start.parse().map_err(|_| EXPECTED)?, end.parse().map_err(|_| EXPECTED)?);
-            rows.add(start, end, asn.parse().map_err(|_| EXPECTED)?, number)
+            rows.add(start, end, asn.parse().map_err(|_| EXPECTED)?)
         })?;
-        Ok(Self(rows.sorted()?))
+        Ok(Self(rows.sorted()))
     }
 }
 
@@ -262,7 +313,6 @@ mod tests {
             ("192.0.2.0,2001:db8::,1", "line 1"),
             ("192.0.2.0,192.0.2.255,AS1", "line 1"),
             ("192.0.2.0,192.0.2.255", "line 1"),
-            ("\n192.0.2.0,192.0.2.255,1\n192.0.2.128,192.0.3.0,2", "line 3"),
         ] {
             let problem = Networks::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(problem.starts_with(line), "{text}: {problem}");
@@ -285,6 +335,21 @@ mod tests {
                 let address = IpAddr::V4(Ipv4Addr::from(0x0a01_0000 | u32::from(probe)));
                 let expected = networks.iter().any(|network| network.contains(&address));
                 prop_assert_eq!(has(&set, &address.to_string()), expected);
+            }
+        }
+
+        #[test]
+        fn of_ranges_that_overlap_the_one_that_begins_later_counts(
+            rows in prop::collection::vec((any::<u8>(), any::<u8>(), 0_u32..4), 0..12),
+        ) {
+            let mut rows: Vec<_> = rows.into_iter().map(|(a, b, value)| (a.min(b), a.max(b), value)).collect();
+            let text: String = rows.iter().map(|(a, b, value)| format!("0.0.0.{a},0.0.0.{b},{value}\n")).collect();
+            let table = Networks::parse(text.as_bytes()).unwrap();
+            rows.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
+            for last in 0..=255 {
+                let expected = rows.iter().rev().find(|(start, end, _)| (*start..=*end).contains(&last));
+                let found = table.0.find(IpAddr::V4(Ipv4Addr::new(0, 0, 0, last)));
+                prop_assert_eq!(found, expected.map(|(.., value)| *value), "{}", text);
             }
         }
 

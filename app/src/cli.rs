@@ -49,12 +49,15 @@ pub(crate) enum Command {
     /// Webhook deliveries and their attempts.
     #[command(subcommand)]
     Delivery(commands::delivery::DeliveryCommand),
-    /// The verdict policy of a store.
+    /// The verdict policy of a store and its versions.
     #[command(subcommand)]
     Policy(commands::policy::PolicyCommand),
     /// What a store always allows and always blocks.
     #[command(subcommand)]
     List(commands::list::ListCommand),
+    /// A store's own rules, and the policy document that holds them.
+    #[command(subcommand)]
+    Rules(commands::rules::RulesCommand),
     /// Orders and their verdicts.
     #[command(subcommand)]
     Order(commands::order::OrderCommand),
@@ -92,6 +95,10 @@ mod tests {
             "dead-letter replay --all".to_owned(),
             format!("list add --store {STORE} --list block --subject email --value ann@example.com --expires-in 30d"),
             format!("list show --store {STORE} --list allow"),
+            format!("rules apply --store {STORE} --file policy.json --note tuned"),
+            format!("rules test --store {STORE} --file policy.json --since 30d --until 2026-01-31T00:00:00Z"),
+            format!("policy diff --store {STORE} --from 1 --to 2"),
+            format!("policy rollback --store {STORE} --to 1"),
         ] {
             let words = std::iter::once("touchstone").chain(call.split(' '));
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{call}: {error}"));

@@ -13,7 +13,7 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
 use touchstone_platform::directory::Directory;
 use touchstone_platform::egress::EgressPolicy;
-use touchstone_platform::enrichment::Enricher;
+use touchstone_platform::enrichment::{self, Enricher};
 use touchstone_platform::queue::{self, Lane, Queue, QueueSettings};
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::settings::{Services, Settings};
@@ -74,6 +74,13 @@ impl Operator {
     /// All rows, for the operator.
     pub(crate) const fn system(&self) -> SystemStore<'_> {
         self.store.system(SystemReason::Operator)
+    }
+
+    /// Outside data, as the files in the data folder are now.
+    pub(crate) async fn enrichment(&self) -> Arc<enrichment::Snapshot> {
+        let enricher = Enricher::over(self.settings.enrichment_dir(), self.clock.clone());
+        enricher.refresh().await;
+        enricher.snapshot()
     }
 
     /// The database.

@@ -79,6 +79,8 @@ CREATE TABLE policies (
     store_id TEXT NOT NULL REFERENCES stores (id),
     version BIGINT NOT NULL,
     document TEXT NOT NULL,
+    author TEXT NOT NULL,
+    note TEXT,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (store_id, version)
 );

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use touchstone_platform::directory::Snapshot;
 use touchstone_platform::enrichment;
 use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision, verdict_event_data};
+use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::{EventId, TransactionId};
@@ -16,10 +17,11 @@ use touchstone_schema::json::Json;
 use touchstone_schema::limits;
 use touchstone_schema::lists::{ListMatches, StoreLists};
 use touchstone_schema::order::Order;
+use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
 use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile};
 use touchstone_schema::time::Timestamp;
-use touchstone_schema::verdict::{FinishedVerdict, Verdict, VerdictMode};
+use touchstone_schema::verdict::{Assessment, FinishedVerdict, Verdict, VerdictMode};
 
 use crate::history_keys::OrderKeys;
 use crate::score::history::History;
@@ -70,7 +72,9 @@ impl<'a> Prepared<'a> {
         let profile = directory.store(store).ok_or("the store is not known")?.clone();
         let policy = compiled(directory, store, policies)?;
         let order = match submission.kind {
-            SubmissionKind::Order => Some(read(submission.document.get(), &profile, submission.tenant.mode)?),
+            SubmissionKind::Order => {
+                Some(read(submission.document.get(), &profile.data_key, submission.tenant.mode, &policy)?)
+            }
             SubmissionKind::Reanalyze => None,
         };
         let lists = directory.lists(&submission.tenant).cloned();
@@ -84,14 +88,15 @@ impl<'a> Prepared<'a> {
             && let Some(latest) = loaded.latest.get(&self.submission.transaction_id)
         {
             self.stored_hash = Some(latest.body_hash.clone());
-            self.order = Some(read(&latest.document, &self.profile, self.submission.tenant.mode)?);
+            let mode = self.submission.tenant.mode;
+            self.order = Some(read(&latest.document, &self.profile.data_key, mode, &self.policy)?);
         }
         Ok(())
     }
 
     /// The history keys to load.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (HistoryKeyKind, HistoryKey)> + '_ {
-        self.order.iter().flat_map(|(_, keys)| keys.keys.iter())
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (Option<HistoryKeyKind>, HistoryKey)> + '_ {
+        self.order.iter().flat_map(|(_, keys)| keys.all())
     }
 }
 
@@ -117,13 +122,19 @@ fn compiled(
     Ok(policy)
 }
 
-fn read(document: &str, profile: &StoreProfile, mode: KeyMode) -> Result<(Order, OrderKeys), String> {
+/// Reads an order and derives its history keys, those that the policy declares among them.
+pub(crate) fn read(
+    document: &str,
+    data_key: &Secret,
+    mode: KeyMode,
+    policy: &Policy,
+) -> Result<(Order, OrderKeys), String> {
     let json = Json::parse_text(document).map_err(|error| format!("the order is not JSON: {error}"))?;
     let order = Order::parse(&json).map_err(|faults| {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         format!("the order is not valid: {first}")
     })?;
-    let keys = OrderKeys::of(&order, &profile.data_key, mode);
+    let keys = OrderKeys::of(&order, data_key, mode, policy);
     Ok((order, keys))
 }
 
@@ -210,27 +221,15 @@ fn score<'a>(
         return Plan::Poison("the order to score again has no document".to_owned());
     };
     let submission = prepared.submission;
-    let (transaction, received_at) = (&submission.transaction_id, submission.received_at);
-    let mut own_history = History::of(transaction, received_at, order.currency(), keys.keys.clone(), history);
-    own_history.own_name = keys.name;
-    own_history.card_is_weak = keys.card_is_weak;
-    let lists = prepared
-        .lists
-        .as_ref()
-        .map_or_else(ListMatches::default, |lists| lists.matches(order, &keys.keys, submission.received_at));
-    let facts = Facts {
-        order,
-        history: &own_history,
-        policy: &prepared.policy,
-        received_at: submission.received_at,
-        enrichment: &prepared.enrichment.look_up(order),
-        norms: None,
-        lists: &lists,
-    };
+    let policy = &prepared.policy;
+    let enrichment = prepared.enrichment.look_up(order);
+    let circumstances = Circumstances { policy, enrichment: &enrichment, lists: prepared.lists.as_deref() };
+    let assessment =
+        assessed((order, keys), &submission.transaction_id, submission.received_at, &circumstances, history);
     let verdict = Verdict {
         transaction_id: submission.transaction_id.clone(),
         order_id: submission.order_id.clone(),
-        assessment: assess(&facts),
+        assessment,
         mode: verdict_mode(submission, &prepared.profile),
         scored_at: now.to_rfc3339(),
     };
@@ -238,6 +237,41 @@ fn score<'a>(
         Ok(new) => Plan::New(Box::new(new)),
         Err(error) => Plan::Poison(format!("the verdict cannot be written as JSON: {error}")),
     }
+}
+
+/// What an order is looked at with, beside its history.
+#[derive(Debug)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) enrichment: &'a Enrichment,
+    pub(crate) lists: Option<&'a StoreLists>,
+}
+
+/// Assesses an order that was received at this time, among what is known of others.
+pub(crate) fn assessed(
+    (order, keys): (&Order, &OrderKeys),
+    transaction: &TransactionId,
+    received_at: Timestamp,
+    circumstances: &Circumstances<'_>,
+    known: &HistoryByKey,
+) -> Assessment {
+    let mut history = History::of(transaction, received_at, order.currency(), keys.keys.clone(), known);
+    history.own_name = keys.name;
+    history.card_is_weak = keys.card_is_weak;
+    for (name, key) in &keys.declared {
+        history.declare(name, *key, known);
+    }
+    let lists = circumstances.lists;
+    let lists = lists.map_or_else(ListMatches::default, |lists| lists.matches(order, &keys.keys, received_at));
+    assess(&Facts {
+        order,
+        history: &history,
+        policy: circumstances.policy,
+        received_at,
+        enrichment: circumstances.enrichment,
+        norms: None,
+        lists: &lists,
+    })
 }
 
 fn verdict_mode(submission: &Submission, profile: &StoreProfile) -> VerdictMode {
@@ -292,7 +326,7 @@ fn new_revision<'a>(
         scored_at: now,
         event,
         history: keys.entry(&submission.transaction_id, submission.received_at, order),
-        declared_keys: Vec::new(),
+        declared_keys: keys.declared.iter().map(|(_, key)| *key).collect(),
     })
 }
 
@@ -312,7 +346,7 @@ fn remember(new: &NewRevision<'_>, loaded: &mut Loaded, history: &mut HistoryByK
         },
     );
     let entry = Arc::new(new.history.clone());
-    for (_, key) in entry.keys.iter() {
+    for key in entry.keys.iter().map(|(_, key)| key).chain(new.declared_keys.iter().copied()) {
         let entries = history.entry(key).or_default();
         entries.insert(0, entry.clone());
         // As deep as it is loaded: an order is assessed the same in a batch and alone.

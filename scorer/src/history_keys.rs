@@ -8,17 +8,22 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::KeyMode;
 use touchstone_schema::time::Timestamp;
 
+use crate::score::policy::Policy;
+use crate::score::rules::field::key_text;
+
 /// The keys of an order, the hashed surname, and whether the card is known by BIN and last four only.
 #[derive(Debug)]
 pub(crate) struct OrderKeys {
     pub(crate) keys: HistoryKeys,
     pub(crate) name: Option<HistoryKey>,
     pub(crate) card_is_weak: bool,
+    /// Keys that the policy declares, by its names for them.
+    pub(crate) declared: Vec<(String, HistoryKey)>,
 }
 
 impl OrderKeys {
     /// Derives the keys.
-    pub(crate) fn of(order: &Order, data_key: &Secret, mode: KeyMode) -> Self {
+    pub(crate) fn of(order: &Order, data_key: &Secret, mode: KeyMode, policy: &Policy) -> Self {
         let hash = |kind: HistoryKeyKind, value: String| HistoryKey::of(data_key, mode, kind.as_str(), &value);
         let card = card(&order.payment);
         let address = order.shipping_address.as_ref().or(order.billing_address.as_ref());
@@ -37,7 +42,18 @@ impl OrderKeys {
             customer: order.customer.id.clone().map(|value| hash(HistoryKeyKind::Customer, value)),
         };
         let name = surname(order).map(|value| HistoryKey::of(data_key, mode, "name", &value));
-        Self { keys, name, card_is_weak: card.is_some_and(|(_, weak)| weak) }
+        let declared = policy.history_keys().filter_map(|(name, field)| {
+            let value = key_text(field, order)?;
+            Some((name.to_owned(), HistoryKey::of(data_key, mode, &format!("field:{field}"), &value)))
+        });
+        let declared = declared.collect();
+        Self { keys, name, card_is_weak: card.is_some_and(|(_, weak)| weak), declared }
+    }
+
+    /// All keys; those without a kind are declared by the policy.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Option<HistoryKeyKind>, HistoryKey)> + '_ {
+        let declared = self.declared.iter().map(|(_, key)| (None, *key));
+        self.keys.iter().map(|(kind, key)| (Some(kind), key)).chain(declared)
     }
 
     /// What is remembered of the order.

@@ -341,7 +341,7 @@ impl Screening {
 
 fn distinct_keys(prepared: &[Prepared<'_>]) -> Vec<(Option<HistoryKeyKind>, HistoryKey)> {
     let keys: HashSet<_> = prepared.iter().flat_map(Prepared::keys).collect();
-    keys.into_iter().map(|(kind, key)| (Some(kind), key)).collect()
+    keys.into_iter().collect()
 }
 
 fn count_verdict(revision: &NewRevision<'_>) {

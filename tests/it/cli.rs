@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use touchstone_tests::servers::Servers;
 use touchstone_tests::{Backend, touchstone, touchstone_json};
 
-fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
+pub(crate) fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     document[name].as_str().with_context(|| format!("no `{name}` in {document}"))
 }
 
-async fn new_store(backend: &Backend) -> anyhow::Result<String> {
+pub(crate) async fn new_store(backend: &Backend) -> anyhow::Result<String> {
     let merchant = touchstone_json(backend, &["merchant", "create", "--name", "Keller"]).await?;
     let merchant = text(&merchant, "merchant_id")?;
     let store = touchstone_json(backend, &["store", "create", "--merchant", merchant, "--name", "Shop"]).await?;

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod cli;
+mod cli_policy;
 mod contract;
 mod examples;
 mod harness;

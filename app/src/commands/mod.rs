@@ -19,6 +19,7 @@ pub(crate) mod merchant;
 pub(crate) mod order;
 pub(crate) mod policy;
 pub(crate) mod probe;
+pub(crate) mod rules;
 pub(crate) mod serve;
 pub(crate) mod store;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Delivery(command) => delivery::run(command, &Operator::open().await?, *output).await,
         Command::Policy(command) => policy::run(command, &Operator::open().await?, *output).await,
         Command::List(command) => list::run(command, &Operator::open().await?, *output).await,
+        Command::Rules(command) => rules::run(command, &Operator::open().await?, *output).await,
         Command::Order(command) => order::run(command, &Operator::open().await?, *output).await,
         Command::DeadLetter(command) => dead_letter::run(command, &Operator::open().await?, *output).await,
     }

@@ -1,4 +1,4 @@
-//! Merchants, stores, keys, endpoints and policies: what operators set up and roles read.
+//! Merchants, stores, keys and endpoints: what operators set up and roles read.
 //!
 //! Guarantee: a change that the directory shows commits together with the version number that makes every process read
 //! it, and with its line in the audit log. Failure: nothing of a change is kept when any part of it fails.
@@ -139,14 +139,14 @@ impl SystemStore<'_> {
 }
 
 /// Makes every process read the directory again; its row, locked from then on, keeps two changes apart.
-async fn touch_directory(change: &Change) -> Result<(), StoreError> {
+pub(super) async fn touch_directory(change: &Change) -> Result<(), StoreError> {
     let sql = "UPDATE directory_version SET version = version + 1 WHERE id = 1";
     execute(change.transaction(), sql, []).await.map(|_| ())
 }
 
 /// A line of the audit log.
 pub(super) struct AuditLine<'a> {
-    pub(super) actor: &'static str,
+    pub(super) actor: &'a str,
     pub(super) store: Option<&'a StoreId>,
     pub(super) action: &'static str,
     pub(super) detail: &'a str,

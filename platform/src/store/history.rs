@@ -3,6 +3,8 @@
 //! Guarantee: an entry is written in the transaction of what it tells of, and is never changed. Entries lie in the order
 //! of time, so that all of them, or those of the last minutes, are read page by page. Failure: as the store's.
 
+mod as_of;
+
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
@@ -16,6 +18,8 @@ use touchstone_schema::time::Timestamp;
 use super::database::{Change, rows};
 use super::table::{Columns, Kind, expression, parameters};
 use super::{Store, StoreError, SystemStore};
+
+pub use as_of::AsOf;
 
 /// An entry with all that it can be found by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +113,12 @@ impl SystemStore<'_> {
         Ok(found)
     }
 
+    /// The history of each of these orders as it was when the order was received: as [`SystemStore::load_history`] would
+    /// have loaded it then. An order's own entry is among it.
+    pub async fn load_history_as_of(&self, orders: &[AsOf]) -> Result<Vec<HistoryByKey>, StoreError> {
+        as_of::history(self.store, orders).await
+    }
+
     /// A page of all entries received since then, oldest first, beginning after the cursor. What is recorded meanwhile
     /// comes with a later page, unless it was received before the cursor: ask again for the last minutes.
     pub async fn history_page(
@@ -155,13 +165,25 @@ pub(super) async fn remember(
     Ok(Some(Remembered { entry: Arc::new(entry(made, 0)?), declared_keys }))
 }
 
+/// What is asked of the entries of each key.
+struct Asked<'a> {
+    /// Columns of the asked keys, `key` among them.
+    columns: &'a Columns,
+    /// Columns that are answered beside the key and its entries, each with a comma before it.
+    also: &'a str,
+    /// Most entries of a key.
+    depth: usize,
+    /// The span of time, of entries in the first table, for keys in the second.
+    span: fn(&str, &str) -> String,
+}
+
 /// One arm per kind of key, each walking its own index backwards from the newest entry. The kinds have the names of
 /// their columns.
-fn load_text(backend: DbBackend) -> String {
+fn entries_text(backend: DbBackend, wanted: &Asked<'_>) -> String {
+    let Asked { columns, also, depth, span } = wanted;
     let kinds = HistoryKeyKind::ALL.iter().map(|kind| kind.as_str()).chain([DECLARED]);
-    let since = HistoryKeyKind::ALL.len() + 2;
     let tables = kinds.clone().enumerate();
-    let tables = tables.map(|(at, kind)| expression(backend, &format!("{kind}_keys"), KEY, at + 1));
+    let tables = tables.map(|(at, kind)| expression(backend, &format!("{kind}_keys"), columns, at + 1));
     let arms = kinds.map(|kind| {
         let (found, by) = match kind {
             DECLARED => (
@@ -172,10 +194,12 @@ fn load_text(backend: DbBackend) -> String {
             _ => ("history AS whole WHERE whole.", "whole"),
         };
         let column = if kind == DECLARED { "" } else { kind };
+        let keys = format!("{kind}_keys");
         let newest = |columns: &str| {
             format!(
-                "SELECT {columns} FROM {found}{column} = {kind}_keys.key AND {by}.received_at >= ${since}
-    ORDER BY {by}.received_at DESC, {by}.transaction_id DESC, {by}.what DESC LIMIT {HISTORY_DEPTH}"
+                "SELECT {columns} FROM {found}{column} = {keys}.key AND {}
+    ORDER BY {by}.received_at DESC, {by}.transaction_id DESC, {by}.what DESC LIMIT {depth}",
+                span(by, &keys)
             )
         };
         let entries = if backend == DbBackend::Postgres {
@@ -183,9 +207,17 @@ fn load_text(backend: DbBackend) -> String {
         } else {
             format!("CROSS JOIN history AS entry WHERE entry.rowid IN ({})", newest("whole.rowid"))
         };
-        format!("SELECT {kind}_keys.key, {ENTRY} FROM {kind}_keys {entries}")
+        format!("SELECT {keys}.key, {ENTRY}{also} FROM {keys} {entries}")
     });
     format!("WITH {} {}", tables.collect::<Vec<_>>().join(", "), arms.collect::<Vec<_>>().join("\nUNION ALL\n"))
+}
+
+/// Entries up to now.
+fn load_text(backend: DbBackend) -> String {
+    /// Place of the parameter: after the keys of each kind and the declared ones.
+    const SINCE: usize = HistoryKeyKind::ALL.len() + 2;
+    let span = |entries: &str, _: &str| format!("{entries}.received_at >= ${SINCE}");
+    entries_text(backend, &Asked { columns: KEY, also: "", depth: HISTORY_DEPTH, span })
 }
 
 fn load_values(backend: DbBackend, keys: &[(Option<HistoryKeyKind>, HistoryKey)], since: Timestamp) -> Vec<Value> {

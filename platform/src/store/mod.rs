@@ -15,6 +15,8 @@ pub mod events;
 pub mod history;
 pub mod lists;
 pub mod pending;
+pub mod policies;
+pub mod recorded;
 pub mod scoring;
 mod table;
 pub mod transactions;

@@ -55,11 +55,12 @@ fn reanalysis(number: u8, order_id: &str, after_s: u64) -> Submission {
 
 fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
     let profile = profile(StoreMode::Live);
+    let policy = Arc::new(Policy::built_in());
+    let (document, mode) = (submission.document.get(), submission.tenant.mode);
     let order = match submission.kind {
-        SubmissionKind::Order => Some(read(submission.document.get(), &profile, submission.tenant.mode).unwrap()),
+        SubmissionKind::Order => Some(read(document, &profile.data_key, mode, &policy).unwrap()),
         SubmissionKind::Reanalyze => None,
     };
-    let policy = Arc::new(Policy::built_in());
     let enrichment = enrichment::Enricher::built_in().snapshot();
     let lists = None;
     let mut ready =
@@ -203,7 +204,9 @@ fn a_damaged_verdict_is_poison_for_its_own_order_alone() {
 #[test]
 fn orders_that_cannot_be_read_are_refused_with_the_reason() {
     let profile = profile(StoreMode::Live);
-    let refusal = |document: &str| read(document, &profile, KeyMode::Live).err().unwrap_or_default();
+    let policy = Policy::built_in();
+    let refusal =
+        |document: &str| read(document, &profile.data_key, KeyMode::Live, &policy).err().unwrap_or_default();
     assert!(refusal("{").starts_with("the order is not JSON: "));
     assert!(refusal(r#"{"order_id":"A"}"#).starts_with("the order is not valid: "));
     let enrichment = enrichment::Enricher::built_in().snapshot();

@@ -15,6 +15,7 @@ use touchstone_platform::directory::Directory;
 use touchstone_platform::enrichment::Enricher;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::random;
+use touchstone_platform::store::policies::NewPolicy;
 use touchstone_platform::store::{SystemReason, SystemStore};
 use touchstone_schema::ids::{RequestId, SubmissionId, TransactionId};
 use touchstone_schema::json::Json;
@@ -95,8 +96,17 @@ impl Pipeline {
 
     /// Gives the first store a policy, which the scorer knows at once. Returns its version.
     pub(crate) async fn apply_policy(&self, document: &Value) -> Result<u32> {
-        let store = &self.door.keys.mine.tenant.store_id;
-        let version = self.system().add_policy(store, &document.to_string(), self.door.clock.now()).await?;
+        let policies = self.door.store.tenant(&self.door.keys.mine.tenant);
+        let document = document.to_string();
+        let new = NewPolicy {
+            after: policies.newest_policy_version().await?,
+            document: &document,
+            author: "test",
+            note: None,
+            rolls_back_to: None,
+            now: self.door.clock.now(),
+        };
+        let version = policies.add_policy(&new).await?.context("nobody else changes the policy")?;
         self.door.directory.refresh_now().await?;
         Ok(version)
     }

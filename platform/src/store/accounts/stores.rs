@@ -1,4 +1,4 @@
-//! Merchants, stores and policies, and the directory that is read of them.
+//! Merchants and stores, and the directory that is read of them.
 
 use sea_orm::QueryResult;
 use touchstone_schema::ids::{MerchantId, StoreId};
@@ -6,7 +6,7 @@ use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::time::Timestamp;
 
 use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, keys, time, touch_directory};
-use crate::store::database::{Change, column, count, execute, parsed, row, rows};
+use crate::store::database::{column, count, execute, parsed, row, rows};
 use crate::store::{StoreError, SystemStore};
 
 /// The newest version of every store's policy.
@@ -116,40 +116,6 @@ impl SystemStore<'_> {
         change.commit().await?;
         Ok(found)
     }
-
-    /// Stores a new policy version of a store and returns its number.
-    pub async fn add_policy(&self, store: &StoreId, document: &str, now: Timestamp) -> Result<u32, StoreError> {
-        let change = self.store.begin().await?;
-        touch_directory(&change).await?;
-        let version = next_policy_version(&change, store).await?;
-        let values = vec![store.as_str().into(), i64::from(version).into(), document.into(), now.as_millis().into()];
-        let sql = "INSERT INTO policies (store_id, version, document, created_at) VALUES ($1, $2, $3, $4)";
-        execute(change.transaction(), sql, values).await?;
-        let line = AuditLine {
-            actor: self.actor(),
-            store: Some(store),
-            action: "policy.apply",
-            detail: &format!("version {version}"),
-            at: now,
-        };
-        audit(&change, line).await?;
-        change.commit().await?;
-        Ok(version)
-    }
-
-    /// The newest policy of a store.
-    pub async fn policy(&self, store: &StoreId) -> Result<Option<StoredPolicy>, StoreError> {
-        let sql = "SELECT store_id, version, document FROM policies WHERE store_id = $1 ORDER BY version DESC LIMIT 1";
-        let row = row(&self.store.database, sql, vec![store.as_str().into()]).await?;
-        row.as_ref().map(policy_of).transpose()
-    }
-}
-
-/// The number after the newest. The version row of the directory, locked before, keeps two changes apart.
-async fn next_policy_version(change: &Change, store: &StoreId) -> Result<u32, StoreError> {
-    let sql = "SELECT COALESCE(MAX(version), 0) + 1 AS version FROM policies WHERE store_id = $1";
-    let row = row(change.transaction(), sql, vec![store.as_str().into()]).await?;
-    row.map_or(Ok(1), |row| count(&row, "version"))
 }
 
 /// Names of the settings that are changed, for the audit log.

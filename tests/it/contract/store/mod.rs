@@ -4,6 +4,8 @@ mod history;
 mod orders;
 mod outage;
 mod outbox;
+mod policies;
+mod recorded;
 mod scoring;
 mod sweeping;
 mod tenancy;

@@ -97,6 +97,8 @@ mod tests {
             format!("list show --store {STORE} --list allow"),
             format!("rules apply --store {STORE} --file policy.json --note tuned"),
             format!("rules test --store {STORE} --file policy.json --since 30d --until 2026-01-31T00:00:00Z"),
+            format!("rules show --store {STORE} --version 1"),
+            format!("policy show --store {STORE} --version 1"),
             format!("policy diff --store {STORE} --from 1 --to 2"),
             format!("policy rollback --store {STORE} --to 1"),
         ] {

@@ -107,7 +107,9 @@ fn order(number: usize, amount: &str, avs: &str, cvv: &str) -> Value {
         "postal_code": "78701", "country": "US"});
     json!({
         "order_id": format!("T-{number}"), "amount": amount, "currency": "EUR",
-        "customer": {"id": format!("c-{number}"), "email": email, "first_name": first, "last_name": last},
+        "customer": {"id": format!("c-{number}"), "email": email, "first_name": first, "last_name": last,
+            "phone": format!("+1 512 555 01{number}0"), "created_at": "2024-01-05T10:00:00Z", "orders_count": 6},
+        "user_agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/124.0 Safari/537.36",
         "billing_address": address, "shipping_address": address,
         "payment": {"method": "card", "avs_result": avs, "cvv_result": cvv, "card_fingerprint": format!("fp-{number}"),
             "card_last4": "1111"},

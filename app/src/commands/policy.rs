@@ -30,6 +30,7 @@ const BUILT_IN: &str = "{}";
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Show the policy that a store's verdicts are given under, or an earlier version of it.
+    #[command(disable_version_flag = true)]
     Show {
         /// The store.
         #[arg(long)]

@@ -30,6 +30,7 @@ pub(crate) enum RulesCommand {
         signature: Signature,
     },
     /// Show the rules that a store's verdicts are given under, or those of an earlier version.
+    #[command(disable_version_flag = true)]
     Show {
         /// The store.
         #[arg(long)]

@@ -182,8 +182,10 @@ struct Asked<'a> {
 fn entries_text(backend: DbBackend, wanted: &Asked<'_>) -> String {
     let Asked { columns, also, depth, span } = wanted;
     let kinds = HistoryKeyKind::ALL.iter().map(|kind| kind.as_str()).chain([DECLARED]);
+    // PostgreSQL takes a parameter a column, SQLite one a table.
+    let parameters = if backend == DbBackend::Postgres { columns.len() } else { 1 };
     let tables = kinds.clone().enumerate();
-    let tables = tables.map(|(at, kind)| expression(backend, &format!("{kind}_keys"), columns, at + 1));
+    let tables = tables.map(|(at, kind)| expression(backend, &format!("{kind}_keys"), columns, at * parameters + 1));
     let arms = kinds.map(|kind| {
         let (found, by) = match kind {
             DECLARED => (

@@ -14,7 +14,7 @@ struct Case {
 }
 
 use Action::{Approve, Hold, Review};
-use RiskLevel::{Critical, High, Low, Medium};
+use RiskLevel::{Critical, Low, Medium};
 
 fn assessment(
     (risk_score, risk_level, recommended_action): (u8, RiskLevel, Action),

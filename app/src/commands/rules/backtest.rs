@@ -106,7 +106,7 @@ impl Report<'_> {
             return format!("{title}\n{told}No orders were received in that time.");
         }
         [
-            format!("{title}\n{told}"),
+            format!("{title}\n{}", told.trim_end()),
             format!("Orders by band, now (down) and under the file (across)\n{}", self.bands()),
             format!("Against known outcomes: stopped is what is not approved\n{}", self.labelled()),
             format!("Money by what becomes of it\n{}", self.money()),

@@ -195,7 +195,7 @@ mod tests {
         }
         assert!(document["paths"]["/v1/transactions/{id}"]["get"]["responses"]["404"].is_object());
         assert!(document["webhooks"]["order.scored"]["post"].is_object());
-        assert_eq!(document["paths"].as_object().unwrap().len(), 10);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 12);
     }
 
     #[test]

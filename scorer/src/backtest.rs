@@ -109,10 +109,8 @@ impl Backtest<'_> {
         let total = page.len();
         let readable: Vec<Readable> = page.into_iter().filter_map(|recorded| self.readable(recorded)).collect();
         comparison.unreadable += (total - readable.len()) as u64;
-        let as_of: Vec<AsOf> = readable
-            .iter()
-            .map(|one| AsOf { received_at: one.recorded.received_at, keys: one.all_keys() })
-            .collect();
+        let as_of: Vec<AsOf> =
+            readable.iter().map(|one| AsOf { received_at: one.recorded.received_at, keys: one.all_keys() }).collect();
         let histories = self.system().load_history_as_of(&as_of).await?;
         for (one, history) in readable.iter().zip(&histories) {
             let Readable { recorded, order, keys, candidate_keys } = one;

@@ -205,8 +205,7 @@ fn a_damaged_verdict_is_poison_for_its_own_order_alone() {
 fn orders_that_cannot_be_read_are_refused_with_the_reason() {
     let profile = profile(StoreMode::Live);
     let policy = Policy::built_in();
-    let refusal =
-        |document: &str| read(document, &profile.data_key, KeyMode::Live, &policy).err().unwrap_or_default();
+    let refusal = |document: &str| read(document, &profile.data_key, KeyMode::Live, &policy).err().unwrap_or_default();
     assert!(refusal("{").starts_with("the order is not JSON: "));
     assert!(refusal(r#"{"order_id":"A"}"#).starts_with("the order is not valid: "));
     let enrichment = enrichment::Enricher::built_in().snapshot();

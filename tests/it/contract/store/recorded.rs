@@ -1,7 +1,7 @@
 //! Orders as they were recorded, and the history that they had.
 
 use touchstone_platform::store::recorded::Span;
-use touchstone_platform::store::scoring::AsOf;
+use touchstone_platform::store::history::AsOf;
 use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind};
 use touchstone_schema::history::{HistoryEntry, HistoryKeyKind};
 use touchstone_schema::ids::RequestId;
@@ -99,7 +99,7 @@ async fn history_as_of_an_order_has_nothing_later_and_as_much_as_scoring_had(
     let count = HISTORY_DEPTH as u64 + 10;
     record_orders(database, &tenant, count, Action::Approve).await?;
     let (card, email) = (key_of(&tenant, "card", "4111"), key_of(&tenant, "email", "order-3"));
-    let keys = vec![(HistoryKeyKind::Card, card), (HistoryKeyKind::Email, email)];
+    let keys = vec![(Some(HistoryKeyKind::Card), card), (Some(HistoryKeyKind::Email), email)];
     let as_of = |received_at| AsOf { received_at, keys: keys.clone() };
     let long_after = after(2) + HISTORY_SPAN;
     let orders = [as_of(after(2)), as_of(after(count)), as_of(long_after), AsOf { keys: Vec::new(), ..as_of(START) }];

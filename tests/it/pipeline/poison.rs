@@ -86,7 +86,7 @@ async fn waiting_order_that_could_not_be_scored_is_scored_after_replay_though_no
     pipeline.apply_policy(&json!({"nonsense": true})).await?;
     pipeline.score();
     let client = pipeline.client();
-    told(&client.analyze(&order("P-4")).await?, 503)?;
+    told(&client.analyze(&order("P-4")).await?, 500)?;
     assert_eq!(dead_letters(pipeline, 1).await?[0]["lane"], "interactive");
 
     pipeline.apply_policy(&json!({})).await?;

@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Orders and their verdicts.
     #[command(subcommand)]
     Order(commands::order::OrderCommand),
+    /// The copy of history in the cache, which orders are compared with.
+    #[command(subcommand)]
+    History(commands::history::HistoryCommand),
     /// Messages that could not be processed and wait for a person.
     #[command(subcommand)]
     DeadLetter(commands::dead_letter::DeadLetterCommand),
@@ -101,6 +104,7 @@ mod tests {
             format!("policy show --store {STORE} --version 1"),
             format!("policy diff --store {STORE} --from 1 --to 2"),
             format!("policy rollback --store {STORE} --to 1"),
+            "history rebuild --json".to_owned(),
         ] {
             let words = std::iter::once("touchstone").chain(call.split(' '));
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{call}: {error}"));

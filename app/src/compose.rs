@@ -17,6 +17,7 @@ use touchstone_platform::enrichment::{self, Enricher};
 use touchstone_platform::queue::{self, Lane, Queue, QueueSettings};
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::settings::{Services, Settings};
+use touchstone_platform::store::history::Remembered;
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
 use touchstone_schema::event::{Event, EventBatch};
 use url::Url;
@@ -116,6 +117,15 @@ impl Operator {
         let policy = EgressPolicy::new(self.settings.egress_allow.clone());
         if let Some(host) = url.host() {
             policy.check_host_literal(&host).context("webhooks cannot be sent there")?;
+        }
+        Ok(())
+    }
+
+    /// Hands what was learnt of an order to hot history, where there is one.
+    pub(crate) async fn remember(&self, learnt: Option<Remembered>) -> anyhow::Result<()> {
+        let cache = self.shared_cache().await?;
+        if let (Some(learnt), Some(hot)) = (learnt, cache.as_deref().and_then(Cache::history)) {
+            hot.remember(&[learnt.into()], self.clock.now()).await?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod lifecycle;
 pub mod queue;
 pub mod random;
+pub mod refill;
 pub mod retry;
 pub mod settings;
 pub mod store;

@@ -167,6 +167,30 @@ impl HistoryEntry {
     }
 }
 
+/// An entry with everything that it is found under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedEntry {
+    /// The entry.
+    pub entry: HistoryEntry,
+    /// Its keys of every kind, those that a policy declares among them.
+    pub keys: Vec<HistoryKey>,
+}
+
+impl KeyedEntry {
+    /// Under the entry's own keys and those that a policy declares.
+    pub fn found_by(entry: HistoryEntry, declared: &[HistoryKey]) -> Self {
+        let keys = entry.keys.iter().map(|(_, key)| key).chain(declared.iter().copied()).collect();
+        Self { entry, keys }
+    }
+}
+
+impl From<HistoryEntry> for KeyedEntry {
+    /// Under the keys that every order has.
+    fn from(entry: HistoryEntry) -> Self {
+        Self::found_by(entry, &[])
+    }
+}
+
 /// The history of a batch of orders: for each asked key its most recent entries, newest first, at most
 /// [`crate::limits::HISTORY_DEPTH`] of them.
 pub type HistoryByKey = std::collections::HashMap<HistoryKey, Vec<std::sync::Arc<HistoryEntry>>>;

@@ -114,6 +114,16 @@ impl TransactionId {
     pub fn of_order(data_key: &Secret, mode: KeyMode, surface: Surface, order_id: &str) -> Self {
         Self::from_bits(keyed_bits(data_key, &["transaction", mode.as_str(), surface.as_str(), order_id]))
     }
+
+    /// The 128 bits that the text stands for; they sort as the text does.
+    pub fn to_bits(&self) -> u128 {
+        Ulid::from_string(&self.0[Self::PREFIX.len()..]).map_or(0, u128::from)
+    }
+
+    /// The identifier of these bits.
+    pub fn of_bits(bits: u128) -> Self {
+        Self::from_bits(bits)
+    }
 }
 
 impl EventId {
@@ -194,6 +204,8 @@ mod tests {
         assert_eq!(early.as_str().len(), StoreId::PREFIX.len() + 26);
         let text = serde_json::to_string(&early).unwrap();
         assert_eq!(serde_json::from_str::<StoreId>(&text).unwrap(), early);
+        let transaction = TransactionId::of_order(&key(), KeyMode::Live, Surface::Signed, "1");
+        assert_eq!(TransactionId::of_bits(transaction.to_bits()), transaction);
     }
 
     #[test]

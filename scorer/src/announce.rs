@@ -82,13 +82,8 @@ async fn publish(dependencies: &Dependencies, events: Vec<Event>) {
 async fn remember(dependencies: &Dependencies, verdicts: &[RecordedVerdict]) {
     let finished: Vec<Finished<'_>> = verdicts
         .iter()
-        .map(|order| Finished {
-            tenant: &order.tenant,
-            order_id: &order.order_id,
-            verdict: (order.surface == Surface::Signed).then_some(&order.verdict),
-            // The store is asked for history: exact, and on one machine no slower than a second copy to keep.
-            history: None,
-        })
+        .filter(|order| order.surface == Surface::Signed)
+        .map(|order| Finished { tenant: &order.tenant, order_id: &order.order_id, verdict: &order.verdict })
         .collect();
     if let Err(error) = dependencies.cache.remember(&finished, dependencies.clock.now()).await {
         tracing::debug!(error = &error as &dyn std::error::Error, "verdicts could not be cached; the store has them");

@@ -14,6 +14,7 @@ use touchstone_schema::limits;
 use touchstone_schema::submission::Submission;
 
 use crate::announce::Announcer;
+use crate::history::HistoryKeeper;
 use crate::record::Screening;
 use crate::sweep;
 
@@ -71,16 +72,18 @@ pub async fn run(dependencies: Dependencies, shutdown: CancellationToken) -> Res
         announcing.await;
         Ok(())
     });
+    let keeper = HistoryKeeper::new(dependencies.clone());
     for lane in LANES {
         let consumer = dependencies
             .queue
             .consume(lane, limits::PREFETCH)
             .await
             .map_err(|source| ScorerError::Consume { lane: lane.as_str(), source })?;
-        let screening = Screening::new(dependencies.clone(), shutdown.clone());
+        let screening = Screening::new(dependencies.clone(), keeper.source(), shutdown.clone());
         loops.spawn(consume(consumer, lane, screening, announcer.clone(), shutdown.clone()));
     }
     drop(announcer);
+    loops.spawn(keeper.run(shutdown.clone()));
     loops.spawn(sweep::run(dependencies, shutdown));
     while let Some(ended) = loops.join_next().await {
         match ended? {
@@ -108,6 +111,10 @@ async fn consume(
         if !refused.is_empty() {
             settle(consumer.as_mut(), refused).await;
         }
+        let returned = accepted.iter().filter(|(delivery, _)| delivery.attempt > 1);
+        if let Some(oldest) = returned.map(|(_, submission)| submission.received_at).min() {
+            screening.history().catch_up(oldest);
+        }
         let finished = screening.screen(accepted).await;
         let replies = finished
             .iter()
@@ -119,6 +126,8 @@ async fn consume(
             // The callers time out and ask again; they are answered from the store.
             tracing::debug!(%error, "replies could not be sent");
         }
+        // No caller waits for it; and should this process die before, the deliveries come back and tell of it.
+        screening.history().written().await;
         settle(consumer.as_mut(), finished.into_iter().map(|done| (done.delivery, done.disposition)).collect()).await;
         announcer.announce(screening.take_recorded());
     }

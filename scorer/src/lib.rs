@@ -9,6 +9,7 @@ mod announce;
 pub mod backtest;
 mod batch;
 mod consume;
+mod history;
 mod history_keys;
 mod record;
 pub mod score;

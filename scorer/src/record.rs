@@ -15,7 +15,7 @@ use touchstone_platform::queue::{Delivery, Disposition};
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::scoring::{Loaded, NewRevision};
 use touchstone_platform::store::{StoreError, SystemReason};
-use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
+use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind, KeyedEntry};
 use touchstone_schema::ids::{SubmissionId, TransactionId};
 use touchstone_schema::limits;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
@@ -24,6 +24,7 @@ use touchstone_schema::time::Timestamp;
 use crate::announce::{Recorded, RecordedVerdict};
 use crate::batch::{self, Plan, PolicyCache, Prepared};
 use crate::consume::Dependencies;
+use crate::history::HistorySource;
 
 /// Times that a batch is planned anew because it was known or another scorer was quicker, before the rest is left to redelivery.
 const RACE_ROUNDS: usize = 8;
@@ -70,11 +71,17 @@ pub(crate) struct Screening {
     shutdown: CancellationToken,
     policies: PolicyCache,
     recorded: Recorded,
+    history: HistorySource,
 }
 
 impl Screening {
-    pub(crate) fn new(dependencies: Dependencies, shutdown: CancellationToken) -> Self {
-        Self { dependencies, shutdown, policies: PolicyCache::new(), recorded: Recorded::default() }
+    pub(crate) fn new(dependencies: Dependencies, history: HistorySource, shutdown: CancellationToken) -> Self {
+        Self { dependencies, shutdown, policies: PolicyCache::new(), recorded: Recorded::default(), history }
+    }
+
+    /// Where history comes from and goes to.
+    pub(crate) const fn history(&self) -> &HistorySource {
+        &self.history
     }
 
     /// Screens what was taken from a lane. Returns when everything is committed, answered or given up; what the database
@@ -141,6 +148,10 @@ impl Screening {
             };
             if !error.is_transient() {
                 return self.bisect(asked, &error).await;
+            }
+            // The commit may have come about all the same, and nobody else remembers it.
+            if let Some(oldest) = asked.first() {
+                self.history.catch_up(oldest.submission.received_at);
             }
             if !std::mem::replace(&mut told, true) {
                 let orders = asked.len();
@@ -253,7 +264,7 @@ impl Screening {
         if prepared.iter().all(|ready| ready.submission.kind == SubmissionKind::Order) {
             let keys = distinct_keys(&prepared);
             let (loaded, history) =
-                tokio::try_join!(store.load_for_scoring(&submissions), store.load_history(&keys, since))?;
+                tokio::try_join!(store.load_for_scoring(&submissions), self.history.load(&keys, since))?;
             return Ok((prepared, loaded, history));
         }
         // Orders that are scored again bring their history keys with their stored documents.
@@ -263,7 +274,7 @@ impl Screening {
                 tracing::error!(order = %ready.submission.order_id, store = %ready.submission.tenant.store_id, problem, "a stored order cannot be read");
             }
         }
-        let history = store.load_history(&distinct_keys(&prepared), since).await?;
+        let history = self.history.load(&distinct_keys(&prepared), since).await?;
         Ok((prepared, loaded, history))
     }
 
@@ -280,6 +291,7 @@ impl Screening {
         }
         let recorded = self.dependencies.store.system(SystemReason::RoleLoop).record(&new, settled).await?;
         let mut lost: HashSet<&TransactionId> = HashSet::new();
+        let mut entries = Vec::with_capacity(new.len());
         for ((revision, index), won) in new.into_iter().zip(new_indexes).zip(recorded) {
             if !won {
                 lost.insert(&asked[index].submission.transaction_id);
@@ -293,11 +305,13 @@ impl Screening {
                 verdict: batch::finished(&revision),
             });
             self.recorded.events.push(revision.event);
+            entries.push(KeyedEntry::found_by(revision.history, &revision.declared_keys));
             outcomes[index] = match RawValue::from_string(revision.verdict) {
                 Ok(verdict) => Outcome::Answered(Answer::Verdict { verdict }),
                 Err(error) => Outcome::Poison(format!("the verdict is not JSON: {error}")),
             };
         }
+        self.history.remember(entries).await;
         // Answers that were planned on a revision which another scorer took are planned anew.
         for (outcome, one) in outcomes.iter_mut().zip(asked) {
             if lost.contains(&one.submission.transaction_id) && matches!(outcome, Outcome::Answered(_)) {

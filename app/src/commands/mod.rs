@@ -13,6 +13,7 @@ pub(crate) mod dead_letter;
 pub(crate) mod delivery;
 pub(crate) mod doctor;
 pub(crate) mod endpoint;
+pub(crate) mod history;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod merchant;
@@ -46,6 +47,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::List(command) => list::run(command, &Operator::open().await?, *output).await,
         Command::Rules(command) => rules::run(command, &Operator::open().await?, *output).await,
         Command::Order(command) => order::run(command, &Operator::open().await?, *output).await,
+        Command::History(command) => history::run(command, &Operator::open().await?, *output).await,
         Command::DeadLetter(command) => dead_letter::run(command, &Operator::open().await?, *output).await,
     }
     .map(|()| ExitCode::SUCCESS)

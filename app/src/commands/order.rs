@@ -1,6 +1,6 @@
 //! `touchstone order`: orders, their verdicts, and a person's decisions.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -131,8 +131,12 @@ async fn settle(
     output: Output,
 ) -> anyhow::Result<()> {
     let repeated = match decided {
-        Decided::Recorded(event, _) => {
+        Decided::Recorded(event, learnt) => {
             operator.announce(*event).await;
+            operator.remember(learnt).await.context(
+                "the decision stands and its webhook follows, but hot history does not know of it: run \
+                 `touchstone history rebuild`",
+            )?;
             false
         }
         Decided::Already => true,

@@ -7,8 +7,10 @@ use http::{HeaderMap, Method, Uri};
 use tokio::time::timeout_at;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::store::StoreError;
+use touchstone_platform::store::history::Remembered;
 use touchstone_schema::event::{Event, EventBatch};
 use touchstone_schema::limits;
+use touchstone_schema::time::Timestamp;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -120,6 +122,14 @@ impl Ticket {
                 Err(problem.rated(self.rate))
             }
         }
+    }
+}
+
+/// Hands what was learnt of an order to hot history. Not reaching it takes back that it is whole, so nothing is missed.
+pub(crate) async fn remember(door: &Door, learnt: Option<Remembered>, now: Timestamp) {
+    let (Some(learnt), Some(hot)) = (learnt, door.dependencies.cache.history()) else { return };
+    if let Err(error) = hot.remember(&[learnt.into()], now).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "history did not reach the cache, which is filled anew");
     }
 }
 

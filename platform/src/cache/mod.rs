@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey};
+use touchstone_schema::history::{HistoryByKey, HistoryKey, KeyedEntry};
 use touchstone_schema::ids::KeyId;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::Tenant;
@@ -127,16 +127,12 @@ pub trait Cache: Send + Sync + 'static {
     /// Refuses a key in every process at once, ahead of the directory's poll.
     async fn revoke(&self, key: &KeyId) -> Result<(), CacheError>;
 
-    /// Remembers finished verdicts of signed-surface orders for the rest of their idempotency hour and their history
-    /// entries, one round trip for all. Idempotent.
+    /// Remembers finished verdicts of signed-surface orders for the rest of their idempotency hour, one round trip for
+    /// all. Idempotent.
     async fn remember(&self, finished: &[Finished<'_>], now: Timestamp) -> Result<(), CacheError>;
 
-    /// The history of the keys, newest first, bounded; `None` when the cache does not hold history in full (it was
-    /// flushed or never filled), so that the caller must ask the store.
-    async fn history(&self, keys: &[HistoryKey], now: Timestamp) -> Result<Option<HistoryByKey>, CacheError>;
-
-    /// Declares that the cache now holds history in full, or no more.
-    async fn mark_history_complete(&self, complete: bool) -> Result<(), CacheError>;
+    /// Hot history, where there is one: none when the store lives in the same process and is as near.
+    fn history(&self) -> Option<&dyn HotHistory>;
 
     /// Whether the cache answers right now.
     async fn check(&self) -> Result<(), CacheError>;
@@ -152,8 +148,39 @@ pub struct Finished<'a> {
     pub tenant: &'a Tenant,
     /// The merchant's order id.
     pub order_id: &'a str,
-    /// The verdict; none when the order did not come by the signed surface.
-    pub verdict: Option<&'a FinishedVerdict>,
-    /// What to remember of the order, when hot history is kept here; none when it is read from the store.
-    pub history: Option<&'a HistoryEntry>,
+    /// The verdict.
+    pub verdict: &'a FinishedVerdict,
 }
+
+/// History where a batch of orders reads it in one round trip. The store is the truth; this is a copy of what is
+/// committed there, filled and mended by [`crate::refill`].
+///
+/// Guarantee: it either gives the same as the store, or says that it does not hold history in full. An entry that could
+/// not be written takes that claim back, if need be as soon as the server answers again.
+#[async_trait]
+pub trait HotHistory: Send + Sync {
+    /// The history of the keys from `since` on, newest first, at most `HISTORY_DEPTH` entries each. `None` when history
+    /// is not held in full (it was flushed, or never filled), so that the store must be asked.
+    async fn load(&self, keys: &[HistoryKey], since: Timestamp) -> Result<Option<HistoryByKey>, CacheError>;
+
+    /// Adds entries that were just committed, one round trip for all. Adding one again changes nothing that is loaded.
+    async fn remember(&self, entries: &[KeyedEntry], now: Timestamp) -> Result<(), CacheError>;
+
+    /// Takes the right to fill history from the store; `None` while another process has it. It is lost when the server
+    /// is flushed, when an entry is lost on its way, or when its holder is silent for a while.
+    async fn claim(&self) -> Result<Option<Holder>, CacheError>;
+
+    /// Forgets all history, which is no longer held in full. False: the right was lost.
+    async fn forget(&self, holder: &Holder) -> Result<bool, CacheError>;
+
+    /// Adds entries of the store, leaving out those that are here. False: the right was lost, and nothing added.
+    async fn refill(&self, holder: &Holder, entries: &[KeyedEntry], now: Timestamp) -> Result<bool, CacheError>;
+
+    /// Gives the right back, declaring, if `complete`, that history is held in full. False: the right was lost before,
+    /// and nothing declared.
+    async fn release(&self, holder: &Holder, complete: bool) -> Result<bool, CacheError>;
+}
+
+/// Who fills history.
+#[derive(Debug)]
+pub struct Holder(String);

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use sea_orm::{DbBackend, QueryResult, Value};
-use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
+use touchstone_schema::history::{
+    Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys, KeyedEntry,
+};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::limits::HISTORY_DEPTH;
 use touchstone_schema::money::{Currency, Money};
@@ -28,6 +30,12 @@ pub struct Remembered {
     pub entry: Arc<HistoryEntry>,
     /// Keys that the policy declares, beside those of the entry.
     pub declared_keys: Vec<HistoryKey>,
+}
+
+impl From<Remembered> for KeyedEntry {
+    fn from(remembered: Remembered) -> Self {
+        Self::found_by(Arc::unwrap_or_clone(remembered.entry), &remembered.declared_keys)
+    }
 }
 
 /// Where a page of history begins: just after this entry.

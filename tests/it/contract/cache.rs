@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use touchstone_platform::cache::{self, Admission, Admitted, Cache, CacheSettings, Finished, RateState};
+use touchstone_platform::cache::{
+    self, Admission, Admitted, Cache, CacheSettings, Finished, Holder, HotHistory, RateState,
+};
 use touchstone_platform::clock::Clock;
-use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeys};
+use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeys, KeyedEntry};
 use touchstone_schema::ids::{KeyId, StoreId, TransactionId};
 use touchstone_schema::limits::{HISTORY_DEPTH, HISTORY_SPAN, IDEMPOTENCY_WINDOW, NONCE_TTL};
 use touchstone_schema::money::{Currency, Money};
@@ -67,18 +69,32 @@ impl Fixture {
         Ok(self.cache.admit(&admission).await?)
     }
 
+    fn hot(&self) -> anyhow::Result<&dyn HotHistory> {
+        self.cache.history().ok_or_else(|| anyhow::anyhow!("this cache keeps no history"))
+    }
+
+    async fn claim(&self) -> anyhow::Result<Holder> {
+        self.hot()?.claim().await?.ok_or_else(|| anyhow::anyhow!("somebody else fills history"))
+    }
+
+    /// Declares that history is held in full, as whoever filled it does.
+    async fn complete(&self) -> anyhow::Result<()> {
+        let holder = self.claim().await?;
+        anyhow::ensure!(self.hot()?.release(&holder, true).await?, "the right was lost");
+        Ok(())
+    }
+
     async fn remember(&self, entries: &[HistoryEntry]) -> anyhow::Result<()> {
-        let tenant = live(1);
-        let finished: Vec<_> = entries
-            .iter()
-            .map(|history| Finished { tenant: &tenant, order_id: "any", verdict: None, history: Some(history) })
-            .collect();
-        Ok(self.cache.remember(&finished, self.clock.now()).await?)
+        Ok(self.hot()?.remember(&keyed(entries), self.clock.now()).await?)
+    }
+
+    async fn load(&self, keys: &[i64]) -> anyhow::Result<Option<HistoryByKey>> {
+        let keys: Vec<_> = keys.iter().copied().map(key).collect();
+        Ok(self.hot()?.load(&keys, self.clock.now() - HISTORY_SPAN).await?)
     }
 
     async fn remember_verdict(&self, tenant: &Tenant, verdict: &FinishedVerdict) -> anyhow::Result<()> {
-        let history = entry(1, verdict.received_at, HistoryKeys::default());
-        let finished = [Finished { tenant, order_id: "order-1", verdict: Some(verdict), history: Some(&history) }];
+        let finished = [Finished { tenant, order_id: "order-1", verdict }];
         Ok(self.cache.remember(&finished, self.clock.now()).await?)
     }
 
@@ -92,7 +108,7 @@ impl Fixture {
 
     /// Transactions of the history of one key; `None` when the cache does not hold history in full.
     async fn transactions(&self, of: i64) -> anyhow::Result<Option<Vec<TransactionId>>> {
-        let history = self.cache.history(&[key(of)], self.clock.now()).await?;
+        let history = self.load(&[of]).await?;
         Ok(history.map(|by_key| by_key[&key(of)].iter().map(|entry| entry.transaction_id.clone()).collect()))
     }
 }
@@ -156,6 +172,10 @@ fn entry(number: u64, received_at: Timestamp, keys: HistoryKeys) -> HistoryEntry
     }
 }
 
+fn keyed(entries: &[HistoryEntry]) -> Vec<KeyedEntry> {
+    entries.iter().cloned().map(KeyedEntry::from).collect()
+}
+
 fn card(number: i64) -> HistoryKeys {
     HistoryKeys { card: Some(key(number)), ..HistoryKeys::default() }
 }
@@ -205,11 +225,6 @@ on_both_adapters! {
     finished_verdict_is_given_within_its_hour,
     finished_verdict_is_given_to_its_own_order_only,
     later_verdict_replaces_the_earlier,
-    history_is_withheld_until_it_is_complete,
-    history_is_given_per_key_newest_first_and_unchanged,
-    remembering_again_changes_nothing_and_a_revision_replaces,
-    history_keeps_the_newest_entries,
-    entries_beyond_the_span_are_not_given,
     check_passes_when_the_cache_answers,
 }
 
@@ -363,94 +378,8 @@ async fn later_verdict_replaces_the_earlier(fixture: Fixture) -> anyhow::Result<
     Ok(())
 }
 
-async fn history_is_withheld_until_it_is_complete(fixture: Fixture) -> anyhow::Result<()> {
-    fixture.remember(&[entry(1, fixture.clock.now(), card(1))]).await?;
-    assert_eq!(fixture.transactions(1).await?, None);
-    fixture.cache.mark_history_complete(true).await?;
-    assert_eq!(fixture.transactions(1).await?, Some(vec![transaction(1)]));
-    assert_eq!(fixture.transactions(2).await?, Some(vec![]), "an unknown key has an empty history");
-    fixture.cache.mark_history_complete(false).await?;
-    assert_eq!(fixture.transactions(1).await?, None);
-    Ok(())
-}
-
-async fn history_is_given_per_key_newest_first_and_unchanged(fixture: Fixture) -> anyhow::Result<()> {
-    fixture.cache.mark_history_complete(true).await?;
-    let at = |seconds| fixture.clock.now() - Duration::from_secs(seconds);
-    let full = HistoryKeys {
-        card: Some(key(1)),
-        email: Some(key(2)),
-        phone: Some(key(3)),
-        device: Some(key(4)),
-        ip: Some(key(5)),
-        address: Some(key(6)),
-        customer: Some(key(i64::MAX)),
-    };
-    let entries =
-        [entry(1, at(30), full), entry(2, at(10), card(1)), entry(3, at(20), card(1)), entry(4, at(0), card(7))];
-    fixture.remember(&entries).await?;
-    assert_eq!(fixture.transactions(1).await?, Some(vec![transaction(2), transaction(3), transaction(1)]));
-    let keys = [1, 2, 3, 4, 5, 6, i64::MAX, 8].map(key);
-    let history = fixture.cache.history(&keys, fixture.clock.now()).await?.unwrap_or_default();
-    assert_eq!(history.len(), keys.len());
-    for held in [2, 3, 4, 5, 6, i64::MAX] {
-        assert_eq!(history[&key(held)].iter().map(|entry| (**entry).clone()).collect::<Vec<_>>(), [entries[0].clone()]);
-    }
-    Ok(())
-}
-
-async fn remembering_again_changes_nothing_and_a_revision_replaces(fixture: Fixture) -> anyhow::Result<()> {
-    fixture.cache.mark_history_complete(true).await?;
-    let (first, other) = (entry(1, fixture.clock.now(), card(1)), entry(2, fixture.clock.now(), card(1)));
-    fixture.remember(&[first.clone(), other, first.clone()]).await?;
-    fixture.remember(std::slice::from_ref(&first)).await?;
-    assert_eq!(fixture.transactions(1).await?.map(|known| known.len()), Some(2));
-    let revised_at = first.received_at + Duration::from_secs(1);
-    let revised = HistoryEntry { received_at: revised_at, ordered_at: revised_at, amount: usd(1), ..first };
-    fixture.clock.advance(Duration::from_secs(1));
-    fixture.remember(std::slice::from_ref(&revised)).await?;
-    let history = fixture.cache.history(&[key(1)], fixture.clock.now()).await?.unwrap_or_default();
-    assert_eq!(history[&key(1)].len(), 2);
-    assert_eq!(*history[&key(1)][0], revised);
-    Ok(())
-}
-
-async fn history_keeps_the_newest_entries(fixture: Fixture) -> anyhow::Result<()> {
-    fixture.cache.mark_history_complete(true).await?;
-    let count = 2 * HISTORY_DEPTH as u64 + 10;
-    let start = fixture.clock.now() - Duration::from_secs(count);
-    let entries: Vec<_> =
-        (0..count).map(|number| entry(number, start + Duration::from_secs(number), card(1))).collect();
-    let (older, newer) = entries.split_at(entries.len() / 2);
-    for batch in newer.chunks(64).chain(older.chunks(64)) {
-        fixture.remember(batch).await?;
-    }
-    let newest: Vec<_> = (0..count).rev().take(HISTORY_DEPTH).map(transaction).collect();
-    assert_eq!(fixture.transactions(1).await?, Some(newest));
-    Ok(())
-}
-
-async fn entries_beyond_the_span_are_not_given(fixture: Fixture) -> anyhow::Result<()> {
-    fixture.cache.mark_history_complete(true).await?;
-    let now = fixture.clock.now();
-    fixture.remember(&[entry(1, now - HISTORY_SPAN, card(1)), entry(2, now, card(1))]).await?;
-    assert_eq!(fixture.transactions(1).await?, Some(vec![transaction(2)]));
-    fixture.clock.advance(HISTORY_SPAN);
-    assert_eq!(fixture.transactions(1).await?, Some(vec![]));
-    Ok(())
-}
-
 async fn check_passes_when_the_cache_answers(fixture: Fixture) -> anyhow::Result<()> {
     Ok(fixture.cache.check().await?)
-}
-
-#[tokio::test]
-async fn flushed_redis_withholds_history() -> anyhow::Result<()> {
-    let fixture = Fixture::redis().await?;
-    fixture.cache.mark_history_complete(true).await?;
-    fixture.command(&["FLUSHALL"]).await?;
-    assert_eq!(fixture.transactions(1).await?, None);
-    Ok(())
 }
 
 #[tokio::test]
@@ -465,7 +394,7 @@ async fn nonces_and_verdicts_leave_redis_by_themselves() -> anyhow::Result<()> {
         ("*:nonce:once", NONCE_TTL),
         ("*:verdict:order-1", IDEMPOTENCY_WINDOW - Duration::from_secs(600)),
         ("*:backlog", Duration::from_secs(120)),
-        ("history:1", HISTORY_SPAN),
+        ("hist:*", HISTORY_SPAN),
     ] {
         let names: Vec<String> = redis::from_redis_value(fixture.command(&["KEYS", pattern]).await?)?;
         assert_eq!(names.len(), 1, "{pattern}");
@@ -520,22 +449,6 @@ async fn redis_that_is_silent_is_an_error_soon() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn history_is_withheld_after_entries_were_lost_on_the_way() -> anyhow::Result<()> {
-    let mut fixture = Fixture::redis().await?;
-    fixture.cache.mark_history_complete(true).await?;
-    assert_eq!(fixture.transactions(1).await?, Some(vec![]));
-    fixture.server()?.stop().await?;
-    assert!(fixture.remember(&[entry(1, fixture.clock.now(), card(1))]).await.is_err());
-    fixture.server()?.restart().await?;
-    eventually(HEALS_WITHIN, "the cache to answer", async || fixture.cache.check().await.ok()).await?;
-    assert_eq!(fixture.transactions(1).await?, None);
-    assert_eq!(fixture.transactions(1).await?, None);
-    fixture.cache.mark_history_complete(true).await?;
-    assert_eq!(fixture.transactions(1).await?, Some(vec![]));
-    Ok(())
-}
-
-#[tokio::test]
 async fn malformed_redis_url_is_refused_without_showing_it() -> anyhow::Result<()> {
     let url = Secret::new("http://user:hunter2@localhost");
     let refusal = cache::open(&CacheSettings::Redis { url }, &Clock::system()).await.err();
@@ -565,3 +478,11 @@ async fn embedded_nonces_and_their_release_survive_a_restart() -> anyhow::Result
     assert!(is_let_in(&fixture.admit(&used).await?), "it has expired");
     Ok(())
 }
+
+#[tokio::test]
+async fn embedded_cache_keeps_no_history() -> anyhow::Result<()> {
+    assert!(Fixture::embedded().await?.cache.history().is_none(), "the store is in the same process");
+    Ok(())
+}
+
+mod history;

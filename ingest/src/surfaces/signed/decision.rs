@@ -15,7 +15,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce};
+use crate::surfaces::{Knock, announce, remember};
 
 /// Longest name of a reviewer, in characters.
 const REVIEWER_CHARS: usize = 256;
@@ -59,7 +59,10 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, id: &str, asked: As
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     match knock.stored(store.decide(&id, &decision)).await? {
-        Decided::Recorded(event, _) => announce(door, *event).await,
+        Decided::Recorded(event, learnt) => {
+            remember(door, learnt, knock.arrival.at).await;
+            announce(door, *event).await;
+        }
         Decided::Already => {}
         Decided::Contrary => {
             return Err(Problem::state_conflict("already_decided", "The contrary decision was recorded before."));

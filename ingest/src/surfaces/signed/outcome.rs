@@ -19,7 +19,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce};
+use crate::surfaces::{Knock, announce, remember};
 
 /// What was reported, read but not yet recorded. The amount waits for the order's currency.
 struct Reported {
@@ -70,8 +70,13 @@ async fn answer(
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     match knock.stored(store.record_outcome(&id, &outcome)).await? {
-        OutcomeTaken::Recorded(Some(event), _) => announce(door, *event).await,
-        OutcomeTaken::Recorded(None, _) | OutcomeTaken::Already => {}
+        OutcomeTaken::Recorded(event, learnt) => {
+            remember(door, learnt, knock.arrival.at).await;
+            if let Some(event) = event {
+                announce(door, *event).await;
+            }
+        }
+        OutcomeTaken::Already => {}
         OutcomeTaken::NotFound => return Err(no_transaction()),
     }
     let document = OutcomeDocument {

@@ -1,10 +1,8 @@
-//! Finished verdicts and recent history, in memory.
+//! Finished verdicts, in memory.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
-use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey};
-use touchstone_schema::limits::{HISTORY_DEPTH, HISTORY_SPAN, IDEMPOTENCY_WINDOW};
+use touchstone_schema::limits::IDEMPOTENCY_WINDOW;
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::FinishedVerdict;
@@ -13,8 +11,6 @@ use super::super::Finished;
 
 /// Most verdicts held; the oldest go first. A verdict is about 1 KB.
 const VERDICTS: usize = 32_768;
-/// Most references from history keys to entries. An order has up to seven, and its entry about 200 bytes.
-const HISTORY_REFERENCES: usize = 2_000_000;
 
 type VerdictKey = (Tenant, Box<str>);
 
@@ -27,9 +23,12 @@ pub(super) struct RecentVerdicts {
 }
 
 impl RecentVerdicts {
-    /// Keeps an order's verdict, if it has one that is within its hour.
+    /// Keeps an order's verdict, if it is within its hour.
     pub(super) fn insert(&mut self, order: &Finished<'_>, now: Timestamp) {
-        let Some(verdict) = order.verdict.filter(|verdict| in_time(verdict.received_at, now)) else { return };
+        let verdict = order.verdict;
+        if !in_time(verdict.received_at, now) {
+            return;
+        }
         let key = (order.tenant.clone(), Box::from(order.order_id));
         self.by_order.insert(key.clone(), verdict.clone());
         self.arrivals.push_back((verdict.received_at, key));
@@ -50,63 +49,4 @@ impl RecentVerdicts {
 
 fn in_time(received_at: Timestamp, now: Timestamp) -> bool {
     now.since(received_at) < IDEMPOTENCY_WINDOW
-}
-
-/// The newest entries of each history key.
-#[derive(Default)]
-pub(super) struct RecentHistory {
-    complete: bool,
-    references: usize,
-    by_key: HashMap<HistoryKey, Vec<Arc<HistoryEntry>>>,
-}
-
-impl RecentHistory {
-    /// Keeps an entry under each of its keys. When that is too much, forgets all and no longer claims to be complete.
-    pub(super) fn insert(&mut self, entry: &HistoryEntry, now: Timestamp) {
-        if !is_recent(entry, now) {
-            return;
-        }
-        let shared = Arc::new(entry.clone());
-        for (_, key) in entry.keys.iter() {
-            let kept = self.by_key.entry(key).or_default();
-            let before = kept.len();
-            kept.retain(|known| known.transaction_id != entry.transaction_id && is_recent(known, now));
-            let place = kept.partition_point(|known| HistoryEntry::newest_first(known, entry).is_lt());
-            kept.insert(place, Arc::clone(&shared));
-            kept.truncate(HISTORY_DEPTH);
-            self.references = self.references + kept.len() - before;
-        }
-        if self.references > HISTORY_REFERENCES {
-            self.make_room(now);
-        }
-    }
-
-    /// The entries of the keys, newest first, if history is complete.
-    pub(super) fn get(&self, keys: &[HistoryKey], now: Timestamp) -> Option<HistoryByKey> {
-        let recent = |key| {
-            let kept = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
-            kept.iter().filter(|entry| is_recent(entry, now)).cloned().collect()
-        };
-        self.complete.then(|| keys.iter().map(|key| (*key, recent(key))).collect())
-    }
-
-    /// Says that history is, or is not, complete from now on.
-    pub(super) fn mark_complete(&mut self, complete: bool) {
-        self.complete = complete;
-    }
-
-    fn make_room(&mut self, now: Timestamp) {
-        self.by_key.retain(|_, kept| {
-            kept.retain(|entry| is_recent(entry, now));
-            !kept.is_empty()
-        });
-        self.references = self.by_key.values().map(Vec::len).sum();
-        if self.references > HISTORY_REFERENCES / 2 {
-            *self = Self::default();
-        }
-    }
-}
-
-fn is_recent(entry: &HistoryEntry, now: Timestamp) -> bool {
-    now.since(entry.received_at) < HISTORY_SPAN
 }

@@ -1,7 +1,8 @@
 //! The cache inside the process, for the embedded mode.
 //!
 //! Guarantee: the same answers as the Redis adapter, and nonces survive a `kill -9`: a request is admitted when its
-//! nonce has been handed to the operating system. Memory is bounded by named limits. Failure: when the nonce file cannot
+//! nonce has been handed to the operating system. Memory is bounded by named limits. It keeps no history: the store is in
+//! the same process. Failure: when the nonce file cannot
 //! be written, or there are more unexpired nonces than the limit, admission is an error.
 
 mod admissions;
@@ -12,20 +13,18 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use touchstone_schema::history::{HistoryByKey, HistoryKey};
 use touchstone_schema::ids::KeyId;
 use touchstone_schema::time::Timestamp;
 
 use self::admissions::{Admissions, Decision, NonceDigest};
 use self::journal::Journal;
-use self::memory::{RecentHistory, RecentVerdicts};
-use super::{Admission, Admitted, Cache, CacheError, Finished};
+use self::memory::RecentVerdicts;
+use super::{Admission, Admitted, Cache, CacheError, Finished, HotHistory};
 
 /// See the module.
 pub(super) struct EmbeddedCache {
     admissions: Mutex<Admissions>,
     verdicts: Mutex<RecentVerdicts>,
-    history: Mutex<RecentHistory>,
     journal: Option<Journal>,
 }
 
@@ -41,7 +40,7 @@ impl EmbeddedCache {
             }
             None => None,
         };
-        Ok(Self { admissions: Mutex::new(admissions), verdicts: Mutex::default(), history: Mutex::default(), journal })
+        Ok(Self { admissions: Mutex::new(admissions), verdicts: Mutex::default(), journal })
     }
 }
 
@@ -81,23 +80,11 @@ impl Cache for EmbeddedCache {
         for order in finished {
             verdicts.insert(order, now);
         }
-        drop(verdicts);
-        let mut history = lock(&self.history);
-        for order in finished {
-            if let Some(entry) = order.history {
-                history.insert(entry, now);
-            }
-        }
         Ok(())
     }
 
-    async fn history(&self, keys: &[HistoryKey], now: Timestamp) -> Result<Option<HistoryByKey>, CacheError> {
-        Ok(lock(&self.history).get(keys, now))
-    }
-
-    async fn mark_history_complete(&self, complete: bool) -> Result<(), CacheError> {
-        lock(&self.history).mark_complete(complete);
-        Ok(())
+    fn history(&self) -> Option<&dyn HotHistory> {
+        None
     }
 
     async fn check(&self) -> Result<(), CacheError> {

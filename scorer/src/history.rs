@@ -117,7 +117,12 @@ impl HistorySource {
             return;
         }
         let (cache, now) = (Arc::clone(&self.dependencies.cache), self.dependencies.clock.now());
-        self.writing.lock().await.spawn(async move { write(cache.as_ref(), &entries, now).await });
+        let requests = Arc::clone(&self.requests);
+        self.writing.lock().await.spawn(async move {
+            if !write(cache.as_ref(), &entries, now).await {
+                requests.add(Wanted { whole: true, since: None });
+            }
+        });
     }
 
     /// Returns when all entries have reached the cache, or their loss is known.
@@ -139,16 +144,19 @@ impl HistorySource {
     }
 }
 
-async fn write(cache: &dyn Cache, entries: &[KeyedEntry], now: Timestamp) {
-    let Some(hot) = cache.history() else { return };
-    if let Err(error) = hot.remember(entries, now).await {
+/// Whether the cache has them.
+async fn write(cache: &dyn Cache, entries: &[KeyedEntry], now: Timestamp) -> bool {
+    let Some(hot) = cache.history() else { return true };
+    let written = hot.remember(entries, now).await;
+    if let Err(error) = &written {
         metrics::counter!("touchstone_history_entries_lost_total").increment(entries.len() as u64);
         tracing::warn!(
-            error = &error as &dyn std::error::Error,
+            error = error as &dyn std::error::Error,
             entries = entries.len(),
             "history did not reach the cache, which is filled anew from the store"
         );
     }
+    written.is_ok()
 }
 
 fn count_store_read(reason: &'static str) {

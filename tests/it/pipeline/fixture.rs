@@ -47,7 +47,7 @@ impl Pipeline {
         Self::open(Backend::production().await?).await
     }
 
-    async fn open(backend: Backend) -> Result<Self> {
+    pub(crate) async fn open(backend: Backend) -> Result<Self> {
         let door = Door::open_at(backend, Settings::default(), Clock::manual(START)).await?;
         Ok(Self { door, scorer: None })
     }

@@ -25,6 +25,7 @@ mod backtest;
 mod determinism;
 mod enrichment;
 mod fixture;
+mod hot_history;
 mod idempotency;
 mod lanes;
 mod lists;

@@ -28,6 +28,10 @@ const ORDERED_BEFORE: u16 = 1 << 15;
 /// Bit of `present` for the name.
 const NAMED: u16 = 1 << 14;
 
+/// Bits of the kinds of keys.
+const KINDS: u16 = (1 << HistoryKeyKind::ALL.len()) - 1;
+const _: () = assert!(KINDS < NAMED, "kinds have the bits below those of other fields");
+
 /// What happened, as it is stored: a number is never given to anything else.
 const fn code(what: Happening) -> u8 {
     match what {
@@ -117,14 +121,16 @@ fn head(record: &[u8]) -> Option<Head> {
 fn decode((received_at, transaction, what): Head, rest: &[u8]) -> Option<HistoryEntry> {
     let mut rest = Fields(rest);
     let present = u16::from_be_bytes(rest.take()?);
+    if present & !(ORDERED_BEFORE | NAMED | KINDS) != 0 {
+        return None;
+    }
     let ordered_at = if present & ORDERED_BEFORE == 0 { received_at } else { i64::from_be_bytes(rest.take()?) };
     let amount_minor = i64::from_be_bytes(rest.take()?);
     let currency = Currency::from_code(std::str::from_utf8(&rest.take::<3>()?).ok()?)?;
     let declines = u32::from_be_bytes(rest.take()?);
     let name = if present & NAMED == 0 { None } else { Some(rest.key()?) };
     let mut keys = HistoryKeys::default();
-    for (bit, kind) in HistoryKeyKind::ALL.iter().enumerate().filter(|(bit, _)| present & 1 << bit != 0) {
-        debug_assert!(bit < 14, "kinds have the bits below those of other fields");
+    for (_, kind) in HistoryKeyKind::ALL.iter().enumerate().filter(|(bit, _)| present & 1 << bit != 0) {
         *place(&mut keys, *kind) = Some(rest.key()?);
     }
     rest.0.is_empty().then_some(HistoryEntry {

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     /// The copy of history in the cache, which orders are compared with.
     #[command(subcommand)]
     History(commands::history::HistoryCommand),
+    /// Replay a labelled file through the scoring code and measure how well it finds the frauds.
+    Evaluate(commands::evaluate::EvaluateArguments),
     /// Messages that could not be processed and wait for a person.
     #[command(subcommand)]
     DeadLetter(commands::dead_letter::DeadLetterCommand),
@@ -95,6 +97,7 @@ mod tests {
             format!("endpoint create --store {STORE} --url https://shop.example/hook --events order.scored"),
             "delivery replay --endpoint ep_01ARZ3NDEKTSV4RRFFQ69G5FAV --since 2h".to_owned(),
             format!("order decide --store {STORE} --id 1001 --decision approve --reviewer ann"),
+            "evaluate orders.csv.gz --mapping shop.toml --policy strict.json --plots plots --rank score".to_owned(),
             "dead-letter replay --all".to_owned(),
             format!("list add --store {STORE} --list block --subject email --value ann@example.com --expires-in 30d"),
             format!("list show --store {STORE} --list allow"),

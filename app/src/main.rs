@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod compose;
 mod demo;
+mod evaluate;
 mod output;
 
 use crate::output::Output;

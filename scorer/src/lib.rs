@@ -12,6 +12,7 @@ mod consume;
 mod history;
 mod history_keys;
 mod record;
+pub mod replay;
 pub mod score;
 mod sweep;
 

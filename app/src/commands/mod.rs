@@ -13,6 +13,7 @@ pub(crate) mod dead_letter;
 pub(crate) mod delivery;
 pub(crate) mod doctor;
 pub(crate) mod endpoint;
+pub(crate) mod evaluate;
 pub(crate) mod history;
 pub(crate) mod key;
 pub(crate) mod list;
@@ -48,6 +49,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Rules(command) => rules::run(command, &Operator::open().await?, *output).await,
         Command::Order(command) => order::run(command, &Operator::open().await?, *output).await,
         Command::History(command) => history::run(command, &Operator::open().await?, *output).await,
+        Command::Evaluate(arguments) => evaluate::run(arguments, *output).await,
         Command::DeadLetter(command) => dead_letter::run(command, &Operator::open().await?, *output).await,
     }
     .map(|()| ExitCode::SUCCESS)
@@ -70,7 +72,7 @@ fn openapi(output: Output) -> anyhow::Result<()> {
 }
 
 /// `30s`, `15m`, `24h`, `7d` or `0`.
-fn parse_span(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let expected = || format!("`{text}` is not a span of time: expected a number and s, m, h or d, such as 24h");
     if text == "0" {
         return Ok(Duration::ZERO);

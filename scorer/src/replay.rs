@@ -164,7 +164,9 @@ impl Replay {
         let horizon = entry.received_at - limits::HISTORY_SPAN;
         for key in keys {
             let entries = self.history.entry(*key).or_default();
-            let place = entries.partition_point(|earlier| HistoryEntry::newest_first(earlier, entry).is_lt());
+            // What is inserted is among the newest, so its place is found sooner from the front than by halving.
+            let is_older = |other: &Arc<HistoryEntry>| HistoryEntry::newest_first(entry, other).is_lt();
+            let place = entries.iter().position(is_older).unwrap_or(entries.len());
             entries.insert(place, Arc::clone(entry));
             entries.truncate(limits::HISTORY_DEPTH);
             while entries.last().is_some_and(|oldest| oldest.received_at < horizon) {

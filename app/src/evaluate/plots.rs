@@ -19,6 +19,7 @@ const FAINT: &str = "#6b7280";
 const BLUE: &str = "#2563eb";
 const RED: &str = "#dc2626";
 const GREY: &str = "#94a3b8";
+const GRID: &str = "#e5e7eb";
 /// Points of the score that one bar covers.
 const BAR_POINTS: u8 = 5;
 
@@ -42,10 +43,10 @@ pub(crate) fn draw(evaluation: &Evaluation, rank: Rank, folder: &Path) -> anyhow
 fn roc(curve: &Curve) -> String {
     let area = curve.auc().map_or_else(|| "no area".to_owned(), |auc| format!("area {auc:.3}"));
     let mut plot = Plot::begin("Receiver operating characteristic", &format!("{area}, {}", counted(curve)), 1.0);
-    plot.axes("legitimate orders flagged", "frauds found");
+    plot.axes("legitimate orders flagged, %", "frauds found");
     plot.line(&[(0.0, 0.0), (1.0, 1.0)], GREY, "stroke-dasharray=\"5 5\" stroke-width=\"1.5\"");
     let points = curve.roc();
-    plot.area(&points, (1.0, 0.0));
+    plot.area(&points);
     plot.line(&points, BLUE, "stroke-width=\"2.5\" stroke-linejoin=\"round\"");
     plot.end()
 }
@@ -54,7 +55,7 @@ fn precision_recall(curve: &Curve) -> String {
     let average = curve.average_precision().map_or_else(|| "none".to_owned(), |average| format!("{average:.3}"));
     let subtitle = format!("average precision {average}, {}", counted(curve));
     let mut plot = Plot::begin("Precision and recall", &subtitle, 1.0);
-    plot.axes("frauds found (recall)", "flagged orders that are fraud (precision)");
+    plot.axes("frauds found (recall), %", "flagged orders that are fraud (precision)");
     let share = ratio(curve.fraud(), curve.orders());
     plot.line(&[(0.0, share), (1.0, share)], GREY, "stroke-dasharray=\"5 5\" stroke-width=\"1.5\"");
     // Average precision is the area below these steps: each cut holds for the recall that it adds.
@@ -64,7 +65,7 @@ fn precision_recall(curve: &Curve) -> String {
         steps.extend([(reached, precision), (recall, precision)]);
         reached = recall;
     }
-    plot.area(&steps, (1.0, 0.0));
+    plot.area(&steps);
     plot.line(&steps, BLUE, "stroke-width=\"2.5\" stroke-linejoin=\"round\"");
     plot.end()
 }
@@ -78,7 +79,8 @@ fn scores(measured: &[Measured]) -> String {
     let total = |kind: usize| counts.iter().map(|bar| bar[kind]).sum::<u64>();
     let totals = [total(0), total(1)];
     let highest = counts.iter().flat_map(|bar| [0, 1].map(|kind| ratio(bar[kind], totals[kind]))).fold(0.0, f64::max);
-    let scale = ((highest * 10.0).ceil() / 10.0).clamp(0.1, 1.0);
+    // Heights whose fifths are round numbers.
+    let scale = [0.1, 0.25, 0.5].into_iter().find(|scale| highest <= *scale).unwrap_or(1.0);
     let mut plot = Plot::begin("Risk scores", "share of each kind by score", scale);
     plot.axes("risk score, 0 to 100", "share of the orders of a kind");
     let width = 1.0 / BARS as f64;
@@ -130,33 +132,28 @@ impl Plot {
         self.svg.push('\n');
     }
 
+    fn text(&mut self, place: &str, anchor: &str, colour: &str, text: &str) {
+        self.tag(format_args!("<text {place} text-anchor=\"{anchor}\" fill=\"{colour}\">{text}</text>"));
+    }
+
     /// A grid of fifths with its labels, and what the axes are.
     fn axes(&mut self, across: &str, upwards: &str) {
         let (left, right, bottom, top) = (Self::x(0.0), Self::x(1.0), self.y(0.0), self.y(self.highest));
         for fifth in 0..=5u8 {
             let share = f64::from(fifth) / 5.0;
             let (x, y) = (Self::x(share), self.y(share * self.highest));
-            let colour = if fifth == 0 { FAINT } else { "#e5e7eb" };
+            let colour = if fifth == 0 { FAINT } else { GRID };
             self.tag(format_args!("<path d=\"M{left:.1} {y:.1}H{right:.1}\" stroke=\"{colour}\"/>"));
             self.tag(format_args!("<path d=\"M{x:.1} {top:.1}V{bottom:.1}\" stroke=\"{colour}\"/>"));
-            let (low, level) = (bottom + 20.0, y + 4.5);
-            self.tag(format_args!(
-                "<text x=\"{x:.1}\" y=\"{low:.1}\" text-anchor=\"middle\" fill=\"{FAINT}\">{:.0}</text>",
-                share * 100.0
-            ));
-            let beside = left - 10.0;
-            let label = share * self.highest * 100.0;
-            self.tag(format_args!(
-                "<text x=\"{beside:.1}\" y=\"{level:.1}\" text-anchor=\"end\" fill=\"{FAINT}\">{label:.0} %</text>"
-            ));
+            let below = format!("x=\"{x:.1}\" y=\"{:.1}\"", bottom + 20.0);
+            self.text(&below, "middle", FAINT, &format!("{:.0}", share * 100.0));
+            let beside = format!("x=\"{:.1}\" y=\"{:.1}\"", left - 10.0, y + 4.5);
+            self.text(&beside, "end", FAINT, &format!("{:.0} %", share * self.highest * 100.0));
         }
-        let (middle, below) = ((left + right) / 2.0, SIZE.1 - 16.0);
-        let unit = if across.contains("score") { "" } else { ", %" };
-        self.tag(format_args!(
-            "<text x=\"{middle:.1}\" y=\"{below:.1}\" text-anchor=\"middle\" fill=\"{INK}\">{across}{unit}</text>"
-        ));
-        let half = (top + bottom) / 2.0;
-        self.tag(format_args!("<text transform=\"translate(18 {half:.1}) rotate(-90)\" text-anchor=\"middle\" fill=\"{INK}\">{upwards}</text>"));
+        let below = format!("x=\"{:.1}\" y=\"{:.1}\"", (left + right) / 2.0, SIZE.1 - 16.0);
+        self.text(&below, "middle", INK, across);
+        let upright = format!("transform=\"translate(18 {:.1}) rotate(-90)\"", (top + bottom) / 2.0);
+        self.text(&upright, "middle", INK, upwards);
     }
 
     fn path(&self, points: &[(f64, f64)]) -> String {
@@ -171,9 +168,9 @@ impl Plot {
         self.tag(format_args!("<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" {style}/>"));
     }
 
-    /// The area below a curve, down to the corner on its right and the one on its left.
-    fn area(&mut self, points: &[(f64, f64)], right: (f64, f64)) {
-        let path = self.path(&[points, &[right, (0.0, 0.0)]].concat());
+    /// The area below a curve, closed by the two lower corners.
+    fn area(&mut self, points: &[(f64, f64)]) {
+        let path = self.path(&[points, &[(1.0, 0.0), (0.0, 0.0)]].concat());
         self.tag(format_args!("<polygon points=\"{path}\" fill=\"{BLUE}\" fill-opacity=\"0.10\"/>"));
     }
 
@@ -188,13 +185,13 @@ impl Plot {
     }
 
     fn legend(&mut self, entries: &[(&str, String)]) {
-        for (index, (colour, text)) in entries.iter().enumerate() {
-            let (x, y) = (SIZE.0 - 200.0, MARGIN.1 + 14.0 + 22.0 * index as f64);
+        for (index, (colour, text)) in entries.iter().rev().enumerate() {
+            let (x, y) = (SIZE.0 - MARGIN.2 - 150.0 * (index + 1) as f64, 54.0);
+            let (left, top) = (x + 20.0, y - 10.5);
             self.tag(format_args!(
-                "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"12\" height=\"12\" rx=\"2\" fill=\"{colour}\"/>",
-                y - 10.5
+                "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"12\" height=\"12\" rx=\"2\" fill=\"{colour}\"/>"
             ));
-            self.tag(format_args!("<text x=\"{:.1}\" y=\"{y:.1}\" fill=\"{INK}\">{text}</text>", x + 20.0));
+            self.text(&format!("x=\"{left:.1}\" y=\"{y:.1}\""), "start", INK, text);
         }
     }
 

@@ -11,7 +11,7 @@ use super::metrics::{Curve, Measured, Rank, Recall, TopOfDay, ratio, top_entitie
 use super::{Given, Tally};
 use crate::output::{fields, table};
 
-/// Points of the score that one line of the reliability table, and one bar of the histogram, covers.
+/// Points of the score that one line of the reliability table covers.
 const DECILE: u8 = 10;
 
 /// Everything that was found.
@@ -171,7 +171,8 @@ impl Evaluation {
         let _ = write!(text, "\n\n{}", table(&header, levels.collect(), ""));
         let scores = self.reliability.iter().map(|line| {
             let span = format!("{}-{}", line.from, line.to);
-            vec![span, line.orders.to_string(), line.frauds.to_string(), percent(line.fraud_share)]
+            let share = if line.orders == 0 { "-".to_owned() } else { percent(line.fraud_share) };
+            vec![span, line.orders.to_string(), line.frauds.to_string(), share]
         });
         let _ = write!(text, "\n\n{}", table(&["score", "orders", "frauds", "fraud share"], scores.collect(), ""));
         let signals = self.signals.iter().map(|line| {

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use touchstone_schema::enrichment::Enrichment;
+use touchstone_platform::enrichment::{self, Enricher};
 use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::limits;
@@ -86,6 +86,8 @@ struct Known<'a> {
 #[derive(Debug)]
 pub struct Replay {
     policy: Policy,
+    /// What comes with the build: files of another day would know of the past what was not known then.
+    enrichment: Arc<enrichment::Snapshot>,
     data_key: Secret,
     history: HistoryByKey,
     untold: BinaryHeap<Reverse<Later>>,
@@ -99,6 +101,7 @@ impl Replay {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            enrichment: Enricher::built_in().snapshot(),
             // Nothing leaves this memory, so that the hashes need no secret of their own.
             data_key: Secret::new("replay"),
             history: HistoryByKey::new(),
@@ -114,11 +117,11 @@ impl Replay {
         &mut self,
         order: &Order,
         received_at: Timestamp,
-        enrichment: &Enrichment,
         told: Option<Told>,
     ) -> Result<Assessment, OutOfOrder> {
         let known = self.receive(order, received_at)?;
-        let circumstances = Circumstances { policy: &self.policy, enrichment, lists: None };
+        let enrichment = self.enrichment.look_up(order);
+        let circumstances = Circumstances { policy: &self.policy, enrichment: &enrichment, lists: None };
         let subject = (order, &known.keys);
         let assessment = assessed(subject, &known.transaction_id, received_at, &circumstances, &self.history);
         self.keep(&known, told);
@@ -220,12 +223,12 @@ mod tests {
             if number < 2 {
                 replay.remember(&order, at, None).expect("in time order");
             } else {
-                let assessment = replay.screen(&order, at, &Enrichment::default(), None).expect("in time order");
+                let assessment = replay.screen(&order, at, None).expect("in time order");
                 fired.push(assessment.reason_codes.contains(&"email_velocity".to_owned()));
             }
         }
         assert_eq!(fired, [false, true]);
-        let other = replay.screen(&order(9, "bob@example.com"), BEGIN + HOUR, &Enrichment::default(), None);
+        let other = replay.screen(&order(9, "bob@example.com"), BEGIN + HOUR, None);
         assert!(!other.expect("in time order").reason_codes.contains(&"email_velocity".to_owned()));
     }
 

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::history::Happening;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, RiskLevel};
@@ -153,10 +152,7 @@ impl Run {
             *counter += 1;
             return self.replay.remember(&row.order, row.at, told).context("the file cannot be replayed");
         };
-        let assessment = self
-            .replay
-            .screen(&row.order, row.at, &Enrichment::default(), told)
-            .context("the file cannot be replayed")?;
+        let assessment = self.replay.screen(&row.order, row.at, told).context("the file cannot be replayed")?;
         self.tally.first_measured.get_or_insert(row.at);
         self.tally.last_measured = Some(row.at);
         self.tally.measure(&assessment, is_fraud, day, entity);

@@ -129,7 +129,10 @@ impl Ticket {
 pub(crate) async fn remember(door: &Door, learnt: Option<Remembered>, now: Timestamp) {
     let (Some(learnt), Some(hot)) = (learnt, door.dependencies.cache.history()) else { return };
     if let Err(error) = hot.remember(&[learnt.into()], now).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "history did not reach the cache, which is filled anew");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "history did not reach the cache, which is filled anew"
+        );
     }
 }
 

@@ -26,6 +26,7 @@ fn assessment(
         detail: format!("because of {code}"),
     };
     Assessment {
+        shadow_reasons: Vec::new(),
         risk_score,
         risk_level,
         recommended_action,

@@ -1,7 +1,7 @@
 //! Orders as they were recorded, and the history that they had.
 
-use touchstone_platform::store::recorded::Span;
 use touchstone_platform::store::history::AsOf;
+use touchstone_platform::store::recorded::Span;
 use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind};
 use touchstone_schema::history::{HistoryEntry, HistoryKeyKind};
 use touchstone_schema::ids::RequestId;

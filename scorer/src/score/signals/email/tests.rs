@@ -1,5 +1,6 @@
 use touchstone_schema::enrichment::EmailFacts;
 
+use super::super::mailbox;
 use super::*;
 use crate::score::fixture::{Case, key};
 
@@ -59,7 +60,7 @@ fn a_disposable_domain_and_what_is_below_it_fire_with_the_domain() {
 fn real_mailboxes_and_privacy_relays_are_not_disposable() {
     let domains =
         ["gmail.com", "outlook.com", "yahoo.co.uk", "icloud.com", "gmx.de", "proton.me", "duck.com", "mozmail.com"];
-    for domain in domains.iter().chain(RELAYS) {
+    for domain in domains.iter().chain(mailbox::RELAYS) {
         assert!(!mail(&format!("ann.lee@{domain}")).fires("email_disposable"), "{domain}");
     }
 }

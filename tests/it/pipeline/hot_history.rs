@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use touchstone_platform::cache::HotHistory;
-use touchstone_schema::history::{HistoryByKey, HistoryKey};
+use touchstone_schema::history::{HistoryByKey, HistoryKey, KeyedEntry};
 use touchstone_schema::limits::HISTORY_SPAN;
 use touchstone_schema::time::Timestamp;
 use touchstone_tests::servers::Servers;
@@ -54,7 +54,7 @@ async fn flush(backend: &Backend) -> Result<()> {
 /// What Redis holds under every key that the store knows.
 async fn held(pipeline: &Pipeline) -> Result<HistoryByKey> {
     let entries = pipeline.system().history_page(None, Timestamp::from_millis(0), 1_000).await?;
-    let keys: BTreeSet<HistoryKey> = entries.into_iter().flat_map(|keyed| keyed.keys).collect();
+    let keys: BTreeSet<HistoryKey> = entries.into_iter().map(KeyedEntry::from).flat_map(|keyed| keyed.keys).collect();
     let keys: Vec<_> = keys.into_iter().collect();
     let since = pipeline.door.clock.now() - HISTORY_SPAN;
     hot(pipeline)?.load(&keys, since).await?.context("history is complete")

@@ -48,11 +48,10 @@ fn unusual_but_valid_addresses_are_not_invalid() {
 }
 
 #[test]
-fn a_disposable_domain_and_what_is_below_it_fire_with_the_domain() {
-    for domain in ["mailinator.com", "inbox.mailinator.com"] {
-        let finding = mail(&format!("ann@{domain}")).finding("email_disposable");
-        let expected = format!("the e-mail address is a disposable one ({domain})");
-        assert_eq!(finding.map(|finding| finding.detail), Some(expected));
+fn a_disposable_domain_and_what_is_below_it_fire_without_being_told() {
+    for address in ["ann@mailinator.com", "ann@inbox.MAILINATOR.com"] {
+        let finding = mail(address).finding("email_disposable");
+        assert_eq!(finding.map(|f| f.detail).as_deref(), Some("the e-mail address is a disposable one"));
     }
 }
 

@@ -190,7 +190,10 @@ mod tests {
     use touchstone_schema::json::Json;
 
     use super::*;
-    use crate::score::history::{DAY, HOUR};
+    use crate::score::history::Window;
+
+    const HOUR: Duration = Window::Hour.length();
+    const DAY: Duration = Window::Day.length();
 
     const BEGIN: Timestamp = Timestamp::from_millis(1_777_900_000_000);
 

@@ -1,7 +1,6 @@
 use touchstone_schema::enrichment::EmailFacts;
 
 use super::super::mailbox;
-use super::*;
 use crate::score::fixture::{Case, key};
 
 fn mail(address: &str) -> Case {

@@ -121,6 +121,8 @@ CREATE TABLE transactions (
     action TEXT NOT NULL,
     amount_minor BIGINT NOT NULL,
     currency TEXT NOT NULL,
+    -- The largest quantity of one article, 0 when the order names none.
+    quantity BIGINT NOT NULL,
     received_at BIGINT NOT NULL
 );
 CREATE INDEX transactions_by_time ON transactions (store_id, mode, received_at, id);
@@ -136,6 +138,8 @@ CREATE TABLE revisions (
     document TEXT NOT NULL,
     verdict TEXT NOT NULL,
     policy_version BIGINT NOT NULL,
+    -- Names the outside data that the verdict was given with.
+    enrichment_version TEXT,
     received_at BIGINT NOT NULL,
     scored_at BIGINT NOT NULL,
     PRIMARY KEY (transaction_id, revision)

@@ -40,6 +40,9 @@ pub const EVENT_SWEEP_AGE: Duration = Duration::from_secs(10);
 pub const HISTORY_DEPTH: usize = 256;
 /// How far back history is looked at.
 pub const HISTORY_SPAN: Duration = Duration::from_secs(90 * 86_400);
+/// Most orders of a store, newest first, that tell what is usual there: enough for its 99th percentile to be steady, few
+/// enough to be read in one look.
+pub const NORMS_ORDERS: usize = 10_000;
 /// Most entries of a store's lists, in each world.
 pub const LIST_ENTRIES: usize = 10_000;
 /// Largest page of any listing.

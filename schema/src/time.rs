@@ -5,6 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+/// Milliseconds of a day.
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// A point in time with millisecond precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -34,6 +37,11 @@ impl Timestamp {
     /// Parses RFC 3339, whatever its offset.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_millis()))
+    }
+
+    /// The midnight, in UTC, that its day began with.
+    pub const fn day(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(DAY_MILLIS)))
     }
 
     /// Time passed since `earlier`; zero when `earlier` is later.
@@ -71,6 +79,15 @@ mod tests {
         for text in ["", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "1767323045"] {
             assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        let day = |text: &str| Timestamp::parse_rfc3339(text).map(|at| at.day().to_rfc3339());
+        for text in ["2026-01-02T00:00:00Z", "2026-01-02T23:59:59.999Z", "2026-01-03T00:30:00+01:00"] {
+            assert_eq!(day(text).as_deref(), Some("2026-01-02T00:00:00.000Z"), "{text}");
+        }
+        assert_eq!(day("1969-12-31T12:00:00Z").as_deref(), Some("1969-12-31T00:00:00.000Z"));
     }
 
     #[test]

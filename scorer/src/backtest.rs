@@ -1,7 +1,7 @@
 //! Scores the orders of a span of time again, under the policy in force and under a candidate, and compares.
 //!
-//! Guarantee: nothing is written and nobody is told. Each order sees the history that it had when it was received and
-//! the store's lists and the outside data as they are now, and both policies see the same, so whatever differs comes from
+//! Guarantee: nothing is written and nobody is told. Each order sees the history and the norms that it had when it was
+//! received and the store's lists and the outside data as they are now, and both policies see the same, so whatever differs comes from
 //! the policies alone. Memory does not grow with the span: orders are read a page at a time. Failure: an order that cannot be read is counted and left out.
 //! Design: contract section 6 ("re-scored under any version (backtest) without side effects").
 
@@ -20,6 +20,7 @@ use touchstone_schema::time::Timestamp;
 
 use crate::batch::{Circumstances, assessed, read};
 use crate::history_keys::OrderKeys;
+use crate::norms_source::NormsSource;
 use crate::score::policy::Policy;
 
 mod comparison;
@@ -74,6 +75,7 @@ impl Backtest<'_> {
     ) -> Result<Comparison, StoreError> {
         let mut comparison = Comparison::default();
         let lists = self.lists().await?;
+        let norms = NormsSource::new(self.store.clone());
         let mut span = Span::new(from, until);
         loop {
             let page = self.store.tenant(self.tenant).recorded_orders(&span).await?;
@@ -81,7 +83,7 @@ impl Backtest<'_> {
                 return Ok(comparison);
             };
             span = span.rest(last);
-            self.compare(page, &lists, &mut comparison).await?;
+            self.compare(page, &lists, &norms, &mut comparison).await?;
             progress(span.from, comparison.orders);
         }
     }
@@ -104,6 +106,7 @@ impl Backtest<'_> {
         &self,
         page: Vec<RecordedOrder>,
         lists: &StoreLists,
+        norms: &NormsSource,
         comparison: &mut Comparison,
     ) -> Result<(), StoreError> {
         let total = page.len();
@@ -112,11 +115,15 @@ impl Backtest<'_> {
         let as_of: Vec<AsOf> =
             readable.iter().map(|one| AsOf { received_at: one.recorded.received_at, keys: one.all_keys() }).collect();
         let histories = self.system().load_history_as_of(&as_of).await?;
+        let received = readable.iter().map(|one| (self.tenant, one.recorded.received_at)).collect();
+        let norms = norms.load(received).await?;
         for (one, history) in readable.iter().zip(&histories) {
             let Readable { recorded, order, keys, candidate_keys } = one;
             let enrichment = self.enrichment.look_up(order);
+            let norms = norms.of(self.tenant, recorded.received_at);
             let under = |policy: &Policy, keys: &OrderKeys| {
-                let circumstances = Circumstances { policy, enrichment: &enrichment, lists: Some(lists) };
+                let circumstances =
+                    Circumstances { policy, enrichment: &enrichment, norms: &norms, lists: Some(lists) };
                 assessed((order, keys), &recorded.transaction_id, recorded.received_at, &circumstances, history)
             };
             comparison.add(&Compared {

@@ -19,12 +19,14 @@ use touchstone_schema::lists::{ListMatches, StoreLists};
 use touchstone_schema::order::Order;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
-use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile};
+use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, FinishedVerdict, Verdict, VerdictMode};
 
 use crate::history_keys::OrderKeys;
+use crate::norms_source::NormsByDay;
 use crate::score::history::History;
+use crate::score::norms::{StoreNorms, largest_quantity};
 use crate::score::policy::Policy;
 use crate::score::{Facts, assess};
 
@@ -49,6 +51,8 @@ pub(crate) struct Prepared<'a> {
     policy: Arc<Policy>,
     lists: Option<Arc<StoreLists>>,
     enrichment: Arc<enrichment::Snapshot>,
+    /// What was usual at the store before the day of the submission.
+    norms: Arc<StoreNorms>,
     order: Option<(Order, OrderKeys)>,
     /// Nothing says that its order came before.
     is_fresh: bool,
@@ -79,7 +83,8 @@ impl<'a> Prepared<'a> {
         };
         let lists = directory.lists(&submission.tenant).cloned();
         let enrichment = Arc::clone(enrichment);
-        Ok(Self { submission, profile, policy, lists, enrichment, order, is_fresh, stored_hash: None })
+        let norms = Arc::default();
+        Ok(Self { submission, profile, policy, lists, enrichment, norms, order, is_fresh, stored_hash: None })
     }
 
     /// Reads the stored order of a reanalysis, once it has been loaded.
@@ -92,6 +97,17 @@ impl<'a> Prepared<'a> {
             self.order = Some(read(&latest.document, &self.profile.data_key, mode, &self.policy)?);
         }
         Ok(())
+    }
+
+    /// Whose it is and when it was received: what its norms are found by.
+    pub(crate) const fn received(&self) -> (&'a Tenant, Timestamp) {
+        (&self.submission.tenant, self.submission.received_at)
+    }
+
+    /// Takes its norms, once they have been loaded.
+    pub(crate) fn judge_by(&mut self, norms: &NormsByDay<'_>) {
+        let (tenant, received_at) = self.received();
+        self.norms = norms.of(tenant, received_at);
     }
 
     /// The history keys to load.
@@ -142,10 +158,9 @@ pub(crate) fn read(
 /// another of the batch. One that is planned as new and turns out to be known has then been seen by no other, so that
 /// every verdict rests upon orders that were recorded.
 pub(crate) fn perhaps_known<'a>(batch: &[Prepared<'a>]) -> Vec<&'a Submission> {
-    let mut orders: HashMap<&TransactionId, u32> = HashMap::new();
+    let orders = submissions_of_each(batch);
     let mut keys: HashMap<HistoryKey, u32> = HashMap::new();
     for prepared in batch {
-        *orders.entry(&prepared.submission.transaction_id).or_default() += 1;
         for (_, key) in prepared.keys() {
             *keys.entry(key).or_default() += 1;
         }
@@ -158,6 +173,15 @@ pub(crate) fn perhaps_known<'a>(batch: &[Prepared<'a>]) -> Vec<&'a Submission> {
     known.map(|prepared| prepared.submission).collect()
 }
 
+/// How many submissions of a batch each transaction has.
+fn submissions_of_each<'a>(batch: &[Prepared<'a>]) -> HashMap<&'a TransactionId, u32> {
+    let mut count: HashMap<&TransactionId, u32> = HashMap::with_capacity(batch.len());
+    for prepared in batch {
+        *count.entry(&prepared.submission.transaction_id).or_default() += 1;
+    }
+    count
+}
+
 /// Plans a batch, which must be sorted by received-at: each order sees those before it.
 pub(crate) fn plan<'a>(
     batch: &'a [Prepared<'a>],
@@ -166,11 +190,16 @@ pub(crate) fn plan<'a>(
     now: Timestamp,
 ) -> Vec<Plan<'a>> {
     let mut plans = Vec::with_capacity(batch.len());
+    let submissions = submissions_of_each(batch);
     for prepared in batch {
         let plan = catch_unwind(AssertUnwindSafe(|| plan_one(prepared, &loaded, &history, now)))
             .unwrap_or_else(|_| Plan::Poison("scoring this order panicked".to_owned()));
         if let Plan::New(new) = &plan {
-            remember(new, &mut loaded, &mut history);
+            // Nobody else of the batch asks for an order that came once.
+            if submissions.get(&new.submission.transaction_id).is_some_and(|count| *count > 1) {
+                remember_verdict(new, &mut loaded);
+            }
+            remember_history(new, &mut history);
         }
         plans.push(plan);
     }
@@ -223,7 +252,8 @@ fn score<'a>(
     let submission = prepared.submission;
     let policy = &prepared.policy;
     let enrichment = prepared.enrichment.look_up(order);
-    let circumstances = Circumstances { policy, enrichment: &enrichment, lists: prepared.lists.as_deref() };
+    let lists = prepared.lists.as_deref();
+    let circumstances = Circumstances { policy, enrichment: &enrichment, norms: &prepared.norms, lists };
     let assessment =
         assessed((order, keys), &submission.transaction_id, submission.received_at, &circumstances, history);
     let verdict = Verdict {
@@ -244,6 +274,7 @@ fn score<'a>(
 pub(crate) struct Circumstances<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) enrichment: &'a Enrichment,
+    pub(crate) norms: &'a StoreNorms,
     pub(crate) lists: Option<&'a StoreLists>,
 }
 
@@ -269,7 +300,7 @@ pub(crate) fn assessed(
         policy: circumstances.policy,
         received_at,
         enrichment: circumstances.enrichment,
-        norms: None,
+        norms: circumstances.norms.in_currency(order.currency()),
         lists: &lists,
     })
 }
@@ -321,8 +352,10 @@ fn new_revision<'a>(
         level: assessment.risk_level,
         action: assessment.recommended_action,
         policy_version: assessment.policy_version,
+        enrichment_version: Some(Arc::clone(prepared.enrichment.version())),
         amount_minor: order.amount.minor(),
         currency: order.currency().code().to_owned(),
+        quantity: largest_quantity(order),
         scored_at: now,
         event,
         history: keys.entry(&submission.transaction_id, submission.received_at, order),
@@ -330,8 +363,8 @@ fn new_revision<'a>(
     })
 }
 
-/// Lets the rest of the batch see an order that was just scored.
-fn remember(new: &NewRevision<'_>, loaded: &mut Loaded, history: &mut HistoryByKey) {
+/// Lets later submissions of the same order be answered with the verdict that was just given.
+fn remember_verdict(new: &NewRevision<'_>, loaded: &mut Loaded) {
     let submission = new.submission;
     loaded.scored.insert(submission.id.clone(), new.verdict.clone());
     loaded.latest.insert(
@@ -345,6 +378,10 @@ fn remember(new: &NewRevision<'_>, loaded: &mut Loaded, history: &mut HistoryByK
             document: new.document.clone().into_owned(),
         },
     );
+}
+
+/// Lets the rest of the batch see an order that was just scored in its history.
+fn remember_history(new: &NewRevision<'_>, history: &mut HistoryByKey) {
     let entry = Arc::new(new.history.clone());
     for key in entry.keys.iter().map(|(_, key)| key).chain(new.declared_keys.iter().copied()) {
         let entries = history.entry(key).or_default();

@@ -15,6 +15,7 @@ use touchstone_schema::submission::Submission;
 
 use crate::announce::Announcer;
 use crate::history::HistoryKeeper;
+use crate::norms_source::NormsSource;
 use crate::record::Screening;
 use crate::sweep;
 
@@ -73,13 +74,14 @@ pub async fn run(dependencies: Dependencies, shutdown: CancellationToken) -> Res
         Ok(())
     });
     let keeper = HistoryKeeper::new(dependencies.clone());
+    let norms = Arc::new(NormsSource::new(dependencies.store.clone()));
     for lane in LANES {
         let consumer = dependencies
             .queue
             .consume(lane, limits::PREFETCH)
             .await
             .map_err(|source| ScorerError::Consume { lane: lane.as_str(), source })?;
-        let screening = Screening::new(dependencies.clone(), keeper.source(), shutdown.clone());
+        let screening = Screening::new(dependencies.clone(), keeper.source(), Arc::clone(&norms), shutdown.clone());
         loops.spawn(consume(consumer, lane, screening, announcer.clone(), shutdown.clone()));
     }
     drop(announcer);

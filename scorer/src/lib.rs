@@ -11,6 +11,7 @@ mod batch;
 mod consume;
 mod history;
 mod history_keys;
+mod norms_source;
 mod record;
 pub mod replay;
 pub mod score;

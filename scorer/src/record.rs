@@ -5,6 +5,7 @@
 //! commit tell when that was wrong, and then it is loaded and planned anew.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use crate::announce::{Recorded, RecordedVerdict};
 use crate::batch::{self, Plan, PolicyCache, Prepared};
 use crate::consume::Dependencies;
 use crate::history::HistorySource;
+use crate::norms_source::NormsSource;
 
 /// Times that a batch is planned anew because it was known or another scorer was quicker, before the rest is left to redelivery.
 const RACE_ROUNDS: usize = 8;
@@ -72,11 +74,17 @@ pub(crate) struct Screening {
     policies: PolicyCache,
     recorded: Recorded,
     history: HistorySource,
+    norms: Arc<NormsSource>,
 }
 
 impl Screening {
-    pub(crate) fn new(dependencies: Dependencies, history: HistorySource, shutdown: CancellationToken) -> Self {
-        Self { dependencies, shutdown, policies: PolicyCache::new(), recorded: Recorded::default(), history }
+    pub(crate) fn new(
+        dependencies: Dependencies,
+        history: HistorySource,
+        norms: Arc<NormsSource>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { dependencies, shutdown, policies: PolicyCache::new(), recorded: Recorded::default(), history, norms }
     }
 
     /// Where history comes from and goes to.
@@ -263,13 +271,21 @@ impl Screening {
         let since = self.dependencies.clock.now() - limits::HISTORY_SPAN;
         if prepared.iter().all(|ready| ready.submission.kind == SubmissionKind::Order) {
             let keys = distinct_keys(&prepared);
-            let (loaded, history) =
-                tokio::try_join!(store.load_for_scoring(&submissions), self.history.load(&keys, since))?;
+            let (loaded, history, norms) = tokio::try_join!(
+                store.load_for_scoring(&submissions),
+                self.history.load(&keys, since),
+                self.norms.load(prepared.iter().map(Prepared::received).collect()),
+            )?;
+            prepared.iter_mut().for_each(|ready| ready.judge_by(&norms));
             return Ok((prepared, loaded, history));
         }
         // Orders that are scored again bring their history keys with their stored documents.
-        let loaded = store.load_for_scoring(&submissions).await?;
+        let (loaded, norms) = tokio::try_join!(
+            store.load_for_scoring(&submissions),
+            self.norms.load(prepared.iter().map(Prepared::received).collect()),
+        )?;
         for ready in &mut prepared {
+            ready.judge_by(&norms);
             if let Err(problem) = ready.read_stored(&loaded) {
                 tracing::error!(order = %ready.submission.order_id, store = %ready.submission.tenant.store_id, problem, "a stored order cannot be read");
             }

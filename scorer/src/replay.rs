@@ -4,16 +4,18 @@
 //! Guarantee: an assessment is the one that the pipeline would have given with the same orders and outcomes before it;
 //! no order sees itself, what came later, or a label before it was known.
 //! Failure: orders that do not come in time order are refused, since their history could not be told any more. Memory is
-//! bounded by [`limits::HISTORY_DEPTH`] entries a key, [`limits::HISTORY_SPAN`] of keys and the labels yet to be told.
+//! bounded by [`limits::HISTORY_DEPTH`] entries a key, [`limits::HISTORY_SPAN`] of keys, [`limits::NORMS_ORDERS`] totals and the
+//! labels yet to be told.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use touchstone_platform::enrichment::{self, Enricher};
 use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::limits;
+use touchstone_schema::money::Money;
 use touchstone_schema::order::Order;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyMode, Surface};
@@ -22,6 +24,7 @@ use touchstone_schema::verdict::Assessment;
 
 use crate::batch::{Circumstances, assessed};
 use crate::history_keys::OrderKeys;
+use crate::score::norms::{StoreNorms, largest_quantity};
 use crate::score::policy::Policy;
 
 /// Keys beyond which those without recent history are looked for.
@@ -90,6 +93,10 @@ pub struct Replay {
     enrichment: Arc<enrichment::Snapshot>,
     data_key: Secret,
     history: HistoryByKey,
+    /// Totals and largest quantities of the newest orders, oldest first.
+    sizes: VecDeque<(Money, u32)>,
+    /// What the orders before the day of `latest` tell.
+    norms: StoreNorms,
     untold: BinaryHeap<Reverse<Later>>,
     told: u64,
     latest: Timestamp,
@@ -105,6 +112,8 @@ impl Replay {
             // Nothing leaves this memory, so that the hashes need no secret of their own.
             data_key: Secret::new("replay"),
             history: HistoryByKey::new(),
+            sizes: VecDeque::new(),
+            norms: StoreNorms::default(),
             untold: BinaryHeap::new(),
             told: 0,
             latest: Timestamp::from_millis(i64::MIN),
@@ -121,7 +130,8 @@ impl Replay {
     ) -> Result<Assessment, OutOfOrder> {
         let known = self.receive(order, received_at)?;
         let enrichment = self.enrichment.look_up(order);
-        let circumstances = Circumstances { policy: &self.policy, enrichment: &enrichment, lists: None };
+        let circumstances =
+            Circumstances { policy: &self.policy, enrichment: &enrichment, norms: &self.norms, lists: None };
         let subject = (order, &known.keys);
         let assessment = assessed(subject, &known.transaction_id, received_at, &circumstances, &self.history);
         self.keep(&known, told);
@@ -141,6 +151,9 @@ impl Replay {
         if received_at < self.latest {
             return Err(OutOfOrder { received_at, latest: self.latest });
         }
+        if received_at.day() > self.latest.day() {
+            self.norms = StoreNorms::of(self.sizes.iter().copied());
+        }
         self.latest = received_at;
         while self.untold.peek().is_some_and(|Reverse(later)| later.entry.received_at <= received_at) {
             if let Some(Reverse(later)) = self.untold.pop() {
@@ -153,6 +166,10 @@ impl Replay {
     }
 
     fn keep(&mut self, known: &Known<'_>, told: Option<Told>) {
+        if self.sizes.len() >= limits::NORMS_ORDERS {
+            self.sizes.pop_front();
+        }
+        self.sizes.push_back((known.order.amount, largest_quantity(known.order)));
         let entry = Arc::new(known.keys.entry(&known.transaction_id, known.received_at, known.order));
         let keys: Vec<HistoryKey> = known.keys.all().map(|(_, key)| key).collect();
         self.insert(&keys, &entry);
@@ -233,6 +250,24 @@ mod tests {
         assert_eq!(fired, [false, true]);
         let other = replay.screen(&order(9, "bob@example.com"), BEGIN + HOUR, None);
         assert!(!other.expect("in time order").reason_codes.contains(&"email_velocity".to_owned()));
+    }
+
+    #[test]
+    fn an_order_is_judged_by_the_orders_before_its_day() {
+        let mut replay = replay();
+        let midnight = BEGIN.day() + DAY;
+        for number in 0..200 {
+            let order = order(number, &format!("customer{number}@example.com"));
+            replay.remember(&order, BEGIN, None).expect("in time order");
+        }
+        let mut fires = |at, number| {
+            let document = format!(r#"{{"order_id":"{number}","amount":81,"currency":"EUR"}}"#);
+            let order = Order::parse(&Json::parse_text(&document).expect("JSON")).expect("an order");
+            let assessment = replay.screen(&order, at, None).expect("in time order");
+            assessment.reason_codes.contains(&"amount_outlier".to_owned())
+        };
+        assert!(!fires(midnight - Duration::from_millis(1), 200));
+        assert!(fires(midnight, 201));
     }
 
     #[test]

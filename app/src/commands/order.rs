@@ -194,6 +194,7 @@ fn document(order: &TransactionView) -> anyhow::Result<serde_json::Value> {
             "revision": revision.revision,
             "received_at": revision.received_at.to_rfc3339(),
             "scored_at": revision.scored_at.to_rfc3339(),
+            "enrichment_version": revision.enrichment_version,
             "verdict": verdict,
         }));
     }

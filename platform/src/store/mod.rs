@@ -8,6 +8,7 @@
 use touchstone_schema::tenant::Tenant;
 
 pub mod accounts;
+pub mod amounts;
 pub(crate) mod database;
 pub mod deliveries;
 mod error;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use touchstone_schema::event::Event;
 use touchstone_schema::history::{HistoryEntry, HistoryKey};
@@ -62,10 +63,14 @@ pub struct NewRevision<'a> {
     pub action: Action,
     /// Policy version applied.
     pub policy_version: u32,
+    /// Names the outside data that was looked at; none when there was none.
+    pub enrichment_version: Option<Arc<str>>,
     /// Order amount in minor units.
     pub amount_minor: i64,
     /// ISO 4217 code.
     pub currency: String,
+    /// Largest quantity of one article; 0 when the order names none.
+    pub quantity: u32,
     /// When it was scored.
     pub scored_at: Timestamp,
     /// `order.scored` or `order.rescored`, its data as [`verdict_event_data`] has it: that is not stored but made anew

@@ -103,6 +103,8 @@ pub struct RevisionView {
     pub received_at: Timestamp,
     /// When it was scored.
     pub scored_at: Timestamp,
+    /// Names the outside data that it was scored with.
+    pub enrichment_version: Option<String>,
     /// Verdict document without `duration_ms`.
     pub verdict: String,
 }

@@ -62,9 +62,9 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
         SubmissionKind::Reanalyze => None,
     };
     let enrichment = enrichment::Enricher::built_in().snapshot();
-    let lists = None;
+    let (lists, norms) = (None, Arc::default());
     let mut ready =
-        Prepared { submission, profile, policy, lists, enrichment, order, is_fresh: false, stored_hash: None };
+        Prepared { submission, profile, policy, lists, enrichment, norms, order, is_fresh: false, stored_hash: None };
     ready.read_stored(loaded).unwrap();
     ready
 }

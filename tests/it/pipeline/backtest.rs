@@ -20,7 +20,7 @@ fn policy(pipeline: &Pipeline, document: &Value) -> Result<Policy> {
     Ok(Policy::from_stored(&StoredPolicy { store_id, version: 9, document: document.to_string() })?)
 }
 
-async fn backtest(pipeline: &Pipeline, current: &Value, candidate: &Value) -> Result<Comparison> {
+pub(super) async fn backtest(pipeline: &Pipeline, current: &Value, candidate: &Value) -> Result<Comparison> {
     let tenant = &pipeline.door.keys.mine.tenant;
     let snapshot = pipeline.door.directory.snapshot();
     let profile = snapshot.store(&tenant.store_id).context("the directory knows the store")?;
@@ -30,7 +30,7 @@ async fn backtest(pipeline: &Pipeline, current: &Value, candidate: &Value) -> Re
         data_key: &profile.data_key,
         current: &policy(pipeline, current)?,
         candidate: &policy(pipeline, candidate)?,
-        enrichment: &*Enricher::built_in().snapshot(),
+        enrichment: &Enricher::built_in().snapshot(),
     };
     Ok(backtest.run(START, pipeline.door.clock.now(), |_, _| {}).await?)
 }

@@ -29,6 +29,7 @@ mod hot_history;
 mod idempotency;
 mod lanes;
 mod lists;
+mod norms;
 mod poison;
 mod processes;
 mod transactions;

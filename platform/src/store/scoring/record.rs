@@ -32,6 +32,7 @@ const ASKED: &Columns = &[
     ("document", Kind::Text),
     ("verdict", Kind::Text),
     ("policy_version", Kind::Number),
+    ("enrichment_version", Kind::Text),
     ("received_at", Kind::Number),
     ("scored_at", Kind::Number),
     ("status", Kind::Text),
@@ -40,6 +41,7 @@ const ASKED: &Columns = &[
     ("action", Kind::Text),
     ("amount_minor", Kind::Number),
     ("currency", Kind::Text),
+    ("quantity", Kind::Number),
     ("event_id", Kind::Text),
     ("kind", Kind::Text),
     ("sequence", Kind::Number),
@@ -68,24 +70,24 @@ const DECLARED: &Columns = &[
 /// A revision is left out when its number or its submission was taken, and also when its event was: then a decision or
 /// an outcome came between, and the revision must be scored again upon it.
 const REVISIONS: &str = "INSERT INTO revisions (transaction_id, revision, store_id, submission_id, body_hash, document,
-    verdict, policy_version, received_at, scored_at)
-  SELECT transaction_id, revision, store_id, submission_id, body_hash, document, verdict, policy_version, received_at,
-    scored_at
+    verdict, policy_version, enrichment_version, received_at, scored_at)
+  SELECT transaction_id, revision, store_id, submission_id, body_hash, document, verdict, policy_version,
+    NULLIF(enrichment_version, ''), received_at, scored_at
   FROM asked WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.id = asked.event_id)
   ORDER BY transaction_id, revision
   ON CONFLICT DO NOTHING RETURNING submission_id";
 
 const TRANSACTIONS: &str =
     "INSERT INTO transactions (id, store_id, mode, surface, order_id, status, revision, sequence,
-    score, level, action, amount_minor, currency, received_at)
+    score, level, action, amount_minor, currency, quantity, received_at)
   SELECT transaction_id, store_id, mode, surface, order_id, status, revision, sequence, score, level, action,
-    amount_minor, currency, received_at
+    amount_minor, currency, quantity, received_at
   FROM fresh WHERE NOT EXISTS (SELECT 1 FROM fresh AS later
     WHERE later.transaction_id = fresh.transaction_id AND later.revision > fresh.revision)
   ORDER BY transaction_id
   ON CONFLICT (id) DO UPDATE SET status = excluded.status, revision = excluded.revision, sequence = excluded.sequence,
     score = excluded.score, level = excluded.level, action = excluded.action, amount_minor = excluded.amount_minor,
-    currency = excluded.currency, received_at = excluded.received_at
+    currency = excluded.currency, quantity = excluded.quantity, received_at = excluded.received_at
   WHERE excluded.revision > transactions.revision";
 
 const EVENTS: &str = "INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id,
@@ -230,6 +232,7 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         one.document.as_ref().into(),
         one.verdict.as_str().into(),
         i64::from(one.policy_version).into(),
+        one.enrichment_version.as_deref().unwrap_or_default().into(),
         submission.received_at.as_millis().into(),
         one.scored_at.as_millis().into(),
         TransactionStatus::after_verdict(one.action).as_str().into(),
@@ -238,6 +241,7 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         one.action.as_str().into(),
         one.amount_minor.into(),
         one.currency.as_str().into(),
+        i64::from(one.quantity).into(),
         event.id.as_str().into(),
         event.kind.as_str().into(),
         i64::from(event.sequence).into(),

@@ -18,7 +18,7 @@ SELECT 0, order_id, surface, CASE WHEN failed_reason IS NULL THEN 'pending' ELSE
   WHERE transaction_id = $1 AND store_id = $2 AND mode = $3
 ORDER BY scored DESC, received_at DESC LIMIT 1";
 
-const REVISIONS: &str = "SELECT revision, received_at, scored_at, verdict FROM revisions
+const REVISIONS: &str = "SELECT revision, received_at, scored_at, enrichment_version, verdict FROM revisions
   WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
 
 const DECISIONS: &str = "SELECT revision, decision, reviewer, note, decided_at FROM decisions
@@ -158,6 +158,7 @@ fn revision(row: &QueryResult) -> Result<RevisionView, StoreError> {
         revision: count(row, "revision")?,
         received_at: time(row, "received_at")?,
         scored_at: time(row, "scored_at")?,
+        enrichment_version: column(row, "enrichment_version")?,
         verdict: column(row, "verdict")?,
     })
 }

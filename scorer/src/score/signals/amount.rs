@@ -1,10 +1,9 @@
 //! What is ordered, for how much, and when.
 
-use std::collections::HashMap;
-
 use touchstone_schema::money::Money;
 
 use super::super::confidence::Input;
+use super::super::norms::{self, USUAL_QUANTITY};
 use super::super::policy::Group;
 use super::super::{Check, Facts, Finding, Signal};
 use super::{time_zones, words};
@@ -74,8 +73,6 @@ pub const SIGNALS: &[Signal] = &[
 
 /// Points of the three high amounts (signal catalogue).
 const HIGH_AMOUNT_POINTS: [i32; 3] = [3, 8, 15];
-/// Pieces of one article that are still usual at a store whose own orders are too few to tell.
-const USUAL_QUANTITY: u64 = 5;
 /// How many times the store's median is still usual.
 const USUAL_MEDIANS: i64 = 4;
 /// Discount codes that are still usual.
@@ -136,21 +133,8 @@ fn amount_outlier(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn high_quantity(facts: &Facts<'_>) -> Option<Finding> {
-    let mut quantities: HashMap<&str, u64> = HashMap::with_capacity(facts.order.line_items.len());
-    let mut most = 0;
-    for item in &facts.order.line_items {
-        let quantity = u64::from(item.quantity.unwrap_or(1));
-        let of_article = match item.sku.as_deref().or(item.name.as_deref()) {
-            Some(article) => {
-                let sum = quantities.entry(article).or_default();
-                *sum += quantity;
-                *sum
-            }
-            None => quantity,
-        };
-        most = most.max(of_article);
-    }
-    let usual = facts.norms.map_or(USUAL_QUANTITY, |norms| u64::from(norms.high_quantity));
+    let most = norms::largest_quantity(facts.order);
+    let usual = facts.norms.map_or(USUAL_QUANTITY, |norms| norms.high_quantity);
     (most > usual).then(|| format!("one article is ordered {most} times")).and_then(Finding::because)
 }
 

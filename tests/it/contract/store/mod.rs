@@ -137,8 +137,10 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
         level: RiskLevel::Medium,
         action,
         policy_version: 1,
+        enrichment_version: Some("0123456789abcdef".into()),
         amount_minor: 1_250,
         currency: "EUR".to_owned(),
+        quantity: 2,
         scored_at: submission.received_at + Duration::from_millis(20),
         event: Event {
             id: EventId::of_change(&submission.transaction_id, sequence),

@@ -63,7 +63,7 @@ async fn verdicts_event_is_planned_once_with_the_data_that_was_told(database: &D
     while let Some(done) = planners.join_next().await {
         planned.extend(done??);
     }
-    planned.extend(database.system().plan(&[told.id.clone()], START, START + LEASE).await?);
+    planned.extend(database.system().plan(std::slice::from_ref(&told.id), START, START + LEASE).await?);
     let again = database.system().claim_due(after(61), after(120), 10, &[]).await?;
     assert_eq!((planned.len(), again.len()), (1, 1));
     for delivery in planned.iter().chain(&again) {

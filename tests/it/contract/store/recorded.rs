@@ -18,6 +18,7 @@ on_both_databases!(
     newest_revision_is_what_is_read,
     newest_outcome_that_tells_is_the_label,
     history_as_of_an_order_has_nothing_later_and_as_much_as_scoring_had,
+    newest_amounts_before_a_moment_are_the_tenants_own,
 );
 
 async fn pages_of_recorded_orders_have_no_gaps_and_no_strangers(database: &Database) -> anyhow::Result<()> {
@@ -117,5 +118,37 @@ async fn history_as_of_an_order_has_nothing_later_and_as_much_as_scoring_had(
     let scored = database.system().load_history(&keys, START).await?;
     let newest: Vec<HistoryEntry> = found[1][&card].iter().take(HISTORY_DEPTH).map(|entry| (**entry).clone()).collect();
     assert_eq!(newest, scored[&card].iter().map(|entry| (**entry).clone()).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn newest_amounts_before_a_moment_are_the_tenants_own(database: &Database) -> anyhow::Result<()> {
+    let owner = tenant(KeyMode::Live);
+    let orders: Vec<_> = (0..6).map(|n| submission(&owner, &format!("order-{n}"), n)).collect();
+    let mut new: Vec<_> = orders.iter().map(|order| verdict(order, 1, 1, Action::Approve)).collect();
+    for (one, minor) in new.iter_mut().zip(100..) {
+        one.amount_minor = minor;
+        one.quantity = u32::try_from(minor)? - 100;
+    }
+    new[4].currency = "JPY".to_owned();
+    database.system().record(&new, &[]).await?;
+    record_orders(database, &tenant(KeyMode::Live), 3, Action::Approve).await?;
+    record_orders(database, &Tenant { mode: KeyMode::Test, ..owner.clone() }, 3, Action::Approve).await?;
+
+    let store = database.store.tenant(&owner);
+    let amounts = async |before, most| {
+        let sizes = store.amounts_before(before, most).await?.into_iter();
+        anyhow::Ok(sizes.map(|size| (size.amount.to_string(), size.quantity)).collect::<Vec<_>>())
+    };
+    let expected = [("104 JPY", 4), ("1.03 EUR", 3), ("1.02 EUR", 2)].map(|(amount, of)| (amount.to_owned(), of));
+    assert_eq!(amounts(after(5), 3).await?, expected);
+    assert_eq!(amounts(after(5), 100).await?.len(), 5);
+    assert!(amounts(START, 100).await?.is_empty());
+
+    // Scored again, an order is as large as it is now, and as new.
+    let larger = submission(&owner, "order-0", 9);
+    let rescored = super::NewRevision { amount_minor: 777, quantity: 7, ..verdict(&larger, 2, 2, Action::Approve) };
+    database.system().record(&[rescored], &[]).await?;
+    assert_eq!(amounts(after(10), 1).await?, [("7.77 EUR".to_owned(), 7)]);
+    assert_eq!(amounts(after(5), 100).await?.len(), 4);
     Ok(())
 }

@@ -62,6 +62,7 @@ async fn same_revision_from_sixteen_scorers_is_recorded_once(database: &Database
     let id = super::transaction_id(&tenant, "one");
     let view = database.store.tenant(&tenant).transaction(&id).await?.expect("it is recorded");
     assert_eq!((view.revisions.len(), view.events.len()), (1, 1));
+    assert_eq!(view.revisions[0].enrichment_version.as_deref(), Some("0123456789abcdef"));
     assert_eq!(view.status, TransactionStatus::Held);
     Ok(())
 }

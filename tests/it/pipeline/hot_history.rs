@@ -45,7 +45,8 @@ async fn verdict(pipeline: &Pipeline, customer: usize, card: usize) -> Result<St
     Ok(serde_json::to_string(&verdict)?)
 }
 
-async fn flush(backend: &Backend) -> Result<()> {
+/// Empties Redis.
+pub(super) async fn flush(backend: &Backend) -> Result<()> {
     let url = backend.redis_url.clone().context("production has a Redis")?;
     let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
     Ok(redis::cmd("FLUSHDB").query_async(&mut connection).await?)

@@ -30,6 +30,7 @@ mod idempotency;
 mod lanes;
 mod lists;
 mod norms;
+mod outcomes;
 mod poison;
 mod processes;
 mod transactions;

@@ -87,7 +87,7 @@ async fn verdicts_are_the_same_with_redis_full_flushed_and_down() -> Result<()> 
     healed(&pipeline).await?;
     let after = held(&pipeline).await?;
     for (key, entries) in before {
-        assert!(entries.iter().all(|entry| after[&key].contains(entry)), "nothing was lost");
+        assert!(entries.iter().all(|entry| after[&key].contains(entry)), "something of {key:?} was lost");
     }
     assert_eq!(after.values().flatten().filter(|entry| entry.received_at == pipeline.door.clock.now()).count(), 24);
     pipeline.stop_scoring().await

@@ -82,7 +82,7 @@ impl World {
 
     fn assess(&self) -> u8 {
         let transaction = transaction(u64::MAX);
-        let mut history = History::of(&transaction, RECEIVED_AT, self.order.currency(), self.own.clone(), &self.known);
+        let mut history = History::of(&transaction, RECEIVED_AT, self.order.amount, self.own.clone(), &self.known);
         history.own_name = Some(HistoryKey::from_i64(8));
         let facts = Facts {
             order: &self.order,

@@ -286,7 +286,7 @@ pub(crate) fn assessed(
     circumstances: &Circumstances<'_>,
     known: &HistoryByKey,
 ) -> Assessment {
-    let mut history = History::of(transaction, received_at, order.currency(), keys.keys.clone(), known);
+    let mut history = History::of(transaction, received_at, order.amount, keys.keys.clone(), known);
     history.own_name = keys.name;
     history.card_is_weak = keys.card_is_weak;
     for (name, key) in &keys.declared {

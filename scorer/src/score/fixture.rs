@@ -245,7 +245,7 @@ impl Case {
             }
         }
         known.values_mut().for_each(|entries| entries.sort_by(|a, b| HistoryEntry::newest_first(a, b)));
-        let mut history = History::of(&transaction(0), Self::RECEIVED_AT, order.currency(), self.own.clone(), &known);
+        let mut history = History::of(&transaction(0), Self::RECEIVED_AT, order.amount, self.own.clone(), &known);
         history.own_name = self.own_name;
         history.card_is_weak = self.card_is_weak;
         look(&Facts {

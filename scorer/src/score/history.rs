@@ -14,7 +14,7 @@ mod tests;
 use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::limits::HISTORY_DEPTH;
-use touchstone_schema::money::Currency;
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::time::Timestamp;
 
 pub use field::{HistoryField, HistoryFieldError, Measure, Window};
@@ -40,17 +40,17 @@ pub struct History<'a> {
     /// The card key rests on BIN and last four alone, which strangers share: evidence counts half.
     pub card_is_weak: bool,
     viewer: Viewer,
-    currency: Currency,
+    amount: Money,
     by_kind: [Past<'a>; HistoryKeyKind::ALL.len()],
     declared: Vec<(String, Past<'a>)>,
 }
 
 impl<'a> History<'a> {
-    /// The part of `known` that is history to the order with these keys, whose amounts are in `currency`.
+    /// The part of `known` that is history to the order with these keys, whose total is `amount`.
     pub fn of(
         transaction: &TransactionId,
         received_at: Timestamp,
-        currency: Currency,
+        amount: Money,
         own: HistoryKeys,
         known: &'a HistoryByKey,
     ) -> Self {
@@ -59,7 +59,7 @@ impl<'a> History<'a> {
             let key = HistoryKeyKind::ALL.get(at).and_then(|kind| own.get(*kind));
             key.and_then(|key| known.get(&key)).map(|entries| Past::of(viewer, entries)).unwrap_or_default()
         });
-        Self { own, own_name: None, card_is_weak: false, viewer, currency, by_kind, declared: Vec::new() }
+        Self { own, own_name: None, card_is_weak: false, viewer, amount, by_kind, declared: Vec::new() }
     }
 
     /// Adds the past of a key that the policy declares, by its name. An order that lacks the key has none.
@@ -96,7 +96,7 @@ impl<'a> History<'a> {
     /// Sum of the earlier orders that share the key of this kind within `window`, in minor units of the order's
     /// currency; those of other currencies are left out.
     pub fn spent_minor(&self, kind: HistoryKeyKind, window: Window) -> i128 {
-        spent_minor(self.past(kind), window, self.currency)
+        amounts_minor(self.past(kind), window, self.amount.currency()).sum()
     }
 
     /// Every earlier order that shares the key of this kind, with what became of it.
@@ -121,7 +121,8 @@ impl<'a> History<'a> {
         self.viewer.received_at()
     }
 
-    /// A measure that a rule asks for, in millionths; none when the order lacks the key.
+    /// A measure that a rule asks for, in millionths; none when the order lacks the key, or when there is nothing to
+    /// compare with.
     pub fn measure(&self, field: &HistoryField) -> Option<i128> {
         let past = match HistoryKeyKind::parse(&field.key) {
             Some(kind) => self.own.get(kind).map(|_| self.past(kind)),
@@ -133,8 +134,10 @@ impl<'a> History<'a> {
         Some(match field.measure {
             Measure::Orders => i128::from(past.orders(window)) * MILLIONTHS,
             Measure::Amount => {
-                spent_minor(past, window, self.currency) * MILLIONTHS / 10i128.pow(self.currency.exponent())
+                let currency = self.amount.currency();
+                amounts_minor(past, window, currency).sum::<i128>() * MILLIONTHS / 10i128.pow(currency.exponent())
             }
+            Measure::AmountRatio => return amount_ratio(past, window, self.amount),
             Measure::Declines => i128::from(past.declines(window)) * MILLIONTHS,
             Measure::Distinct(of) => {
                 let count = distinct(past, window, self.own.get(of), |entry| entry.keys.get(of));
@@ -165,9 +168,16 @@ fn distinct(
     seen.len()
 }
 
-fn spent_minor(past: &Past<'_>, window: Window, currency: Currency) -> i128 {
+/// The order's amount over the mean of the earlier ones, in millionths; none without earlier ones that cost anything.
+fn amount_ratio(past: &Past<'_>, window: Window, amount: Money) -> Option<i128> {
+    let (count, sum) = amounts_minor(past, window, amount.currency())
+        .fold((0i128, 0i128), |(count, sum), earlier_minor| (count + 1, sum + earlier_minor));
+    (i128::from(amount.minor()) * count * MILLIONTHS).checked_div(sum)
+}
+
+/// Amounts of the earlier orders within `window`, in minor units; those of other currencies are left out.
+fn amounts_minor(past: &Past<'_>, window: Window, currency: Currency) -> impl Iterator<Item = i128> {
     past.earlier(window)
-        .filter(|earlier| earlier.is_order() && earlier.entry.amount.currency() == currency)
+        .filter(move |earlier| earlier.is_order() && earlier.entry.amount.currency() == currency)
         .map(|earlier| i128::from(earlier.entry.amount.minor()))
-        .sum()
 }

@@ -54,6 +54,8 @@ pub enum Measure {
     Orders,
     /// `amount`: sum of their amounts, in major units, as far as they are of the order's currency.
     Amount,
+    /// `amount_ratio`: this order's amount over the mean of their amounts, as far as they are of the order's currency.
+    AmountRatio,
     /// `declines`: attempts that failed.
     Declines,
     /// `distinct_cards`, `distinct_emails` …: how many different keys of a kind, this order's own among them.
@@ -73,6 +75,7 @@ impl Measure {
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("orders", Self::Orders),
         ("amount", Self::Amount),
+        ("amount_ratio", Self::AmountRatio),
         ("declines", Self::Declines),
         ("distinct_cards", Self::Distinct(HistoryKeyKind::Card)),
         ("distinct_emails", Self::Distinct(HistoryKeyKind::Email)),

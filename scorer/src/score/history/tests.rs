@@ -45,7 +45,7 @@ fn known(entries: Vec<HistoryEntry>) -> HistoryByKey {
 
 fn history(known: &HistoryByKey) -> History<'_> {
     let own = HistoryKeys { email: Some(key(2)), ..HistoryKeys::default() };
-    History::of(&transaction(0), Timestamp::from_millis(NOW), usd(1).currency(), own, known)
+    History::of(&transaction(0), Timestamp::from_millis(NOW), usd(2_100), own, known)
 }
 
 fn measure(known: &HistoryByKey, path: &str) -> Option<i128> {
@@ -156,6 +156,7 @@ fn every_measure_is_told_in_millionths_by_when_the_orders_were_received() {
         ("history.email.24h.orders", 3_000_000),
         ("history.email.7d.orders", 4_000_000),
         ("history.email.24h.amount", 21_000_000),
+        ("history.email.24h.amount_ratio", 2_000_000),
         ("history.email.24h.declines", 3_000_000),
         ("history.email.24h.distinct_cards", 3_000_000),
         ("history.email.24h.distinct_devices", 0),
@@ -171,8 +172,29 @@ fn every_measure_is_told_in_millionths_by_when_the_orders_were_received() {
 }
 
 #[test]
+fn an_amount_is_compared_with_the_mean_of_earlier_ones_of_its_currency_only() {
+    let of = |number, amount, at| HistoryEntry { amount, ..order(number, at) };
+    let yen = touchstone_schema::money::Money::parse("9", Currency::from_code("JPY").expect("a currency"));
+    let entries = |yen: Money| {
+        vec![
+            of(1, usd(1_000), NOW - 2 * HOUR),
+            of(2, usd(5_000), NOW - 2 * HOUR),
+            of(3, yen, NOW - HOUR),
+            of(4, usd(0), NOW - HOUR),
+            outcome(9, Happening::FraudConfirmed, NOW - HOUR),
+        ]
+    };
+    let known = known(entries(yen.expect("an amount")));
+    // 21.00 over the mean of 10.00, 50.00 and nothing.
+    assert_eq!(measure(&known, "history.email.24h.amount_ratio"), Some(1_050_000));
+    // Within the hour there is only one that cost nothing, and one in yen.
+    assert_eq!(measure(&known, "history.email.1h.amount_ratio"), None);
+}
+
+#[test]
 fn a_measure_of_a_key_that_the_order_lacks_is_none() {
     assert_eq!(measure(&known(Vec::new()), "history.email.24h.orders"), Some(0));
+    assert_eq!(measure(&known(Vec::new()), "history.email.24h.amount_ratio"), None);
     assert_eq!(measure(&known(Vec::new()), "history.card.24h.orders"), None);
     assert_eq!(measure(&known(Vec::new()), "history.loyalty.24h.orders"), None);
 }

@@ -27,6 +27,18 @@ fn the_empty_object_is_the_default_policy() {
 }
 
 #[test]
+fn the_policies_of_the_evaluation_are_valid_and_declare_what_they_look_at() {
+    for (document, key) in [
+        (include_str!("../../../../examples/evaluate/handbook-policy.json"), "terminal"),
+        (include_str!("../../../../examples/evaluate/cloudwalk-policy.json"), "merchant"),
+    ] {
+        let policy = Policy::parse(document).expect("a valid policy");
+        assert!(policy.history_keys.contains_key(key), "{key}");
+        assert!(!policy.rules.is_empty(), "{key}");
+    }
+}
+
+#[test]
 fn a_bad_value_is_refused_with_its_pointer() {
     let cases = [
         ("7", ""),

@@ -26,10 +26,10 @@ use crate::consume::Dependencies;
 /// How far back a scorer catches up with one that may have died: longer than any batch takes from receipt to commit,
 /// save those that waited on the durable lane, which tell their age when they come back.
 const CATCH_UP: Duration = Duration::from_secs(300);
-/// Pause after history could not be filled; it doubles with every failure, since each attempt reads the store anew.
+/// Pause after history could not be filled; it doubles with every failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest of these pauses.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What is to be done about the cache's history.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The rules of a store, as JSON that an analyst writes (contract section 6): a name, a tree of conditions, points.
 //!
-//! One module a step: [`parse`] reads them out of a policy and tells everything that is wrong, [`compile`] makes tests
-//! of them once per policy version, [`evaluate`] asks the tests of an order. [`presets`] are sets of rules that ship
+//! One module a step: `parse` reads them out of a policy and tells everything that is wrong, `compile` makes tests
+//! of them once per policy version, `evaluate` asks the tests of an order. [`presets`] are sets of rules that ship
 //! with the program, written in the same language.
 //!
 //! Guarantee: evaluation is linear in the size of rule and order, never fails, and a shadow rule is evaluated exactly

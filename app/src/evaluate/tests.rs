@@ -1,3 +1,5 @@
+//! Small files through the whole evaluation, with figures that are counted by hand.
+
 use std::path::PathBuf;
 
 use touchstone_schema::time::Timestamp;

@@ -1,3 +1,5 @@
+//! What is listed matches what it names, in every spelling, and nothing beside it.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What earlier orders tell: counts, sums and shares, and nothing that came later.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Documents that are policies, and all that is wrong with those that are not.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

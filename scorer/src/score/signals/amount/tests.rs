@@ -1,3 +1,5 @@
+//! Amounts and baskets that fire, and usual ones that do not.
+
 use serde_json::{Value, json};
 
 use crate::score::fixture::Case;

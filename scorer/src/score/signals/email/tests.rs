@@ -1,3 +1,5 @@
+//! E-mail addresses that fire, and honest ones that do not.
+
 use touchstone_schema::enrichment::EmailFacts;
 
 use super::super::mailbox;

@@ -1,3 +1,5 @@
+//! Countries and places that do not fit together, and those that do.
+
 use serde_json::json;
 
 use touchstone_schema::enrichment::Enrichment;

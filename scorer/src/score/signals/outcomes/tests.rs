@@ -1,3 +1,5 @@
+//! What became of earlier orders, for and against the next one.
+
 use serde_json::Value;
 use touchstone_schema::history::{Happening, HistoryEntry, HistoryKeyKind, HistoryKeys};
 

@@ -1,4 +1,4 @@
-//! The directory: stores, keys, policies and lists, held in memory and kept fresh by a poll.
+//! The directory: stores, keys, policies, lists and connections, held in memory and kept fresh by a poll.
 //!
 //! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment; readers see one
 //! consistent state and never wait. Failure: while the database is away the last known state stands. A store or key whose
@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use touchstone_schema::ids::{KeyId, StoreId};
+use touchstone_schema::ids::{ConnectionId, KeyId, StoreId};
 use touchstone_schema::lists::StoreLists;
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::secret::Secret;
@@ -23,7 +23,7 @@ use touchstone_schema::time::Timestamp;
 
 use crate::clock::Clock;
 use crate::crypto::{CryptoError, MasterKeys, SealContext};
-use crate::store::accounts::{DATA_KEY, DirectoryRows, HMAC_SECRET, KeyRow, StoreRow};
+use crate::store::accounts::{ConnectionRow, DATA_KEY, DirectoryRows, HMAC_SECRET, KeyRow, StoreRow};
 use crate::store::{Store, StoreError, SystemReason, SystemStore};
 
 /// How often the database is asked for changes.
@@ -207,6 +207,13 @@ impl Directory {
                 }
             }
         }
+        for row in rows.connections.into_iter().map(Arc::new) {
+            let previous = row.previous_path.as_ref().map(|(path, _)| path);
+            for path in std::iter::once(&row.path_hash).chain(previous) {
+                snapshot.connections_by_path.insert(path.clone(), Arc::clone(&row));
+            }
+            snapshot.connections.insert(row.id.clone(), row);
+        }
         snapshot.policies.extend(rows.policies.into_iter().map(|policy| (policy.store_id.clone(), Arc::new(policy))));
         Ok(snapshot)
     }
@@ -285,6 +292,8 @@ pub struct Snapshot {
     keys_by_prefix: HashMap<String, Vec<Arc<KeyEntry>>>,
     keys_by_id: HashMap<KeyId, Arc<KeyEntry>>,
     policies: HashMap<StoreId, Arc<StoredPolicy>>,
+    connections: HashMap<ConnectionId, Arc<ConnectionRow>>,
+    connections_by_path: HashMap<String, Arc<ConnectionRow>>,
     lists: Lists,
 }
 
@@ -304,6 +313,19 @@ impl Snapshot {
     /// A key by its id (the user name of Basic auth).
     pub fn key(&self, id: &KeyId) -> Option<&Arc<KeyEntry>> {
         self.keys_by_id.get(id)
+    }
+
+    /// A Centra connection that has not ended.
+    pub fn connection(&self, id: &ConnectionId) -> Option<&Arc<ConnectionRow>> {
+        self.connections.get(id)
+    }
+
+    /// The Centra connection that takes notices on the path of this hash (SHA-256, hex) at this time.
+    pub fn connection_of_path(&self, path_hash: &str, now: Timestamp) -> Option<&Arc<ConnectionRow>> {
+        self.connections_by_path.get(path_hash).filter(|connection| {
+            let previous = connection.previous_path.as_ref();
+            connection.path_hash == path_hash || previous.is_some_and(|(_, until)| now < *until)
+        })
     }
 
     /// The lists of a store in one world; none when they are empty.

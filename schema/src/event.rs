@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::{EventId, RequestId, TransactionId};
-use crate::tenant::{Tenant, wire_enum};
+use crate::tenant::{Surface, Tenant, wire_enum};
 use crate::time::Timestamp;
 
 wire_enum! {
@@ -48,6 +48,9 @@ pub struct Event {
     pub tenant: Tenant,
     /// The transaction it tells of; none for events about an endpoint.
     pub transaction_id: Option<TransactionId>,
+    /// Where its order came in, told where it is known: a wake-up for whoever acts on orders of that surface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surface: Option<Surface>,
     /// Type.
     pub kind: EventKind,
     /// Rises by one per event of the transaction.

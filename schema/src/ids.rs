@@ -108,6 +108,10 @@ identifier!(/// One event on its way to one endpoint.
     DeliveryId, "dlv_");
 identifier!(/// One entry of a store's lists.
     ListEntryId, "lst_");
+identifier!(/// A connection between a store and a Centra shop.
+    ConnectionId, "cen_");
+identifier!(/// One time that a Centra shop held an order for us.
+    HoldId, "hold_");
 
 impl TransactionId {
     /// The identifier of an order: HMAC-SHA256 under the store's data key of (mode, surface, order id), cut to 128 bits.

@@ -4,6 +4,7 @@
 //! none of them. A type is parsed once, at the edge, and is valid from then on.
 
 pub mod card;
+pub mod centra;
 mod decimal;
 pub mod enrichment;
 pub mod event;

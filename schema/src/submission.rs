@@ -14,6 +14,9 @@ wire_enum! {
         Order = "order",
         /// Score the stored order again as a new revision.
         Reanalyze = "reanalyze",
+        /// Screen this order, which a shop holds until then: every time that it is held is screened, however short ago
+        /// the last was.
+        Held = "held",
     }
 }
 

@@ -57,6 +57,8 @@ wire_enum! {
         Held = "held",
         /// A person rejected it.
         Rejected = "rejected",
+        /// The shop cancelled it.
+        Cancelled = "cancelled",
         /// Screening failed for good; an operator must look at the dead letter.
         Failed = "failed",
     }

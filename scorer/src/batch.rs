@@ -76,7 +76,7 @@ impl<'a> Prepared<'a> {
         let profile = directory.store(store).ok_or("the store is not known")?.clone();
         let policy = compiled(directory, store, policies)?;
         let order = match submission.kind {
-            SubmissionKind::Order => {
+            SubmissionKind::Order | SubmissionKind::Held => {
                 Some(read(submission.document.get(), &profile.data_key, submission.tenant.mode, &policy)?)
             }
             SubmissionKind::Reanalyze => None,
@@ -330,6 +330,7 @@ fn new_revision<'a>(
         id: EventId::of_change(&submission.transaction_id, sequence),
         tenant: submission.tenant.clone(),
         transaction_id: Some(submission.transaction_id.clone()),
+        surface: Some(submission.surface),
         kind: if revision == 1 { EventKind::OrderScored } else { EventKind::OrderRescored },
         sequence,
         occurred_at: now,
@@ -340,11 +341,11 @@ fn new_revision<'a>(
         submission,
         revision,
         document: match submission.kind {
-            SubmissionKind::Order => submission.document.get().into(),
+            SubmissionKind::Order | SubmissionKind::Held => submission.document.get().into(),
             SubmissionKind::Reanalyze => latest.map(|latest| latest.document.clone()).unwrap_or_default().into(),
         },
         body_hash: match submission.kind {
-            SubmissionKind::Order => submission.body_hash.clone(),
+            SubmissionKind::Order | SubmissionKind::Held => submission.body_hash.clone(),
             SubmissionKind::Reanalyze => latest.map(|latest| latest.body_hash.clone()).unwrap_or_default(),
         },
         verdict: document,

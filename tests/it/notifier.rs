@@ -172,6 +172,7 @@ impl World {
             id: EventId::mint(self.clock.now(), random::bytes()),
             tenant: self.tenant.clone(),
             transaction_id: None,
+            surface: None,
             kind: EventKind::OrderScored,
             sequence: 1,
             occurred_at: self.clock.now(),

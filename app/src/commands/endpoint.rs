@@ -240,6 +240,7 @@ async fn test(id: &EndpointId, operator: &Operator, output: Output) -> anyhow::R
         id: EventId::mint(now, random::bytes()),
         tenant: Tenant { store_id: endpoint.store_id, mode: KeyMode::Test },
         transaction_id: None,
+        surface: None,
         kind: EventKind::EndpointTest,
         sequence: 0,
         occurred_at: now,

@@ -27,11 +27,13 @@ pub enum Lane {
     Bulk,
     /// Event batches from scorer to notifier: persistent.
     Events,
+    /// Notices of Centra shops, from ingest to notifier: persistent.
+    Notices,
 }
 
 impl Lane {
     /// Every lane.
-    pub const ALL: &'static [Self] = &[Self::Interactive, Self::Durable, Self::Bulk, Self::Events];
+    pub const ALL: &'static [Self] = &[Self::Interactive, Self::Durable, Self::Bulk, Self::Events, Self::Notices];
 
     /// Name used in queue names, metrics and dead letters.
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Lane {
             Self::Durable => "durable",
             Self::Bulk => "bulk",
             Self::Events => "events",
+            Self::Notices => "notices",
         }
     }
 }

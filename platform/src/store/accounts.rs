@@ -4,8 +4,9 @@
 //! it, and with its line in the audit log. Failure: nothing of a change is kept when any part of it fails.
 
 use sea_orm::QueryResult;
+use touchstone_schema::centra::ConnectionSettings;
 use touchstone_schema::event::EventKind;
-use touchstone_schema::ids::{EndpointId, EventId, KeyId, MerchantId, StoreId};
+use touchstone_schema::ids::{ConnectionId, EndpointId, EventId, KeyId, MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode};
 use touchstone_schema::time::Timestamp;
@@ -14,14 +15,15 @@ use super::database::{Change, column, execute};
 use super::{StoreError, SystemReason, SystemStore};
 use crate::random;
 
+mod connections;
 mod endpoints;
 mod keys;
 mod reseal;
-
-pub use reseal::Reseal;
 mod stores;
 
-pub use reseal::{DATA_KEY, HMAC_SECRET, WEBHOOK_SECRET};
+pub use reseal::{CENTRA_TOKEN, DATA_KEY, HMAC_SECRET, Reseal, WEBHOOK_SECRET};
+
+pub(super) use connections::connection_of;
 
 /// A row of `stores`; the data key is sealed with the context `data-key`.
 #[derive(Debug, Clone)]
@@ -117,7 +119,39 @@ pub struct EndpointRow {
     pub created_at: Timestamp,
 }
 
-/// All that the directory holds: every store, its keys that are not revoked, and the newest policy of each.
+/// A row of `centra_connections`.
+#[derive(Debug, Clone)]
+pub struct ConnectionRow {
+    /// The connection.
+    pub id: ConnectionId,
+    /// Its store.
+    pub store_id: StoreId,
+    /// Where the shop's Integration API is.
+    pub api_url: String,
+    /// Sealed access token (context `centra-token`).
+    pub sealed_token: Vec<u8>,
+    /// When the token was given to us.
+    pub token_set_at: Timestamp,
+    /// SHA-256 of the path that the shop's notices come in by, hex.
+    pub path_hash: String,
+    /// The same of the path before the last rotation, and until when it is taken.
+    pub previous_path: Option<(String, Timestamp)>,
+    /// What is done with verdicts.
+    pub settings: ConnectionSettings,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was ended.
+    pub disconnected_at: Option<Timestamp>,
+    /// Why nothing is asked of the shop until there is another token.
+    pub stopped_reason: Option<String>,
+    /// Until when the shop wants to be left alone.
+    pub paused_until: Timestamp,
+    /// When the shop was last looked through for held orders.
+    pub swept_at: Option<Timestamp>,
+}
+
+/// All that the directory holds: every store, its keys that are not revoked, its Centra connections that have not ended,
+/// and the newest policy of each.
 #[derive(Debug, Default)]
 pub struct DirectoryRows {
     /// Stores.
@@ -126,11 +160,13 @@ pub struct DirectoryRows {
     pub keys: Vec<KeyRow>,
     /// Newest policy per store.
     pub policies: Vec<StoredPolicy>,
+    /// Centra connections, ended ones left out.
+    pub connections: Vec<ConnectionRow>,
 }
 
 impl SystemStore<'_> {
     /// Who the audit log says it was.
-    const fn actor(&self) -> &'static str {
+    pub(super) const fn actor(&self) -> &'static str {
         match self.reason {
             SystemReason::Operator => "operator",
             SystemReason::RoleLoop => "system",

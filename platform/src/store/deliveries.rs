@@ -179,6 +179,7 @@ pub(super) fn due_delivery(
             id: parsed(row, "event_id")?,
             tenant: Tenant { store_id: store_id.clone(), mode: parsed(row, "mode")? },
             transaction_id,
+            surface: None,
             kind: parsed::<EventKind>(row, "kind")?,
             sequence: count(row, "sequence")?,
             occurred_at: Timestamp::from_millis(column(row, "occurred_at")?),

@@ -14,6 +14,7 @@ pub mod deliveries;
 mod error;
 pub mod events;
 pub mod history;
+pub mod holds;
 pub mod lists;
 pub mod pending;
 pub mod policies;

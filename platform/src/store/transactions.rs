@@ -1,5 +1,6 @@
 //! What a store's own callers read and change: transactions, decisions, outcomes.
 
+use touchstone_schema::centra::Effect;
 use touchstone_schema::event::Event;
 use touchstone_schema::history::Happening;
 use touchstone_schema::ids::{RequestId, TransactionId};
@@ -12,7 +13,7 @@ use touchstone_schema::wire_enum;
 use super::history::Remembered;
 use super::{StoreError, TenantStore};
 
-mod change;
+pub(super) mod change;
 mod read;
 
 wire_enum! {
@@ -52,6 +53,16 @@ impl From<Decision> for Happening {
         match decision {
             Decision::Approve => Self::Approved,
             Decision::Reject => Self::Rejected,
+        }
+    }
+}
+
+impl From<Decision> for Effect {
+    /// What a decision means for an order that a shop holds.
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Approve => Self::Resume,
+            Decision::Reject => Self::Cancel,
         }
     }
 }

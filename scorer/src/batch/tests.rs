@@ -58,7 +58,7 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
     let policy = Arc::new(Policy::built_in());
     let (document, mode) = (submission.document.get(), submission.tenant.mode);
     let order = match submission.kind {
-        SubmissionKind::Order => Some(read(document, &profile.data_key, mode, &policy).unwrap()),
+        SubmissionKind::Order | SubmissionKind::Held => Some(read(document, &profile.data_key, mode, &policy).unwrap()),
         SubmissionKind::Reanalyze => None,
     };
     let enrichment = enrichment::Enricher::built_in().snapshot();

@@ -66,7 +66,9 @@ impl Queue for Embedded {
             Lane::Interactive => {
                 Box::new(interactive::Consumer::new(Arc::clone(&self.interactive), self.ledger.clone(), prefetch))
             }
-            Lane::Durable | Lane::Bulk | Lane::Events => Box::new(ledger::Consumer::new(&self.ledger, lane, prefetch)),
+            Lane::Durable | Lane::Bulk | Lane::Events | Lane::Notices => {
+                Box::new(ledger::Consumer::new(&self.ledger, lane, prefetch))
+            }
         })
     }
 
@@ -81,7 +83,7 @@ impl Queue for Embedded {
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
         match lane {
             Lane::Interactive => Ok(self.interactive.depth()),
-            Lane::Durable | Lane::Bulk | Lane::Events => self.ledger.depth(lane).await,
+            Lane::Durable | Lane::Bulk | Lane::Events | Lane::Notices => self.ledger.depth(lane).await,
         }
     }
 

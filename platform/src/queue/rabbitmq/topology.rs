@@ -50,6 +50,7 @@ pub(super) const fn queue_of(lane: Lane) -> &'static str {
         Lane::Durable => "touchstone.durable",
         Lane::Bulk => "touchstone.bulk",
         Lane::Events => "touchstone.events",
+        Lane::Notices => "touchstone.notices",
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) fn delay_exchange(after: Duration) -> Option<&'static str> {
 pub(super) async fn declare(channel: &Channel) -> Result<(), QueueError> {
     declare_queue(channel, queue_of(Lane::Interactive), interactive_arguments()).await?;
     declare_queue(channel, DEAD_QUEUE, quorum_arguments(DEAD_DELIVERY_LIMIT)).await?;
-    for lane in [Lane::Durable, Lane::Bulk, Lane::Events] {
+    for lane in [Lane::Durable, Lane::Bulk, Lane::Events, Lane::Notices] {
         let mut arguments = quorum_arguments(i64::from(DELIVERY_LIMIT));
         dead_letter_to(&mut arguments, Some(DEAD_QUEUE));
         declare_queue(channel, queue_of(lane), arguments).await?;

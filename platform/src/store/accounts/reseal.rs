@@ -6,15 +6,19 @@
 use touchstone_schema::ids::StoreId;
 
 use super::touch_directory;
+use crate::crypto::SealContext;
 use crate::store::database::{column, execute, parsed, rows};
 use crate::store::{StoreError, SystemStore};
 
 /// Purpose of a store's sealed data key; its record is the store.
-pub const DATA_KEY: &str = "data-key";
+pub const DATA_KEY: &str = SealContext::DATA_KEY;
 /// Purpose of a key's sealed HMAC secrets; their record is the key.
-pub const HMAC_SECRET: &str = "hmac-secret";
+pub const HMAC_SECRET: &str = SealContext::HMAC_SECRET;
 /// Purpose of an endpoint's sealed signing secrets; their record is the endpoint.
-pub const WEBHOOK_SECRET: &str = "webhook-secret";
+pub const WEBHOOK_SECRET: &str = SealContext::WEBHOOK_SECRET;
+
+/// Purpose of a connection's sealed access token; its record is the connection.
+pub const CENTRA_TOKEN: &str = SealContext::CENTRA_TOKEN;
 
 /// A column of sealed values.
 struct Sealed {
@@ -24,12 +28,13 @@ struct Sealed {
     purpose: &'static str,
 }
 
-const SEALED: [Sealed; 5] = [
+const SEALED: [Sealed; 6] = [
     Sealed { table: "stores", store: "id", column: "sealed_data_key", purpose: DATA_KEY },
     Sealed { table: "api_keys", store: "store_id", column: "sealed_hmac_secret", purpose: HMAC_SECRET },
     Sealed { table: "api_keys", store: "store_id", column: "previous_hmac_secret", purpose: HMAC_SECRET },
     Sealed { table: "endpoints", store: "store_id", column: "sealed_secret", purpose: WEBHOOK_SECRET },
     Sealed { table: "endpoints", store: "store_id", column: "previous_secret", purpose: WEBHOOK_SECRET },
+    Sealed { table: "centra_connections", store: "store_id", column: "sealed_token", purpose: CENTRA_TOKEN },
 ];
 
 /// Gives a sealed value a fresh form: called with the store, the record, the purpose and the sealed value; none when the

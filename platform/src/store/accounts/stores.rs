@@ -5,7 +5,7 @@ use touchstone_schema::ids::{MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::time::Timestamp;
 
-use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, keys, time, touch_directory};
+use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, connection_of, keys, time, touch_directory};
 use crate::store::database::{column, count, execute, parsed, row, rows};
 use crate::store::{StoreError, SystemStore};
 
@@ -27,10 +27,13 @@ impl SystemStore<'_> {
         let keys = rows(&self.store.database, "SELECT * FROM api_keys WHERE revoked_at IS NULL", vec![]).await?;
         let policies = rows(&self.store.database, NEWEST_POLICIES, vec![]).await?;
         let stores = rows(&self.store.database, "SELECT * FROM stores", vec![]).await?;
+        let connections = "SELECT * FROM centra_connections WHERE disconnected_at IS NULL";
+        let connections = rows(&self.store.database, connections, vec![]).await?;
         Ok(DirectoryRows {
             stores: stores.iter().map(store_of).collect::<Result<_, _>>()?,
             keys: keys.iter().map(keys::key_of).collect::<Result<_, _>>()?,
             policies: policies.iter().map(policy_of).collect::<Result<_, _>>()?,
+            connections: connections.iter().map(connection_of).collect::<Result<_, _>>()?,
         })
     }
 

@@ -160,6 +160,7 @@ async fn tell<C: ConnectionTrait>(
         id: EventId::mint(now, random::bytes()),
         tenant: Tenant { store_id: store_id.clone(), mode: KeyMode::Live },
         transaction_id: None,
+        surface: None,
         kind: EventKind::EndpointDisabled,
         sequence: 0,
         occurred_at: now,

@@ -6,22 +6,25 @@ use serde_json::value::{RawValue, to_raw_value};
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{EventId, RequestId, TransactionId};
 use touchstone_schema::money::{Currency, Money};
-use touchstone_schema::tenant::Tenant;
+use touchstone_schema::tenant::{Surface, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{TransactionStatus, VerdictMode};
 
 use super::super::database::{Change, column, count, execute, parsed, row};
 use super::super::events::insert_event;
 use super::super::history::remember;
+use super::super::holds::follow_decision;
 use super::super::{Store, StoreError};
 use super::read::{scoped, status_before_verdict};
 use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
 
 /// PostgreSQL locks the row; SQLite's transaction has the whole database.
-const OPEN_POSTGRES: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
+const OPEN_POSTGRES: &str =
+    "SELECT t.order_id, t.surface, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
   FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
   WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3 FOR UPDATE OF t";
-const OPEN_SQLITE: &str = "SELECT t.order_id, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
+const OPEN_SQLITE: &str =
+    "SELECT t.order_id, t.surface, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
   FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
   WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3";
 
@@ -36,14 +39,59 @@ const OUTCOME: &str = "INSERT INTO outcomes (transaction_id, kind, occurred_at, 
   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
 
 /// A transaction whose row is locked.
-struct Open {
-    order_id: String,
-    status: TransactionStatus,
-    revision: u32,
+pub(in crate::store) struct Open<'a> {
+    tenant: &'a Tenant,
+    pub(in crate::store) id: &'a TransactionId,
+    pub(in crate::store) order_id: String,
+    surface: Surface,
+    pub(in crate::store) status: TransactionStatus,
+    pub(in crate::store) revision: u32,
     sequence: u32,
     currency: String,
     received_at: Timestamp,
-    mode: VerdictMode,
+    pub(in crate::store) mode: VerdictMode,
+}
+
+impl Open<'_> {
+    /// The number of its next event.
+    pub(in crate::store) const fn next_sequence(&self) -> u32 {
+        self.sequence + 1
+    }
+
+    /// Its next event.
+    pub(in crate::store) fn event(
+        &self,
+        kind: EventKind,
+        occurred_at: Timestamp,
+        request_id: &RequestId,
+        data: &impl Serialize,
+    ) -> Result<Event, StoreError> {
+        Ok(Event {
+            id: EventId::of_change(self.id, self.next_sequence()),
+            tenant: self.tenant.clone(),
+            transaction_id: Some(self.id.clone()),
+            surface: Some(self.surface),
+            kind,
+            sequence: self.next_sequence(),
+            occurred_at,
+            request_id: request_id.clone(),
+            data: to_raw_value(data).map_err(|error| StoreError::corrupt("event", error))?,
+        })
+    }
+
+    /// Sets its status and newest sequence number, and adds the event.
+    pub(in crate::store) async fn tell(
+        &self,
+        change: &Change,
+        status: TransactionStatus,
+        event: &Event,
+    ) -> Result<(), StoreError> {
+        let store_id = self.tenant.store_id.as_str();
+        let sequence = i64::from(event.sequence);
+        let values = [self.id.as_str().into(), store_id.into(), status.as_str().into(), sequence.into()];
+        execute(change.transaction(), MOVE, values).await?;
+        insert_event(change.transaction(), event).await
+    }
 }
 
 /// The `data` of an `order.decided` event (contract: webhooks).
@@ -100,12 +148,11 @@ pub(super) async fn decide(
         Decision::Approve => TransactionStatus::Approved,
         Decision::Reject => TransactionStatus::Rejected,
     };
-    let sequence = open.sequence + 1;
     let data = DecisionData {
         transaction_id: id,
         order_id: &open.order_id,
         revision: open.revision,
-        sequence,
+        sequence: open.next_sequence(),
         mode: open.mode,
         decision: new.decision,
         reviewer: &new.reviewer,
@@ -113,7 +160,7 @@ pub(super) async fn decide(
         decided_at: new.now.to_rfc3339(),
         status,
     };
-    let event = change_event(tenant, id, EventKind::OrderDecided, sequence, new.now, &new.request_id, &data)?;
+    let event = open.event(EventKind::OrderDecided, new.now, &new.request_id, &data)?;
     let values = [
         id.as_str().into(),
         i64::from(open.revision).into(),
@@ -124,7 +171,10 @@ pub(super) async fn decide(
         new.now.as_millis().into(),
     ];
     execute(change.transaction(), DECIDE, values).await?;
-    tell(&change, tenant, id, status, &event).await?;
+    open.tell(&change, status, &event).await?;
+    if open.surface == Surface::Centra {
+        follow_decision(&change, id, new.decision.into(), new.now).await?;
+    }
     let entry = remember(&change, id, open.received_at, new.now, new.decision.into()).await?;
     change.commit().await?;
     Ok(Decided::Recorded(Box::new(event), entry))
@@ -154,8 +204,8 @@ pub(super) async fn record_outcome(
     }
     let (event, entry) = match open {
         Some(open) => {
-            let event = outcome_event(tenant, id, &open, new)?;
-            tell(&change, tenant, id, open.status, &event).await?;
+            let event = outcome_event(&open, new)?;
+            open.tell(&change, open.status, &event).await?;
             (Some(Box::new(event)), remember(&change, id, open.received_at, new.now, new.kind.into()).await?)
         }
         None => (None, None),
@@ -164,19 +214,18 @@ pub(super) async fn record_outcome(
     Ok(OutcomeTaken::Recorded(event, entry))
 }
 
-fn outcome_event(tenant: &Tenant, id: &TransactionId, open: &Open, new: &NewOutcome) -> Result<Event, StoreError> {
+fn outcome_event(open: &Open<'_>, new: &NewOutcome) -> Result<Event, StoreError> {
     let kind = match new.kind {
         OutcomeKind::ChargebackOpened => EventKind::ChargebackOpened,
         OutcomeKind::ChargebackWon => EventKind::ChargebackWon,
         OutcomeKind::ChargebackLost => EventKind::ChargebackLost,
         _ => EventKind::OrderStatusChanged,
     };
-    let sequence = open.sequence + 1;
     let data = OutcomeData {
-        transaction_id: id,
+        transaction_id: open.id,
         order_id: &open.order_id,
         revision: open.revision,
-        sequence,
+        sequence: open.next_sequence(),
         mode: open.mode,
         outcome: new.kind,
         occurred_at: new.occurred_at.to_rfc3339(),
@@ -184,7 +233,7 @@ fn outcome_event(tenant: &Tenant, id: &TransactionId, open: &Open, new: &NewOutc
         currency: &open.currency,
         status: open.status,
     };
-    change_event(tenant, id, kind, sequence, new.now, &new.request_id, &data)
+    open.event(kind, new.now, &new.request_id, &data)
 }
 
 /// The amount as a JSON number in units of the currency.
@@ -193,7 +242,12 @@ fn decimal(minor: Option<i64>, currency: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(amount.to_decimal_text()).ok()
 }
 
-async fn lock(change: &Change, tenant: &Tenant, id: &TransactionId) -> Result<Option<Open>, StoreError> {
+/// Locks a transaction of the tenant that has a verdict.
+pub(in crate::store) async fn lock<'a>(
+    change: &Change,
+    tenant: &'a Tenant,
+    id: &'a TransactionId,
+) -> Result<Option<Open<'a>>, StoreError> {
     use sea_orm::ConnectionTrait;
     #[derive(serde::Deserialize)]
     struct WithMode {
@@ -207,7 +261,10 @@ async fn lock(change: &Change, tenant: &Tenant, id: &TransactionId) -> Result<Op
     let verdict: WithMode = serde_json::from_str(&column::<String>(&found, "verdict")?)
         .map_err(|error| StoreError::corrupt("verdict", error))?;
     Ok(Some(Open {
+        tenant,
+        id,
         order_id: column(&found, "order_id")?,
+        surface: parsed(&found, "surface")?,
         status: parsed(&found, "status")?,
         revision: count(&found, "revision")?,
         sequence: count(&found, "sequence")?,
@@ -215,40 +272,4 @@ async fn lock(change: &Change, tenant: &Tenant, id: &TransactionId) -> Result<Op
         received_at: Timestamp::from_millis(column(&found, "received_at")?),
         mode: verdict.mode,
     }))
-}
-
-fn change_event(
-    tenant: &Tenant,
-    id: &TransactionId,
-    kind: EventKind,
-    sequence: u32,
-    occurred_at: Timestamp,
-    request_id: &RequestId,
-    data: &impl Serialize,
-) -> Result<Event, StoreError> {
-    Ok(Event {
-        id: EventId::of_change(id, sequence),
-        tenant: tenant.clone(),
-        transaction_id: Some(id.clone()),
-        kind,
-        sequence,
-        occurred_at,
-        request_id: request_id.clone(),
-        data: to_raw_value(data).map_err(|error| StoreError::corrupt("event", error))?,
-    })
-}
-
-/// Sets the transaction's status and newest sequence number, and adds the event.
-async fn tell(
-    change: &Change,
-    tenant: &Tenant,
-    id: &TransactionId,
-    status: TransactionStatus,
-    event: &Event,
-) -> Result<(), StoreError> {
-    let store_id = tenant.store_id.as_str();
-    let sequence = i64::from(event.sequence);
-    let values = [id.as_str().into(), store_id.into(), status.as_str().into(), sequence.into()];
-    execute(change.transaction(), MOVE, values).await?;
-    insert_event(change.transaction(), event).await
 }

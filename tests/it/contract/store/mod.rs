@@ -146,6 +146,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             id: EventId::of_change(&submission.transaction_id, sequence),
             tenant: tenant.clone(),
             transaction_id: Some(submission.transaction_id.clone()),
+            surface: None,
             kind: rescored,
             sequence,
             occurred_at: submission.received_at,

@@ -22,7 +22,7 @@ const COMMANDS_TOGETHER: usize = 512;
 
 /// Wakes the consumers of a lane.
 #[derive(Default)]
-pub(super) struct Arrivals([Notify; 4]);
+pub(super) struct Arrivals([Notify; Lane::ALL.len()]);
 
 impl Arrivals {
     pub(super) fn of(&self, lane: Lane) -> &Notify {
@@ -31,6 +31,7 @@ impl Arrivals {
             Lane::Durable => 1,
             Lane::Bulk => 2,
             Lane::Events => 3,
+            Lane::Notices => 4,
         }]
     }
 }

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::queue::{Consumer, Delivery, Disposition, Lane, Queue};
 use touchstone_platform::retry::Backoff;
-use touchstone_schema::event::EventBatch;
-use touchstone_schema::ids::EventId;
+use touchstone_schema::event::{Event, EventBatch};
+use touchstone_schema::ids::{EventId, TransactionId};
+use touchstone_schema::tenant::Surface;
 
 use crate::plan::{PlanError, Planner};
 
@@ -23,25 +25,31 @@ const MESSAGES_TOGETHER: usize = 16;
 const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
 /// Consumes until shutdown.
-pub(crate) async fn run(queue: Arc<dyn Queue>, planner: Planner, shutdown: CancellationToken) {
-    let Some(mut consumer) = open(queue.as_ref(), &shutdown).await else { return };
+pub(crate) async fn run(queue: Arc<dyn Queue>, planner: Planner, held: Arc<Notify>, shutdown: CancellationToken) {
+    let Some(mut consumer) = open(queue.as_ref(), Lane::Events, PREFETCH, &shutdown).await else { return };
     loop {
         let messages = tokio::select! {
             () = shutdown.cancelled() => return,
             messages = consumer.next(MESSAGES_TOGETHER) => messages,
         };
-        if take(consumer.as_mut(), messages, &planner, &shutdown).await.is_none() {
+        if take(consumer.as_mut(), messages, &planner, &held, &shutdown).await.is_none() {
             return;
         }
     }
 }
 
-async fn open(queue: &dyn Queue, shutdown: &CancellationToken) -> Option<Box<dyn Consumer>> {
+/// Opens a consumer of a lane, waiting for the broker as long as it takes.
+pub(crate) async fn open(
+    queue: &dyn Queue,
+    lane: Lane,
+    prefetch: u16,
+    shutdown: &CancellationToken,
+) -> Option<Box<dyn Consumer>> {
     let mut backoff = Backoff::default();
     loop {
-        match queue.consume(Lane::Events, PREFETCH).await {
+        match queue.consume(lane, prefetch).await {
             Ok(consumer) => return Some(consumer),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot consume events yet"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot consume yet"),
         }
         tokio::select! {
             () = shutdown.cancelled() => return None,
@@ -55,14 +63,19 @@ async fn take(
     consumer: &mut dyn Consumer,
     messages: Vec<Delivery>,
     planner: &Planner,
+    held: &Notify,
     shutdown: &CancellationToken,
 ) -> Option<()> {
     let mut events: Vec<EventId> = Vec::new();
+    let mut of_held: Vec<TransactionId> = Vec::new();
     let mut settled = Vec::with_capacity(messages.len());
     for message in messages {
         match read(&message.body) {
-            Ok(ids) => {
-                events.extend(ids);
+            Ok(told) => {
+                for event in told {
+                    of_held.extend(event.transaction_id.filter(|_| event.surface == Some(Surface::Centra)));
+                    events.push(event.id);
+                }
                 settled.push((message, Disposition::Ack));
             }
             Err(reason) => settled.push((message, Disposition::DeadLetter { reason })),
@@ -84,10 +97,14 @@ async fn take(
         tracing::warn!(error = &error as &dyn std::error::Error, "event messages will come again");
     }
     planner.hand_over(planned).await;
+    if !of_held.is_empty() {
+        planner.wake_held(&of_held).await;
+        held.notify_one();
+    }
     Some(())
 }
 
-fn read(body: &[u8]) -> Result<Vec<EventId>, String> {
+fn read(body: &[u8]) -> Result<Vec<Event>, String> {
     /// What is read before the rest: an unknown format is told from garbage.
     #[derive(serde::Deserialize)]
     struct Format {
@@ -102,7 +119,7 @@ fn read(body: &[u8]) -> Result<Vec<EventId>, String> {
         return Err(format!("event batch of format {}: this build reads {}", format.version, EventBatch::VERSION));
     }
     let batch: EventBatch = serde_json::from_slice(body).map_err(unreadable)?;
-    Ok(batch.events.into_iter().map(|event| event.id).collect())
+    Ok(batch.events)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The notifier: tells merchants what happened, by signed webhooks.
+//! The notifier: tells merchants what happened, by signed webhooks, and settles the orders that Centra shops hold for us.
 //!
 //! The flow of an event: `consume` takes the wake-up from the queue → `plan` makes a delivery per endpoint → `deliver`
 //! attempts it, through `webhook` → `retry` says what follows → `record` commits it; `sweep` finds events that
-//! nobody announced and deliveries that are due again.
+//! nobody announced and deliveries that are due again. The flow of a held order is told in `centra`.
 //!
 //! Guarantee: every event reaches every endpoint that wants it at least once, or ends as a dead delivery that operators
 //! see and replay; receivers de-duplicate by `webhook-id`. Nothing counts as delivered before its attempt has committed.
@@ -12,16 +12,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
+use touchstone_platform::directory::Directory;
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::queue::Queue;
 use touchstone_platform::store::Store;
 use touchstone_schema::limits::EVENT_SWEEP_AGE;
 
+mod centra;
 mod consume;
 mod deliver;
 mod plan;
@@ -30,6 +32,7 @@ mod retry;
 mod sweep;
 mod webhook;
 
+pub use centra::{OPERATIONS, Operation};
 pub use retry::{RETRY_AFTER_MOST, SCHEDULE};
 
 /// Batches of leased deliveries on their way to the dispatcher.
@@ -54,6 +57,10 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Age at which an event that nobody planned is planned by the sweep.
     pub sweep_age: Duration,
+    /// Longest request to a Centra shop.
+    pub centra_timeout: Duration,
+    /// Most Centra shops that are spoken with at once.
+    pub centra_shops: usize,
 }
 
 impl Default for Settings {
@@ -66,6 +73,8 @@ impl Default for Settings {
             failing_concurrency: 2,
             poll_interval: Duration::from_secs(1),
             sweep_age: EVENT_SWEEP_AGE,
+            centra_timeout: Duration::from_secs(10),
+            centra_shops: 16,
         }
     }
 }
@@ -76,18 +85,25 @@ impl Settings {
     pub(crate) fn lease(&self) -> Duration {
         self.attempt_timeout * 2
     }
+
+    /// How long a shop is leased: it is kept when half of it is over, so that a request never outlives it.
+    pub(crate) fn centra_lease(&self) -> Duration {
+        self.centra_timeout * 3
+    }
 }
 
 /// What the notifier works with.
 #[derive(Clone)]
 pub struct Dependencies {
-    /// Events, endpoints, deliveries.
+    /// Events, endpoints, deliveries, held orders.
     pub store: Store,
+    /// Stores and connections.
+    pub directory: Arc<Directory>,
     /// Where wake-ups come from.
     pub queue: Arc<dyn Queue>,
     /// The time.
     pub clock: Clock,
-    /// Opens the endpoints' signing secrets.
+    /// Opens the endpoints' signing secrets and the shops' tokens.
     pub master_keys: Arc<MasterKeys>,
     /// Which addresses may be reached.
     pub egress: Arc<EgressPolicy>,
@@ -97,7 +113,7 @@ pub struct Dependencies {
 #[derive(Debug, thiserror::Error)]
 pub enum NotifierError {
     /// The roots of trust of this machine cannot be read.
-    #[error("no certificates to verify webhook endpoints with")]
+    #[error("no certificates to verify webhook endpoints and shops with")]
     Roots(#[source] std::io::Error),
     /// A task ended although nobody had asked it to, or panicked.
     #[error("a task of the notifier died: {0}")]
@@ -121,8 +137,14 @@ pub async fn run(
     let dispatcher =
         deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy.clone());
 
+    let work = Arc::new(Notify::new());
+    let shops = centra::Worker::new(&settings, &dependencies, planner.clone(), Arc::clone(&work), shutdown.clone());
+    let shops = Arc::new(shops.map_err(NotifierError::Roots)?);
+
     let mut tasks = JoinSet::new();
-    tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), shutdown.clone())));
+    tasks.spawn(named("centra", shops.run()));
+    tasks.spawn(named("notices", centra::take_notices(dependencies.clone(), Arc::clone(&work), shutdown.clone())));
+    tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
     tasks.spawn(named("sweep", sweep::run(settings, planner, busy, shutdown.clone())));
     tasks.spawn(named("deliver", dispatcher.run(handed, shutdown.clone())));
     tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, shutdown.clone())));

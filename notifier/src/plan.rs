@@ -11,7 +11,7 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::deliveries::DueDelivery;
 use touchstone_platform::store::{Store, StoreError, SystemReason};
-use touchstone_schema::ids::{EndpointId, EventId};
+use touchstone_schema::ids::{EndpointId, EventId, TransactionId};
 use touchstone_schema::time::Timestamp;
 
 use crate::{Dependencies, Settings};
@@ -107,6 +107,13 @@ impl Planner {
     pub(crate) async fn unplanned(&self, most: u64) -> Result<Vec<EventId>, StoreError> {
         let older_than = self.clock.now() - self.settings.sweep_age;
         self.store.system(SystemReason::RoleLoop).unplanned(older_than, most).await
+    }
+
+    /// Has the verdicts of held orders taken at once. Where this fails they are taken when they fall due.
+    pub(crate) async fn wake_held(&self, orders: &[TransactionId]) {
+        if let Err(error) = self.store.system(SystemReason::RoleLoop).wake_holds(orders, self.clock.now()).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "verdicts of held orders are taken later");
+        }
     }
 
     /// Hands leased deliveries to the dispatcher, which always takes them: what it has no room for it gives back.

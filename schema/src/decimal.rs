@@ -95,6 +95,24 @@ impl<'a> Decimal<'a> {
         Ok(if self.negative { -magnitude } else { magnitude })
     }
 
+    /// The value times `10^shift`, rounded to the nearest integer (halves away from zero), when it has at most eighteen
+    /// digits.
+    pub(crate) fn rounded(&self, shift: u32) -> Result<i64, NotScaled> {
+        let dropped = -self.scale.saturating_add(i64::from(shift));
+        if self.is_zero() || dropped <= 0 {
+            return self.scaled(shift);
+        }
+        let kept = length(self.head).saturating_add(length(self.tail)).saturating_sub(dropped);
+        if kept > 18 {
+            return Err(NotScaled::TooLarge);
+        }
+        let Ok(kept) = usize::try_from(kept) else { return Ok(0) };
+        let mut digits = self.head.bytes().chain(self.tail.bytes()).map(|digit| i64::from(digit - b'0'));
+        let magnitude = digits.by_ref().take(kept).fold(0, |sum, digit| sum * 10 + digit);
+        let magnitude = magnitude + i64::from(digits.next().is_some_and(|digit| digit >= 5));
+        Ok(if self.negative { -magnitude } else { magnitude })
+    }
+
     /// The digits of the value's magnitude when it is an integer of so many digits.
     pub(crate) fn whole_digits(&self, span: RangeInclusive<usize>) -> Option<String> {
         let zeros = usize::try_from(self.scale).ok()?;

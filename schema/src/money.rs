@@ -86,6 +86,16 @@ impl Money {
         Self::from_minor(minor, currency)
     }
 
+    /// Reads an amount that its sender computes in floating point, where 12.50 may come as `12.499999999999998`: rounds to
+    /// minor units, halves away from zero.
+    ///
+    /// # Errors
+    /// When the text is no decimal number or is beyond [`MAX_MINOR`].
+    pub fn parse_rounded(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        let decimal = Decimal::parse(text).ok_or(MoneyError::NotANumber)?;
+        Self::from_minor(decimal.rounded(currency.exponent()).map_err(|_| MoneyError::TooLarge)?, currency)
+    }
+
     /// An amount of `minor` minor units.
     ///
     /// # Errors
@@ -202,5 +212,26 @@ mod tests {
             let money = Money::from_minor(minor, currency(code)).unwrap();
             prop_assert_eq!(Money::parse(&money.to_decimal_text(), currency(code)), Ok(money));
         }
+    }
+
+    #[test]
+    fn an_amount_of_floating_point_is_rounded() {
+        let euro = Currency::from_code("EUR").unwrap();
+        let yen = Currency::from_code("JPY").unwrap();
+        let minor = |text, currency| Money::parse_rounded(text, currency).map(Money::minor);
+        for (text, cents) in [
+            ("12.5", 1_250),
+            ("12.499999999999998", 1_250),
+            ("12.500000000000002", 1_250),
+            ("-0.005", -1),
+            ("0.004999", 0),
+            ("1e-9", 0),
+            ("1.2e2", 12_000),
+            ("0", 0),
+        ] {
+            assert_eq!(minor(text, euro), Ok(cents), "{text}");
+        }
+        assert_eq!(minor("99.5", yen), Ok(100));
+        assert!(minor("1e30", euro).is_err() && minor("nan", euro).is_err());
     }
 }

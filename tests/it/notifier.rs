@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_notifier::{Dependencies, NotifierError, Settings};
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{MasterKeys, SealContext, generate_webhook_secret};
+use touchstone_platform::directory::Directory;
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::queue::{self, Lane, Queue, QueueSettings};
 use touchstone_platform::random;
@@ -66,6 +67,7 @@ on_both_ways_to_run![
 /// One store of one backend, and a notifier that runs on demand.
 struct World {
     store: Store,
+    directory: Arc<Directory>,
     queue: Arc<dyn Queue>,
     clock: Clock,
     master_keys: Arc<MasterKeys>,
@@ -95,6 +97,11 @@ impl World {
         let tenant = Tenant { store_id: StoreId::mint(START, random::bytes()), mode: KeyMode::Live };
         let system = store.system(SystemReason::Operator);
         system.add_merchant(&merchant, "merchant", START).await?;
+        let data_key = SealContext {
+            store: tenant.store_id.as_str(),
+            record: tenant.store_id.as_str(),
+            purpose: SealContext::DATA_KEY,
+        };
         let row = StoreRow {
             id: tenant.store_id.clone(),
             merchant_id: merchant,
@@ -103,11 +110,12 @@ impl World {
             product: Product::ScoreOnly,
             currency: "USD".to_owned(),
             rate_limit_per_minute: 100,
-            sealed_data_key: Vec::new(),
+            sealed_data_key: master_keys.seal(b"data key", &data_key)?,
             created_at: START,
         };
         system.add_store(&row).await?;
-        Ok(Self { store, queue, clock, master_keys, tenant, running: None, _backend: backend })
+        let directory = Directory::open(store.clone(), Some(Arc::clone(&master_keys)), Clock::system()).await?;
+        Ok(Self { store, directory, queue, clock, master_keys, tenant, running: None, _backend: backend })
     }
 
     fn system(&self) -> SystemStore<'_> {
@@ -123,6 +131,7 @@ impl World {
         };
         let dependencies = Dependencies {
             store: self.store.clone(),
+            directory: Arc::clone(&self.directory),
             queue: Arc::clone(&self.queue),
             clock: self.clock.clone(),
             master_keys: Arc::clone(&self.master_keys),

@@ -151,6 +151,7 @@ pub(crate) fn spawn(
     if role.includes(Role::Notifier) {
         let dependencies = touchstone_notifier::Dependencies {
             store: platform.store.clone(),
+            directory: Arc::clone(&platform.directory),
             queue: Arc::clone(&platform.queue),
             clock: platform.clock.clone(),
             master_keys: Arc::clone(&platform.master_keys),

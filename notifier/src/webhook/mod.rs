@@ -5,4 +5,5 @@ mod connect;
 mod sign;
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use connect::Connector;
 pub(crate) use sign::{body, signatures};

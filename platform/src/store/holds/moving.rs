@@ -8,6 +8,7 @@ use touchstone_schema::time::Timestamp;
 use super::Hold;
 use crate::store::accounts::{AuditLine, audit};
 use crate::store::database::{Change, execute};
+use crate::store::events::json;
 use crate::store::{StoreError, SystemStore};
 
 const NAME: &str = "UPDATE holds SET centra_id = $2, number = $3, transaction_id = $4
@@ -31,11 +32,16 @@ const DECIDED: &str = "UPDATE holds SET state = 'acting', due_at = $3, attempts 
     wanted_by = 'decision'
   WHERE transaction_id = $1 AND closed_at IS NULL";
 
-const RELEASE: &str =
-    "UPDATE holds SET state = 'acting', due_at = $2, attempts = 0, last_error = NULL, wanted = 'resume',
-    wanted_by = 'release'
+/// One that was never read is read first, and then resumed without a verdict.
+const RELEASE: &str = "UPDATE holds SET state = CASE WHEN centra_id IS NULL THEN state ELSE 'acting' END, due_at = $2,
+    attempts = 0, last_error = NULL, wanted = 'resume', wanted_by = 'release'
   WHERE store_id = $1 AND closed_at IS NULL
     AND connection_id IN (SELECT id FROM centra_connections WHERE disconnected_at IS NULL)";
+
+const WAKE_POSTGRES: &str = "UPDATE holds SET due_at = $2
+  WHERE transaction_id = ANY($1) AND closed_at IS NULL AND state = 'screening' AND due_at > $2";
+const WAKE_SQLITE: &str = "UPDATE holds SET due_at = $2
+  WHERE transaction_id IN (SELECT value FROM json_each($1)) AND closed_at IS NULL AND state = 'screening' AND due_at > $2";
 
 const RELEASING: &str = "UPDATE centra_connections SET releasing = 1, sweep_due_at = $2
   WHERE store_id = $1 AND disconnected_at IS NULL";
@@ -95,6 +101,17 @@ impl SystemStore<'_> {
         let values =
             [id, state, due, effect.as_str().into(), by.as_str().into(), now.as_millis().into(), would_have.into()];
         self.changed(WANT, values).await
+    }
+
+    /// Makes holds due whose orders have a verdict now.
+    pub async fn wake_holds(&self, orders: &[TransactionId], now: Timestamp) -> Result<(), StoreError> {
+        let ids: Vec<String> = orders.iter().map(|id| id.as_str().to_owned()).collect();
+        let (text, ids) = if self.store.is_embedded() {
+            (WAKE_SQLITE, sea_orm::Value::from(json(&ids)))
+        } else {
+            (WAKE_POSTGRES, sea_orm::Value::from(ids))
+        };
+        self.changed(text, [ids, now.as_millis().into()]).await.map(|_| ())
     }
 
     /// Records that a mutation is about to be sent; false when something else is wanted by now.

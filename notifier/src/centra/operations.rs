@@ -1,0 +1,109 @@
+//! What is asked of a shop's Integration API: every operation that is ever sent, as GraphQL.
+//!
+//! Names and arguments are those of the public reference, where the vendor's connector document is not valid GraphQL; the
+//! mutations are aliased so that their answers have the document's shape (contract: Centra connector).
+
+/// An operation and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// What cannot be done without it.
+    pub purpose: &'static str,
+}
+
+/// Reads whole orders, by id and by number.
+pub(crate) const READ_ORDERS: Operation = Operation {
+    name: "readOrders",
+    purpose: "held orders are read to be screened",
+    text: r"query readOrders($ids: [String!], $numbers: [Int!], $byId: Boolean!, $byNumber: Boolean!, $limit: Int) {
+  byId: orders(where: {id: $ids}, limit: $limit) @include(if: $byId) { ...wholeOrder }
+  byNumber: orders(where: {number: $numbers}, limit: $limit) @include(if: $byNumber) { ...wholeOrder }
+}
+fragment wholeOrder on Order {
+  id number status isOnHold createdAt userIP
+  grandTotal { value currency { code } }
+  billingAddress { ...wholeAddress }
+  shippingAddress { ...wholeAddress }
+  lines {
+    quantity
+    unitPrice { value currency { code } }
+    product { name }
+    productSize { SKU }
+  }
+  paymentMethod { name plugin }
+  paymentHistory { entryType status externalReference paymentMethod paramsJSON }
+  ... on DirectToConsumerOrder {
+    orderHoldReason
+    customer { id email firstName lastName }
+  }
+}
+fragment wholeAddress on Address {
+  firstName lastName companyName address1 address2 city zipCode stateOrProvince
+  phoneNumber cellPhoneNumber email
+  country { code }
+  state { code }
+}",
+};
+
+/// Reads where orders stand.
+pub(crate) const READ_STATES: Operation = Operation {
+    name: "readStates",
+    purpose: "an order is read once more before it is resumed or cancelled",
+    text: r"query readStates($ids: [String!], $limit: Int) {
+  orders(where: {id: $ids}, limit: $limit) {
+    id number status isOnHold
+    ... on DirectToConsumerOrder { orderHoldReason }
+  }
+}",
+};
+
+/// Lists what is held for us.
+pub(crate) const LIST_HELD: Operation = Operation {
+    name: "listHeld",
+    purpose: "held orders are found that no notice announced",
+    text: r"query listHeld($limit: Int, $page: Int) {
+  orders(where: {orderHoldReason: [WAITING_FOR_FRAUD_CHECK]}, limit: $limit, page: $page) {
+    id number status isOnHold
+    ... on DirectToConsumerOrder { orderHoldReason }
+  }
+}",
+};
+
+/// Asks what is left of the budgets.
+pub(crate) const RATE_LIMITS: Operation = Operation {
+    name: "rateLimits",
+    purpose: "the shop's other integrations are left their half of its budgets; without it cautious ones are assumed",
+    text: "query rateLimits { rateLimits { type intervalSeconds quota remainingQuota } }",
+};
+
+/// Releases an order.
+pub(crate) const RESUME: Operation = Operation {
+    name: "resumeOrder",
+    purpose: "orders are released",
+    text: r"mutation resumeOrder($order: OrderInput!) {
+  resumeOrder: resumeDirectToConsumerOrder(order: $order) {
+    order { id status }
+    userErrors { message path }
+    userWarnings { message path }
+  }
+}",
+};
+
+/// Cancels an order.
+pub(crate) const CANCEL: Operation = Operation {
+    name: "cancelOrder",
+    purpose: "orders are cancelled",
+    text: r"mutation cancelOrder($order: OrderInput!, $input: DirectToConsumerOrderCancelInput!) {
+  cancelOrder: cancelDirectToConsumerOrder(order: $order, input: $input) {
+    order { id status }
+    userErrors { message path }
+    userWarnings { message path }
+  }
+}",
+};
+
+/// Every operation, for whoever compares them with what a shop serves.
+pub const OPERATIONS: &[Operation] = &[READ_ORDERS, READ_STATES, LIST_HELD, RATE_LIMITS, RESUME, CANCEL];

@@ -84,7 +84,8 @@ impl Counter {
             }
         };
         let is_mutation = operation.is_mutation();
-        *(if is_mutation { &mut shop.requests.mutations } else { &mut shop.requests.queries }) += 1;
+        shop.requests.mutations += usize::from(is_mutation);
+        shop.requests.queries += usize::from(!is_mutation);
         match shop.faults.take(is_mutation) {
             Some(fault) => {
                 shop.requests.faulted += 1;

@@ -94,7 +94,8 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// Each way to fail equally often. Those that never answer are left out, since each takes a client's whole patience.
+    /// Each passing way to fail equally often. Left out are silence, which takes a client's whole patience, and what a
+    /// client may take for final: 403 and `userErrors`.
     #[must_use]
     pub fn evenly(seed: u64, per_mille_each: u32) -> Self {
         let faults = [

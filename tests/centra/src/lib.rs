@@ -23,6 +23,8 @@ mod sample;
 mod server;
 mod settings;
 mod shop;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     budget::{Budgets, Quota, RetryAfter},

@@ -109,7 +109,7 @@ fn home(number: i32) -> Address {
         zip_code: format!("{zip_start} {:02}", number.rem_euclid(90) + 10),
         country: "SE".to_owned(),
         phone_number: format!("+46 70 {:03} {:04}", number.rem_euclid(900) + 100, number.rem_euclid(10_000)),
-        email: format!("{mail_name}{number}@{}.se", last_name.to_lowercase()),
+        email: format!("{mail_name}{number}@example.com"),
         ..Address::default()
     }
 }

@@ -115,11 +115,17 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
-        // An escape is the backslash and what follows it, which may be another backslash.
-        let length = if rest[at..].starts_with(NUL) { NUL.len() } else { 2 };
-        let end = (at + length).min(rest.len());
-        kept.push_str(&rest[..if length == 2 { end } else { at }]);
-        rest = &rest[end..];
+        let (before, escape) = rest.split_at(at);
+        kept.push_str(before);
+        rest = match escape.strip_prefix(NUL) {
+            Some(after) => after,
+            None => {
+                // An escape is the backslash and what follows it, which may be another backslash.
+                let length: usize = escape.chars().take(2).map(char::len_utf8).sum();
+                kept.push_str(&escape[..length]);
+                &escape[length..]
+            }
+        };
     }
     kept.push_str(rest);
     kept.into()

@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod centra;
 mod chaos;
 mod cli;
 mod cli_policy;

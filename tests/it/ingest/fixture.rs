@@ -36,7 +36,7 @@ pub(crate) struct Door {
     pub(crate) clock: Clock,
     pub(crate) directory: Arc<Directory>,
     pub(crate) backend: Backend,
-    master: Arc<MasterKeys>,
+    pub(crate) master: Arc<MasterKeys>,
     bcrypt: Arc<BcryptVerifier>,
 }
 

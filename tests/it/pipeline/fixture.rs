@@ -48,7 +48,12 @@ impl Pipeline {
     }
 
     pub(crate) async fn open(backend: Backend) -> Result<Self> {
-        let door = Door::open_at(backend, Settings::default(), Clock::manual(START)).await?;
+        Self::open_at(backend, Clock::manual(START)).await
+    }
+
+    /// Under another clock.
+    pub(crate) async fn open_at(backend: Backend, clock: Clock) -> Result<Self> {
+        let door = Door::open_at(backend, Settings::default(), clock).await?;
         Ok(Self { door, scorer: None })
     }
 

@@ -24,7 +24,7 @@ macro_rules! on_both_ways_to_run {
 mod backtest;
 mod determinism;
 mod enrichment;
-mod fixture;
+pub(crate) mod fixture;
 mod hot_history;
 mod idempotency;
 mod lanes;

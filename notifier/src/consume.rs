@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::queue::{Consumer, Delivery, Disposition, Lane, Queue};
 use touchstone_platform::retry::Backoff;
-use touchstone_schema::event::{Event, EventBatch};
+use touchstone_schema::event::{Event, EventBatch, EventKind};
 use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::tenant::Surface;
 
@@ -67,13 +67,16 @@ async fn take(
     shutdown: &CancellationToken,
 ) -> Option<()> {
     let mut events: Vec<EventId> = Vec::new();
-    let mut of_held: Vec<TransactionId> = Vec::new();
+    let (mut scored, mut rescored): (Vec<TransactionId>, Vec<_>) = Default::default();
     let mut settled = Vec::with_capacity(messages.len());
     for message in messages {
         match read(&message.body) {
             Ok(told) => {
                 for event in told {
-                    of_held.extend(event.transaction_id.filter(|_| event.surface == Some(Surface::Centra)));
+                    if let Some(order) = event.transaction_id.filter(|_| event.surface == Some(Surface::Centra)) {
+                        let held = if event.kind == EventKind::OrderRescored { &mut rescored } else { &mut scored };
+                        held.push(order);
+                    }
                     events.push(event.id);
                 }
                 settled.push((message, Disposition::Ack));
@@ -97,8 +100,9 @@ async fn take(
         tracing::warn!(error = &error as &dyn std::error::Error, "event messages will come again");
     }
     planner.hand_over(planned).await;
-    if !of_held.is_empty() {
-        planner.wake_held(&of_held).await;
+    if !scored.is_empty() || !rescored.is_empty() {
+        planner.wake_held(&scored, false).await;
+        planner.wake_held(&rescored, true).await;
         held.notify_one();
     }
     Some(())

@@ -59,6 +59,8 @@ pub struct Settings {
     pub sweep_age: Duration,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
+    /// Pause after a first failure at a Centra shop; those after further ones grow from it.
+    pub centra_pause: Duration,
     /// Most Centra shops that are spoken with at once.
     pub centra_shops: usize,
 }
@@ -74,6 +76,7 @@ impl Default for Settings {
             poll_interval: Duration::from_secs(1),
             sweep_age: EVENT_SWEEP_AGE,
             centra_timeout: Duration::from_secs(10),
+            centra_pause: Duration::from_secs(1),
             centra_shops: 16,
         }
     }

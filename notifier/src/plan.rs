@@ -109,9 +109,14 @@ impl Planner {
         self.store.system(SystemReason::RoleLoop).unplanned(older_than, most).await
     }
 
-    /// Has the verdicts of held orders taken at once. Where this fails they are taken when they fall due.
-    pub(crate) async fn wake_held(&self, orders: &[TransactionId]) {
-        if let Err(error) = self.store.system(SystemReason::RoleLoop).wake_holds(orders, self.clock.now()).await {
+    /// Has the verdicts of held orders taken at once; `again` says that they had one before. Where this fails they are taken
+    /// when they fall due.
+    pub(crate) async fn wake_held(&self, orders: &[TransactionId], again: bool) {
+        if orders.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.system(SystemReason::RoleLoop).wake_holds(orders, again, self.clock.now()).await
+        {
             tracing::warn!(error = &error as &dyn std::error::Error, "verdicts of held orders are taken later");
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use touchstone_schema::secret::Secret;
@@ -24,6 +25,7 @@ const NAMES: &[&str] = &[
     "TOUCHSTONE_MASTER_KEY",
     "TOUCHSTONE_PUBLIC_URL",
     "TOUCHSTONE_EGRESS_ALLOW",
+    "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_LOG",
 ];
 
@@ -79,6 +81,8 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Private networks that webhooks may reach after all.
     pub egress_allow: Vec<IpNet>,
+    /// Longest request to a Centra shop.
+    pub centra_timeout: Duration,
     /// How logs are written.
     pub log: LogSettings,
 }
@@ -105,6 +109,7 @@ impl Settings {
             master_key: value("TOUCHSTONE_MASTER_KEY").map(Secret::new),
             public_url: public_url(&value)?,
             egress_allow: networks(&value)?,
+            centra_timeout: centra_timeout(&value)?,
             log: log_settings(&value)?,
         })
     }
@@ -225,6 +230,16 @@ fn networks(value: &impl Fn(&str) -> Option<String>) -> Result<Vec<IpNet>, Setti
             })
         })
         .collect()
+}
+
+fn centra_timeout(value: &impl Fn(&str) -> Option<String>) -> Result<Duration, SettingError> {
+    const NAME: &str = "TOUCHSTONE_CENTRA_TIMEOUT";
+    const EXPECTED: &str = "expected seconds between 1 and 60";
+    let seconds: u64 = parsed(value, NAME, "10", EXPECTED)?;
+    if !(1..=60).contains(&seconds) {
+        return Err(wrong(NAME, format!("`{seconds}` cannot be used: {EXPECTED}"), "10"));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 fn log_settings(value: &impl Fn(&str) -> Option<String>) -> Result<LogSettings, SettingError> {

@@ -29,10 +29,11 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const EGRESS_ALLOW: (&str, &str) = ("TOUCHSTONE_EGRESS_ALLOW", "127.0.0.0/8");
 
 /// Settings which must not leak from the environment of the tests into the program.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "AMQP_URL",
     "DATABASE_URL",
     "REDIS_URL",
+    "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_DATA_DIR",
     "TOUCHSTONE_EGRESS_ALLOW",
     "TOUCHSTONE_LISTEN",

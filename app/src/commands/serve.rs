@@ -108,7 +108,7 @@ impl RoleSettings {
         };
         Self {
             ingest: touchstone_ingest::Settings { public_url, ..Default::default() },
-            notifier: touchstone_notifier::Settings::default(),
+            notifier: touchstone_notifier::Settings { centra_timeout: settings.centra_timeout, ..Default::default() },
             egress: EgressPolicy::new(settings.egress_allow.clone()),
         }
     }

@@ -194,21 +194,150 @@ fn quietly(outcome: HoldOutcome, detail: String) -> Next {
     Next::End(Ending { outcome, tells: None, status: None, detail: Some(detail), warnings: Vec::new() })
 }
 
-/// Waits between looks at an order that is not as it should be yet.
-const PAUSES: [Duration; 8] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-    Duration::from_secs(2 * 60),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(15 * 60),
-];
+/// Waits between looks at an order that is not as it should be yet, as multiples of the first.
+const PAUSES: [u32; 8] = [1, 2, 5, 15, 60, 120, 300, 900];
 
 /// How long to wait after the `attempts`-th failure in a row (from 1); `fraction` in `[0, 1)` draws the jitter.
-pub(super) fn pause(attempts: u32, fraction: f64) -> Duration {
+pub(super) fn pause(first: Duration, attempts: u32, fraction: f64) -> Duration {
     let at = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    let pause = PAUSES.get(at).unwrap_or(&PAUSES[PAUSES.len() - 1]);
+    let pause = first.saturating_mul(PAUSES[at.min(PAUSES.len() - 1)]);
     pause.mul_f64(0.8 + 0.4 * fraction.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use touchstone_schema::centra::HoldState;
+    use touchstone_schema::ids::{ConnectionId, HoldId, RequestId, StoreId, SubmissionId};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const BY_VERDICT: (Effect, WantedBy) = (Effect::Resume, WantedBy::Verdict);
+
+    fn hold() -> Hold {
+        Hold {
+            id: HoldId::mint(NOW, [0; 10]),
+            connection_id: ConnectionId::mint(NOW, [0; 10]),
+            store_id: StoreId::mint(NOW, [0; 10]),
+            reference: "#7".to_owned(),
+            centra_id: Some("a".to_owned()),
+            number: Some(7),
+            submission_id: SubmissionId::mint(NOW, [0; 10]),
+            transaction_id: None,
+            request_id: RequestId::mint(NOW, [0; 10]),
+            state: HoldState::Acting,
+            wanted: None,
+            would_have: None,
+            sent: None,
+            attempts: 0,
+            outcome: None,
+            last_error: None,
+            opened_at: NOW,
+            deadline_at: NOW + Duration::from_secs(3_600),
+            due_at: NOW,
+            closed_at: None,
+        }
+    }
+
+    fn order(status: &str, reasons: &[&str]) -> OrderState {
+        OrderState {
+            id: "a".to_owned(),
+            number: 7,
+            status: status.to_owned(),
+            is_on_hold: !reasons.is_empty(),
+            order_hold_reason: Some(reasons.iter().map(|reason| (*reason).to_owned()).collect()),
+        }
+    }
+
+    fn held() -> OrderState {
+        order("PENDING", &[OURS])
+    }
+
+    fn outcome(next: &Next) -> Option<(HoldOutcome, Option<EventKind>)> {
+        match next {
+            Next::End(ending) => Some((ending.outcome, ending.tells)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_an_order_that_is_held_for_us_alone_is_asked_for() {
+        let next = |order: &OrderState| before_acting(&hold(), BY_VERDICT, Some(order), NOW);
+        assert!(matches!(next(&held()), Next::Send(Effect::Resume)));
+        for reason in PASSING {
+            assert!(matches!(next(&order("PENDING", &[OURS, reason])), Next::LookAgain(_)), "{reason}");
+        }
+        for reason in ["PAYMENT_MISMATCH", "A_REASON_THAT_IS_NEW"] {
+            assert!(matches!(next(&order("PENDING", &[OURS, reason])), Next::Person(_)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_decided_passes_a_mismatch_and_waits_for_what_passes() {
+        for by in [WantedBy::Decision, WantedBy::Release] {
+            let next = |reason| {
+                let late = hold().deadline_at;
+                before_acting(&hold(), (Effect::Cancel, by), Some(&order("PENDING", &[OURS, reason])), late)
+            };
+            assert!(matches!(next("PAYMENT_MISMATCH"), Next::Send(Effect::Cancel)));
+            assert!(matches!(next("WAITING_FOR_PAYMENT"), Next::LookAgain(_)));
+        }
+    }
+
+    #[test]
+    fn what_still_holds_it_at_the_deadline_is_for_a_person() {
+        let order = order("PENDING", &[OURS, "WAITING_FOR_PAYMENT"]);
+        assert!(matches!(before_acting(&hold(), BY_VERDICT, Some(&order), hold().deadline_at), Next::Person(_)));
+    }
+
+    #[test]
+    fn nothing_contrary_is_sent_while_an_outcome_is_unknown() {
+        let at = |sent_at| {
+            let hold = Hold { sent: Some((Effect::Cancel, sent_at)), ..hold() };
+            before_acting(&hold, (Effect::Resume, WantedBy::Decision), Some(&held()), NOW)
+        };
+        assert!(matches!(at(NOW - Duration::from_secs(1)), Next::LookAgain(_)));
+        assert!(matches!(at(NOW - UNKNOWN_SETTLES), Next::Send(Effect::Resume)));
+        let again = Hold { sent: Some((Effect::Cancel, NOW)), ..hold() };
+        let next = before_acting(&again, (Effect::Cancel, WantedBy::Verdict), Some(&held()), NOW);
+        assert!(matches!(next, Next::Send(Effect::Cancel)));
+    }
+
+    #[test]
+    fn what_is_as_wanted_is_done_and_what_is_otherwise_is_not_fought() {
+        use {EventKind::*, HoldOutcome::*};
+        let ends = |wanted, order: &OrderState| {
+            outcome(&before_acting(&hold(), (wanted, WantedBy::Verdict), Some(order), NOW))
+        };
+        let (resumed, cancelled) = (order("CONFIRMED", &[]), order("CANCELLED", &[OURS]));
+        assert_eq!(ends(Effect::Resume, &resumed), Some((Resumed, Some(OrderResumed))));
+        assert_eq!(ends(Effect::Cancel, &cancelled), Some((Cancelled, Some(OrderCancelled))));
+        assert_eq!(ends(Effect::Cancel, &resumed), Some((Overtaken, Some(OrderActionFailed))));
+        assert_eq!(ends(Effect::Resume, &cancelled), Some((Overtaken, Some(OrderActionFailed))));
+        assert_eq!(ends(Effect::Cancel, &order("DELETED", &[])), Some((Overtaken, Some(OrderActionFailed))));
+        let gone = before_acting(&hold(), BY_VERDICT, None, NOW);
+        assert_eq!(outcome(&gone), Some((Unknown, Some(OrderActionFailed))));
+    }
+
+    #[test]
+    fn an_announced_order_is_screened_only_when_it_is_held_for_us() {
+        let next = |order: Option<&OrderState>, held_before| after_announcement(&hold(), order, held_before, NOW);
+        assert!(matches!(next(Some(&held()), true), Next::Screen));
+        let not_yet = order("PENDING", &["WAITING_FOR_PAYMENT"]);
+        assert!(matches!(next(Some(&not_yet), false), Next::LookAgain(_)));
+        assert_eq!(outcome(&next(Some(&not_yet), true)), Some((HoldOutcome::NotHeld, None)));
+        assert_eq!(outcome(&next(Some(&order("CANCELLED", &[OURS])), false)), Some((HoldOutcome::NotHeld, None)));
+        assert!(matches!(next(None, false), Next::LookAgain(_)));
+        let often = Hold { attempts: UNKNOWN_ATTEMPTS - 1, ..hold() };
+        assert_eq!(outcome(&after_announcement(&often, None, false, NOW)), Some((HoldOutcome::Unknown, None)));
+        let late = after_announcement(&hold(), Some(&not_yet), false, hold().deadline_at);
+        assert_eq!(outcome(&late), Some((HoldOutcome::NotHeld, None)));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_quarter_of_an_hour_and_no_further() {
+        let pauses: Vec<_> = (1..12).map(|attempts| pause(Duration::from_secs(1), attempts, 0.5).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 5, 15, 60, 120, 300, 900, 900, 900, 900]);
+        assert_eq!(pause(Duration::from_secs(10), u32::MAX, 1.0), Duration::from_secs(10_800));
+    }
 }

@@ -141,7 +141,7 @@ impl Worker {
     /// Puts a hold off after a failure; each in a row waits longer.
     pub(super) async fn later(&self, hold: &Hold, why: &str) -> Result<(), StoreError> {
         let attempts = hold.attempts.saturating_add(1);
-        let due_at = self.with.clock.now() + pause(attempts, random::fraction());
+        let due_at = self.with.clock.now() + pause(self.settings.centra_pause, attempts, random::fraction());
         tracing::debug!(hold = %hold.id, store = %hold.store_id, request_id = %hold.request_id, attempts, why, "later");
         let to = HoldMove { state: hold.state, due_at, attempts, error: Some(why.to_owned()) };
         self.system().move_hold(hold, &to).await.map(|_| ())

@@ -59,8 +59,12 @@ impl HeldShop {
 
     /// Starts the notifier.
     pub(super) fn notify(&mut self) {
-        let settings =
-            Settings { poll_interval: Duration::from_millis(100), centra_timeout: SHOP_TIMEOUT, ..Settings::default() };
+        let settings = Settings {
+            poll_interval: Duration::from_millis(100),
+            centra_timeout: SHOP_TIMEOUT,
+            centra_pause: Duration::from_millis(100),
+            ..Settings::default()
+        };
         let door = &self.pipeline.door;
         let dependencies = Dependencies {
             store: door.store.clone(),

@@ -17,6 +17,7 @@ on_both_ways_to_run!(
     a_late_notice_of_a_settled_order_changes_nothing,
     an_order_held_again_is_screened_again,
     a_decision_settles_an_order_that_waits,
+    an_order_that_is_scored_again_while_it_waits_is_judged_again,
     the_review_deadline_does_what_the_store_chose,
     a_deadline_that_keeps_tells_a_person_once,
     a_shadow_store_resumes_every_order_and_keeps_what_it_would_have_done,
@@ -114,6 +115,19 @@ async fn a_decision_settles_an_order_that_waits(shop: HeldShop) -> Result<()> {
         let hold = shop.holds(&id).await?.remove(0);
         assert_eq!(hold.wanted.map(|(_, by)| by), Some(WantedBy::Decision));
     }
+    Ok(())
+}
+
+async fn an_order_that_is_scored_again_while_it_waits_is_judged_again(shop: HeldShop) -> Result<()> {
+    shop.set(ConnectionSettings { on_critical: Effect::Keep, ..ConnectionSettings::default() }).await?;
+    let id = shop.hold(Order::suspicious(15)).await?;
+    let hold = shop.in_state(&id, HoldState::Waiting).await?;
+    shop.set(ConnectionSettings::default()).await?;
+    let transaction = hold.transaction_id.context("it was read")?;
+    let path = format!("/v1/transactions/{transaction}/reanalyze");
+    told(&shop.pipeline.client().post(&path, &json!({})).await?, 200)?;
+    assert_eq!(shop.ended(&id).await?, [HoldOutcome::Cancelled]);
+    assert_eq!((shop.applied(&id), revisions(&shop.transaction(&id).await?)), (vec![Kind::Cancel], 2));
     Ok(())
 }
 

@@ -78,7 +78,7 @@ async fn the_other_half_of_the_budget_is_left_to_others() -> Result<()> {
     let budgets = Budgets { requests: quota, mutations: quota, ten_seconds: window, ..Budgets::default() };
     let settings = ShopSettings { budgets, ..ShopSettings::default() };
     let shop = HeldShop::open_with(Backend::embedded()?, settings, ConnectionSettings::default()).await?;
-    settle_many(&shop.centra, &shop, 60).await?;
+    settle_many(&shop.centra, &shop, 24).await?;
     assert_eq!(shop.centra.requests().refused_for_budget, 0, "{:?}", shop.centra.requests());
     Ok(())
 }

@@ -41,9 +41,9 @@ const DUE: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at IS
 const WAITING: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at IS NULL AND state = 'waiting'
   AND due_at > $2 ORDER BY due_at, id";
 
-const VERDICTS_POSTGRES: &str = "SELECT submission_id, verdict FROM revisions WHERE submission_id = ANY($1)";
-const VERDICTS_SQLITE: &str =
-    "SELECT submission_id, verdict FROM revisions WHERE submission_id IN (SELECT value FROM json_each($1))";
+/// The newest verdict counts, which may be later than that of the submission.
+const VERDICTS: &str = "SELECT r.submission_id, t.action, t.level FROM revisions r
+  JOIN transactions t ON t.id = r.transaction_id WHERE r.submission_id {among}";
 
 const NOTICE: &str = "SELECT document FROM centra_notices
   WHERE connection_id = $1 AND kind = 'orderWaitingForFraudCheck' AND reference IN ($2, $3, $4)
@@ -151,29 +151,21 @@ impl SystemStore<'_> {
         rows(&self.store.database, WAITING, values).await?.iter().map(hold_of).collect()
     }
 
-    /// The verdicts that submissions got.
+    /// How the orders of these submissions are judged now, of those that were scored.
     pub async fn verdicts_of(
         &self,
         submissions: &[&SubmissionId],
     ) -> Result<HashMap<SubmissionId, (Action, RiskLevel)>, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct Judged {
-            recommended_action: Action,
-            risk_level: RiskLevel,
-        }
         let ids: Vec<String> = submissions.iter().map(|id| id.as_str().to_owned()).collect();
-        let (text, ids) = if self.store.is_embedded() {
-            (VERDICTS_SQLITE, sea_orm::Value::from(json(&ids)))
+        let (among, ids) = if self.store.is_embedded() {
+            ("IN (SELECT value FROM json_each($1))", sea_orm::Value::from(json(&ids)))
         } else {
-            (VERDICTS_POSTGRES, sea_orm::Value::from(ids))
+            ("= ANY($1)", sea_orm::Value::from(ids))
         };
-        let found = rows(&self.store.database, text, [ids]).await?;
-        let read = found.iter().map(|found| {
-            let verdict: String = column(found, "verdict")?;
-            let judged: Judged =
-                serde_json::from_str(&verdict).map_err(|error| StoreError::corrupt("verdict", error))?;
-            Ok((parsed(found, "submission_id")?, (judged.recommended_action, judged.risk_level)))
-        });
+        let found = rows(&self.store.database, &VERDICTS.replace("{among}", among), [ids]).await?;
+        let read = found
+            .iter()
+            .map(|found| Ok((parsed(found, "submission_id")?, (parsed(found, "action")?, parsed(found, "level")?))));
         read.collect()
     }
 

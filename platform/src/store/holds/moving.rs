@@ -38,10 +38,10 @@ const RELEASE: &str = "UPDATE holds SET state = CASE WHEN centra_id IS NULL THEN
   WHERE store_id = $1 AND closed_at IS NULL
     AND connection_id IN (SELECT id FROM centra_connections WHERE disconnected_at IS NULL)";
 
-const WAKE_POSTGRES: &str = "UPDATE holds SET due_at = $2
-  WHERE transaction_id = ANY($1) AND closed_at IS NULL AND state = 'screening' AND due_at > $2";
-const WAKE_SQLITE: &str = "UPDATE holds SET due_at = $2
-  WHERE transaction_id IN (SELECT value FROM json_each($1)) AND closed_at IS NULL AND state = 'screening' AND due_at > $2";
+/// An order that was scored again while it waits is judged again.
+const WAKE: &str = "UPDATE holds SET due_at = $2, state = 'screening'
+  WHERE transaction_id {among} AND closed_at IS NULL
+    AND (state = 'screening' AND due_at > $2 OR state = 'waiting' AND $3 = 1)";
 
 const RELEASING: &str = "UPDATE centra_connections SET releasing = 1, sweep_due_at = $2
   WHERE store_id = $1 AND disconnected_at IS NULL";
@@ -103,15 +103,16 @@ impl SystemStore<'_> {
         self.changed(WANT, values).await
     }
 
-    /// Makes holds due whose orders have a verdict now.
-    pub async fn wake_holds(&self, orders: &[TransactionId], now: Timestamp) -> Result<(), StoreError> {
+    /// Makes holds due whose orders have a verdict now; `again` says that they had one before.
+    pub async fn wake_holds(&self, orders: &[TransactionId], again: bool, now: Timestamp) -> Result<(), StoreError> {
         let ids: Vec<String> = orders.iter().map(|id| id.as_str().to_owned()).collect();
-        let (text, ids) = if self.store.is_embedded() {
-            (WAKE_SQLITE, sea_orm::Value::from(json(&ids)))
+        let (among, ids) = if self.store.is_embedded() {
+            ("IN (SELECT value FROM json_each($1))", sea_orm::Value::from(json(&ids)))
         } else {
-            (WAKE_POSTGRES, sea_orm::Value::from(ids))
+            ("= ANY($1)", sea_orm::Value::from(ids))
         };
-        self.changed(text, [ids, now.as_millis().into()]).await.map(|_| ())
+        let values = [ids, now.as_millis().into(), i64::from(again).into()];
+        self.changed(&WAKE.replace("{among}", among), values).await.map(|_| ())
     }
 
     /// Records that a mutation is about to be sent; false when something else is wanted by now.

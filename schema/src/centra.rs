@@ -1,8 +1,12 @@
 //! Centra: what a connection is agreed to do, and the notice on its way from the door to the notifier
 //! (contract: Centra connector).
 
+mod told;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use told::{Addressee, DeviceDetails, country_of, text_member};
 
 use crate::ids::{ConnectionId, RequestId};
 use crate::tenant::{Tenant, wire_enum};

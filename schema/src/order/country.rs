@@ -1,5 +1,7 @@
 //! Countries by their ISO 3166-1 alpha-2 code.
 
+mod names;
+
 use std::fmt;
 
 /// Codes assigned by ISO 3166-1 as of 2026, and XK (Kosovo), which shops use although it is only user-assigned.

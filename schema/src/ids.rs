@@ -119,6 +119,11 @@ impl TransactionId {
         Self::from_bits(keyed_bits(data_key, &["transaction", mode.as_str(), surface.as_str(), order_id]))
     }
 
+    /// What a failed payment is remembered under: the same however often a connection tells of it, and no order's.
+    pub fn of_attempt(data_key: &Secret, mode: KeyMode, connection: &ConnectionId, body_hash: &str) -> Self {
+        Self::from_bits(keyed_bits(data_key, &["attempt", mode.as_str(), connection.as_str(), body_hash]))
+    }
+
     /// The 128 bits that the text stands for; they sort as the text does.
     pub fn to_bits(&self) -> u128 {
         Ulid::from_string(&self.0[Self::PREFIX.len()..]).map_or(0, u128::from)
@@ -130,19 +135,28 @@ impl TransactionId {
     }
 }
 
+impl SubmissionId {
+    /// The identifier of the failed payment that a connection tells of in a notice of this hash: the same however often it
+    /// tells it.
+    pub fn of_attempt(connection: &ConnectionId, body_hash: &str) -> Self {
+        Self::from_bits(hashed_bits(connection.as_str(), body_hash.as_bytes()))
+    }
+}
+
 impl EventId {
     /// The identifier of the `sequence`-th event of a transaction: the same however often its commit is attempted.
     pub fn of_change(transaction: &TransactionId, sequence: u32) -> Self {
-        use sha2::Digest;
-        let digest = Sha256::new()
-            .chain_update(transaction.as_str())
-            .chain_update([0])
-            .chain_update(sequence.to_be_bytes())
-            .finalize();
-        let mut bits = [0u8; 16];
-        bits.copy_from_slice(&digest[..16]);
-        Self::from_bits(u128::from_be_bytes(bits))
+        Self::from_bits(hashed_bits(transaction.as_str(), &sequence.to_be_bytes()))
     }
+}
+
+/// 128 bits of SHA-256 over an identifier and what tells apart what is made of it.
+fn hashed_bits(identifier: &str, detail: &[u8]) -> u128 {
+    use sha2::Digest;
+    let digest = Sha256::new().chain_update(identifier).chain_update([0]).chain_update(detail).finalize();
+    let mut bits = [0u8; 16];
+    bits.copy_from_slice(&digest[..16]);
+    u128::from_be_bytes(bits)
 }
 
 /// 128 bits of HMAC-SHA256 over the parts, each ended by a zero byte so that no two part lists collide.

@@ -17,6 +17,8 @@ wire_enum! {
         /// Screen this order, which a shop holds until then: every time that it is held is screened, however short ago
         /// the last was.
         Held = "held",
+        /// Remember that this order's payment failed. There is no verdict, and no transaction.
+        FailedAttempt = "failed_attempt",
     }
 }
 

@@ -1,6 +1,8 @@
 //! One batch in memory: which submissions are new, which repeat or contradict a verdict, and what scoring makes of the
 //! new ones. Pure: the loop around it does the I/O.
 
+mod attempt;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use touchstone_platform::directory::Snapshot;
 use touchstone_platform::enrichment;
-use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewRevision, verdict_event_data};
+use touchstone_platform::store::scoring::{LatestRevision, Loaded, NewFailedAttempt, NewRevision, verdict_event_data};
 use touchstone_schema::enrichment::Enrichment;
 use touchstone_schema::event::{Event, EventKind};
-use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind};
+use touchstone_schema::history::{HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
@@ -35,6 +37,8 @@ use crate::score::{Facts, assess};
 pub(crate) enum Plan<'a> {
     /// A new verdict, to be recorded.
     New(Box<NewRevision<'a>>),
+    /// A payment that failed, to be recorded unless it was before.
+    Attempt(Box<NewFailedAttempt>),
     /// Nothing to write: this is the answer.
     Settled(Answer),
     /// Cannot be scored, whatever is tried.
@@ -76,7 +80,7 @@ impl<'a> Prepared<'a> {
         let profile = directory.store(store).ok_or("the store is not known")?.clone();
         let policy = compiled(directory, store, policies)?;
         let order = match submission.kind {
-            SubmissionKind::Order | SubmissionKind::Held => {
+            SubmissionKind::Order | SubmissionKind::Held | SubmissionKind::FailedAttempt => {
                 Some(read(submission.document.get(), &profile.data_key, submission.tenant.mode, &policy)?)
             }
             SubmissionKind::Reanalyze => None,
@@ -194,12 +198,18 @@ pub(crate) fn plan<'a>(
     for prepared in batch {
         let plan = catch_unwind(AssertUnwindSafe(|| plan_one(prepared, &loaded, &history, now)))
             .unwrap_or_else(|_| Plan::Poison("scoring this order panicked".to_owned()));
-        if let Plan::New(new) = &plan {
-            // Nobody else of the batch asks for an order that came once.
-            if submissions.get(&new.submission.transaction_id).is_some_and(|count| *count > 1) {
-                remember_verdict(new, &mut loaded);
+        match &plan {
+            Plan::New(new) => {
+                // Nobody else of the batch asks for an order that came once.
+                if submissions.get(&new.submission.transaction_id).is_some_and(|count| *count > 1) {
+                    remember_verdict(new, &mut loaded);
+                }
+                remember_history(&new.history, &new.declared_keys, &mut history);
             }
-            remember_history(new, &mut history);
+            Plan::Attempt(new) if !is_remembered(new, &history) => {
+                remember_history(&new.history, &new.declared_keys, &mut history);
+            }
+            Plan::Attempt(_) | Plan::Settled(_) | Plan::Poison(_) | Plan::Again => {}
         }
         plans.push(plan);
     }
@@ -208,6 +218,9 @@ pub(crate) fn plan<'a>(
 
 fn plan_one<'a>(prepared: &'a Prepared<'a>, loaded: &Loaded, history: &HistoryByKey, now: Timestamp) -> Plan<'a> {
     let submission = prepared.submission;
+    if let (SubmissionKind::FailedAttempt, Some((order, keys))) = (submission.kind, &prepared.order) {
+        return attempt::plan(prepared, order, keys, now);
+    }
     if let Some(verdict) = loaded.scored.get(&submission.id) {
         return answered(verdict, |verdict| Answer::Verdict { verdict });
     }
@@ -341,11 +354,15 @@ fn new_revision<'a>(
         submission,
         revision,
         document: match submission.kind {
-            SubmissionKind::Order | SubmissionKind::Held => submission.document.get().into(),
+            SubmissionKind::Order | SubmissionKind::Held | SubmissionKind::FailedAttempt => {
+                submission.document.get().into()
+            }
             SubmissionKind::Reanalyze => latest.map(|latest| latest.document.clone()).unwrap_or_default().into(),
         },
         body_hash: match submission.kind {
-            SubmissionKind::Order | SubmissionKind::Held => submission.body_hash.clone(),
+            SubmissionKind::Order | SubmissionKind::Held | SubmissionKind::FailedAttempt => {
+                submission.body_hash.clone()
+            }
             SubmissionKind::Reanalyze => latest.map(|latest| latest.body_hash.clone()).unwrap_or_default(),
         },
         verdict: document,
@@ -381,15 +398,22 @@ fn remember_verdict(new: &NewRevision<'_>, loaded: &mut Loaded) {
     );
 }
 
-/// Lets the rest of the batch see an order that was just scored in its history.
-fn remember_history(new: &NewRevision<'_>, history: &mut HistoryByKey) {
-    let entry = Arc::new(new.history.clone());
-    for key in entry.keys.iter().map(|(_, key)| key).chain(new.declared_keys.iter().copied()) {
+/// Lets the rest of the batch see what was just planned in its history.
+fn remember_history(entry: &HistoryEntry, declared_keys: &[HistoryKey], history: &mut HistoryByKey) {
+    let entry = Arc::new(entry.clone());
+    for key in entry.keys.iter().map(|(_, key)| key).chain(declared_keys.iter().copied()) {
         let entries = history.entry(key).or_default();
         entries.insert(0, entry.clone());
         // As deep as it is loaded: an order is assessed the same in a batch and alone.
         entries.truncate(limits::HISTORY_DEPTH);
     }
+}
+
+/// Whether an attempt that came before is in the history of the batch.
+fn is_remembered(new: &NewFailedAttempt, history: &HistoryByKey) -> bool {
+    let keys = new.history.keys.iter().map(|(_, key)| key).chain(new.declared_keys.iter().copied());
+    let mut known = keys.filter_map(|key| history.get(&key)).flatten();
+    known.any(|entry| entry.transaction_id == new.history.transaction_id)
 }
 
 /// What identical submissions are answered with from the cache.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_platform::directory::DirectoryError;
 use touchstone_platform::queue::{Delivery, Disposition};
 use touchstone_platform::retry::Backoff;
-use touchstone_platform::store::scoring::{Loaded, NewRevision};
+use touchstone_platform::store::scoring::{Loaded, NewFailedAttempt, NewRevision};
 use touchstone_platform::store::{StoreError, SystemReason};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind, KeyedEntry};
 use touchstone_schema::ids::{SubmissionId, TransactionId};
@@ -62,6 +62,8 @@ impl<'a> Asked<'a> {
 #[derive(Debug)]
 enum Outcome {
     Answered(Answer),
+    /// Recorded, now or before; there is nothing to answer.
+    Noted,
     Poison(String),
     Retry,
 }
@@ -200,12 +202,13 @@ impl Screening {
         }
         let (prepared, loaded, history) = self.load(prepared).await?;
         let plans = batch::plan(&prepared, loaded, history, self.dependencies.clock.now());
+        let mut attempts = Vec::new();
         let mut new = Vec::new();
         let mut new_indexes = Vec::new();
         let mut settled = Vec::new();
         for (index, plan) in indexes.into_iter().zip(plans) {
             let submission = asked[index].submission;
-            if submission.deadline.is_none() && !matches!(plan, Plan::Poison(_) | Plan::Again) {
+            if submission.deadline.is_none() && !matches!(plan, Plan::Poison(_) | Plan::Again | Plan::Attempt(_)) {
                 settled.push(&submission.id);
             }
             match plan {
@@ -213,11 +216,17 @@ impl Screening {
                     new.push(*revision);
                     new_indexes.push(index);
                 }
+                Plan::Attempt(attempt) => {
+                    attempts.push(*attempt);
+                    outcomes[index] = Outcome::Noted;
+                }
                 Plan::Settled(answer) => outcomes[index] = Outcome::Answered(answer),
                 Plan::Poison(reason) => outcomes[index] = Outcome::Poison(reason),
                 Plan::Again => outcomes[index] = Outcome::Retry,
             }
         }
+        // Verdicts rest upon them, so they come first.
+        self.commit_attempts(attempts).await?;
         self.commit(asked, new, new_indexes, &settled, &mut outcomes).await?;
         Ok(outcomes)
     }
@@ -269,7 +278,7 @@ impl Screening {
         let store = self.dependencies.store.system(SystemReason::RoleLoop);
         let submissions = batch::perhaps_known(&prepared);
         let since = self.dependencies.clock.now() - limits::HISTORY_SPAN;
-        if prepared.iter().all(|ready| ready.submission.kind == SubmissionKind::Order) {
+        if prepared.iter().all(|ready| ready.submission.kind != SubmissionKind::Reanalyze) {
             let keys = distinct_keys(&prepared);
             let (loaded, history, norms) = tokio::try_join!(
                 store.load_for_scoring(&submissions),
@@ -292,6 +301,22 @@ impl Screening {
         }
         let history = self.history.load(&distinct_keys(&prepared), since).await?;
         Ok((prepared, loaded, history))
+    }
+
+    /// Records payments that failed. Those that were recorded before are nobody's news.
+    async fn commit_attempts(&mut self, attempts: Vec<NewFailedAttempt>) -> Result<(), StoreError> {
+        if attempts.is_empty() {
+            return Ok(());
+        }
+        let recorded = self.dependencies.store.system(SystemReason::RoleLoop).record_failed_attempts(&attempts).await?;
+        let mut entries = Vec::with_capacity(attempts.len());
+        for (attempt, _) in attempts.into_iter().zip(recorded).filter(|(_, is_new)| *is_new) {
+            metrics::counter!("touchstone_failed_attempts_total").increment(1);
+            self.recorded.events.push(attempt.event);
+            entries.push(KeyedEntry::found_by(attempt.history, &attempt.declared_keys));
+        }
+        self.history.remember(entries).await;
+        Ok(())
     }
 
     async fn commit(
@@ -340,6 +365,7 @@ impl Screening {
     async fn conclude(&self, delivery: Delivery, submission: &Submission, outcome: Outcome) -> Done {
         let (answer, disposition) = match outcome {
             Outcome::Answered(answer) => (Some(answer), Disposition::Ack),
+            Outcome::Noted => (None, Disposition::Ack),
             Outcome::Retry if submission.deadline.is_some() => (None, Disposition::Ack),
             Outcome::Retry => (None, Disposition::Retry { after: RACE_RETRY }),
             Outcome::Poison(reason) => self.give_up(submission, reason).await,

@@ -13,6 +13,7 @@ use touchstone_schema::verdict::{Action, RiskLevel};
 
 use super::{StoreError, SystemStore};
 
+mod attempts;
 mod load;
 mod record;
 
@@ -82,6 +83,17 @@ pub struct NewRevision<'a> {
     pub declared_keys: Vec<HistoryKey>,
 }
 
+/// A payment that failed, ready to be recorded.
+#[derive(Debug)]
+pub struct NewFailedAttempt {
+    /// `payment.failed`. The same attempt has the same id.
+    pub event: Event,
+    /// What to remember.
+    pub history: HistoryEntry,
+    /// What it can be found by beside the keys of the entry: those that the policy declares.
+    pub declared_keys: Vec<HistoryKey>,
+}
+
 /// The data of a verdict's event: the verdict with its two numbers before it.
 pub fn verdict_event_data(revision: u32, sequence: u32, verdict: &str) -> String {
     let members = verdict.strip_prefix('{').unwrap_or(verdict);
@@ -102,5 +114,11 @@ impl SystemStore<'_> {
     /// what is found, or score again. Returns which of `new` (by index) were recorded by this call.
     pub async fn record(&self, new: &[NewRevision<'_>], settled: &[&SubmissionId]) -> Result<Vec<bool>, StoreError> {
         record::record(self.store, new, settled).await
+    }
+
+    /// Records payments that failed in one transaction: their events and their entries of history. One that was recorded
+    /// before is left out. Returns which of `new` (by index) were recorded by this call.
+    pub async fn record_failed_attempts(&self, new: &[NewFailedAttempt]) -> Result<Vec<bool>, StoreError> {
+        attempts::record(self.store, new).await
     }
 }

@@ -58,8 +58,8 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
     let policy = Arc::new(Policy::built_in());
     let (document, mode) = (submission.document.get(), submission.tenant.mode);
     let order = match submission.kind {
-        SubmissionKind::Order | SubmissionKind::Held => Some(read(document, &profile.data_key, mode, &policy).unwrap()),
         SubmissionKind::Reanalyze => None,
+        _ => Some(read(document, &profile.data_key, mode, &policy).unwrap()),
     };
     let enrichment = enrichment::Enricher::built_in().snapshot();
     let (lists, norms) = (None, Arc::default());
@@ -82,6 +82,7 @@ fn line(plan: &Plan<'_>) -> String {
         Plan::New(new) => {
             format!("{} {} {} {}", new.event.kind, new.revision, new.event.sequence, new.amount_minor)
         }
+        Plan::Attempt(new) => format!("{} of {}", new.event.kind, new.history.what),
         Plan::Settled(Answer::Verdict { verdict }) => format!("verdict {}", id(verdict)),
         Plan::Settled(Answer::Conflict { verdict }) => format!("conflict {}", id(verdict)),
         Plan::Settled(answer) => format!("{answer:?}"),
@@ -275,4 +276,47 @@ fn only_fresh_orders_that_share_nothing_within_their_batch_are_planned_without_a
     assert_eq!(looked_up(&one_mailbox, &[0, 1, 2]), [0, 2]);
     let one_order = [("A", "a@example.com"), ("B", "b@example.com"), ("A", "c@example.com")];
     assert_eq!(looked_up(&one_order, &[0, 1, 2]), [0, 2]);
+}
+
+/// A payment of the same customer that failed, as the door hands it on: told again it has the same ids.
+fn attempt(number: u8, after_s: u64) -> Submission {
+    let profile = profile(StoreMode::Live);
+    let connection = touchstone_schema::ids::ConnectionId::mint(RECEIVED_AT, [1; 10]);
+    let hash = format!("attempt {number}");
+    let mut one = submission(number, &format!("A-{number}"), 0, after_s);
+    let document = one.document.get().replacen('{', "{\"metadata\":{\"connection_id\":\"cen_1\"},", 1);
+    one.document = RawValue::from_string(document).unwrap();
+    one.transaction_id = TransactionId::of_attempt(&profile.data_key, KeyMode::Live, &connection, &hash);
+    Submission { id: SubmissionId::of_attempt(&connection, &hash), kind: SubmissionKind::FailedAttempt, ..one }
+}
+
+#[test]
+fn failed_attempts_of_a_batch_count_once_for_the_orders_behind_them() {
+    let fired = |attempts: &[u8]| {
+        let mut batch: Vec<_> = attempts.iter().zip(0..).map(|(number, at)| attempt(*number, at)).collect();
+        batch.push(submission(9, "B", 20, 60));
+        let loaded = Loaded::default();
+        let ready: Vec<_> = batch.iter().map(|one| prepared(one, &loaded)).collect();
+        let plans = plan(&ready, loaded, HistoryByKey::new(), NOW);
+        matches!(plans.last(), Some(Plan::New(new)) if new.verdict.contains("\"declines_per_email\""))
+    };
+    assert!(fired(&[1, 2, 3]));
+    assert!(!fired(&[1, 2, 2, 1, 2]), "told again, it is the same attempt");
+}
+
+#[test]
+fn a_failed_attempt_is_an_event_without_a_transaction_and_names_nobody() {
+    let one = attempt(1, 0);
+    let loaded = Loaded::default();
+    let batch = [prepared(&one, &loaded)];
+    let plans = plan(&batch, loaded, HistoryByKey::new(), NOW);
+    let [Plan::Attempt(new)] = plans.as_slice() else { panic!("{plans:?}") };
+    assert_eq!((new.event.kind, &new.event.transaction_id), (EventKind::PaymentFailed, &None));
+    assert_eq!((new.history.received_at, new.history.declines), (RECEIVED_AT, 1));
+    assert!(new.history.keys.email.is_some() && new.history.keys.card.is_none());
+    let data: serde_json::Value = serde_json::from_str(new.event.data.get()).unwrap();
+    let expected = serde_json::json!({
+        "order_id": "A-1", "mode": "live", "connection_id": "cen_1", "occurred_at": RECEIVED_AT.to_rfc3339(),
+    });
+    assert_eq!(data, expected);
 }

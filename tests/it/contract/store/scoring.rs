@@ -1,6 +1,8 @@
 //! Recording and loading batches.
 
-use touchstone_schema::history::HistoryKeyKind;
+use touchstone_platform::store::scoring::{NewFailedAttempt, NewRevision};
+use touchstone_schema::event::{Event, EventKind};
+use touchstone_schema::history::{Happening, HistoryEntry, HistoryKeyKind};
 use touchstone_schema::limits::HISTORY_DEPTH;
 use touchstone_schema::submission::SubmissionKind;
 use touchstone_schema::tenant::KeyMode;
@@ -12,6 +14,7 @@ on_both_databases!(
     stored_documents_come_back_byte_for_byte,
     same_revision_from_sixteen_scorers_is_recorded_once,
     crossing_batches_of_many_scorers_all_end,
+    same_failed_payment_from_sixteen_scorers_is_recorded_once,
     settled_submissions_are_no_longer_pending,
     revision_that_lost_keeps_its_promise_and_leaves_nothing,
     revision_is_left_out_when_its_event_number_was_taken,
@@ -86,6 +89,45 @@ async fn crossing_batches_of_many_scorers_all_end(database: &Database) -> anyhow
         recorded += done??.into_iter().filter(|recorded| *recorded).count();
     }
     assert_eq!(recorded, 32);
+    Ok(())
+}
+
+async fn same_failed_payment_from_sixteen_scorers_is_recorded_once(database: &Database) -> anyhow::Result<()> {
+    let tenant = tenant(KeyMode::Live);
+    let declared = key_of(&tenant, "field:source", "web");
+    let attempt = |order_id: &str, seconds| {
+        let NewRevision { event, history, .. } = verdict(&submission(&tenant, order_id, seconds), 1, 1, Action::Hold);
+        NewFailedAttempt {
+            event: Event { transaction_id: None, kind: EventKind::PaymentFailed, ..event },
+            history: HistoryEntry { what: Happening::FailedAttempt, ..history },
+            declared_keys: vec![declared],
+        }
+    };
+    let mut scorers = tokio::task::JoinSet::new();
+    for scorer in 0..16 {
+        let store = database.store.clone();
+        // The same two crosswise and twice, each time received a little later.
+        let mut new = vec![attempt("one", scorer), attempt("two", scorer), attempt("one", scorer + 100)];
+        if scorer % 2 == 1 {
+            new.reverse();
+        }
+        scorers.spawn(async move {
+            let system = store.system(touchstone_platform::store::SystemReason::RoleLoop);
+            system.record_failed_attempts(&new).await
+        });
+    }
+    let mut recorded = 0;
+    while let Some(done) = scorers.join_next().await {
+        recorded += done??.into_iter().filter(|recorded| *recorded).count();
+    }
+    assert_eq!(recorded, 2);
+    assert_eq!(database.system().unplanned(after(3_600), 100).await?.len(), 2);
+    let keys = [(None, declared), (Some(HistoryKeyKind::Card), key_of(&tenant, "card", "4111"))];
+    let history = database.system().load_history(&keys, START).await?;
+    for (_, key) in keys {
+        let found: Vec<_> = history[&key].iter().map(|entry| entry.what).collect();
+        assert_eq!(found, [Happening::FailedAttempt; 2]);
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use touchstone_schema::ids::RequestId;
 
 use crate::promise::Promises;
 use crate::readiness::Readiness;
+use crate::surfaces::centra::Room;
 use crate::{Dependencies, Settings};
 
 /// The door's settings, its dependencies and what it knows of its own health.
@@ -15,6 +16,8 @@ pub(crate) struct Door {
     pub(crate) dependencies: Dependencies,
     pub(crate) readiness: Readiness,
     pub(crate) promises: Promises,
+    /// The notices of Centra shops that are in flight.
+    pub(crate) notices: Room,
     /// The OpenAPI document, rendered once.
     pub(crate) openapi: bytes::Bytes,
 }
@@ -26,7 +29,7 @@ impl Door {
     pub(crate) fn new(settings: Settings, dependencies: Dependencies) -> Self {
         let openapi = crate::openapi::document(&settings.public_url).into();
         let promises = Promises::start(dependencies.clone());
-        Self { settings, dependencies, readiness: Readiness::default(), promises, openapi }
+        Self { settings, dependencies, readiness: Readiness::default(), promises, notices: Room::default(), openapi }
     }
 
     /// A request id for a caller that sent none.

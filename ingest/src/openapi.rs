@@ -47,6 +47,21 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ("/outcome", "422", "invalid_field", "Fields are at fault; all are listed."),
     ("/transactions", "422", "invalid_field", "A parameter is at fault."),
 ];
+/// Refusals that the Centra surface may give, which knows no signature and no rate limit.
+const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
+    (
+        "400",
+        "invalid_json, invalid_field, broken_body",
+        "Not an acceptable JSON document, or the order's reference or the type is at fault.",
+    ),
+    ("401", "unauthorized", "The path belongs to no connection, or to one that has ended."),
+    ("408", "body_timeout", "The body came too slowly."),
+    ("413", "body_too_large", "The body is above 262 144 bytes."),
+    ("415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
+    ("431", "headers_too_large", "The head of the request is too large."),
+    ("500", "internal", "A fault of ours; retrying will not help."),
+    ("503", "unavailable", "The notice was not taken; send it again after Retry-After."),
+];
 const ABOUT: &str = "Touchstone screens orders for fraud. Requests are signed: `X-Fraudshield-Signature` is the hex \
     HMAC-SHA256, under the key's secret, of `{timestamp}.{nonce}.{body}` for `POST /v1/analyze`, and of \
     `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route. Every answer has `X-Request-Id`; \
@@ -79,7 +94,14 @@ fn complete(path: &str, operation: &mut Value) {
     if !path.starts_with("/v1/") {
         return;
     }
-    operation["security"] = json!([{"apiKey": [], "apiKeyHeader": [], "timestamp": [], "nonce": [], "signature": []}]);
+    let is_signed = !path.starts_with("/v1/centra/");
+    operation["security"] = if is_signed {
+        json!([{"apiKey": [], "apiKeyHeader": [], "timestamp": [], "nonce": [], "signature": []}])
+    } else {
+        json!([])
+    };
+    let add_headers = |response: &mut Value| add_headers(response, is_signed);
+    let common = if is_signed { REFUSALS } else { CENTRA_REFUSALS };
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for response in responses.values_mut() {
         add_headers(response);
@@ -88,7 +110,7 @@ fn complete(path: &str, operation: &mut Value) {
         .iter()
         .filter(|(part, ..)| applies(part, path))
         .map(|(_, status, codes, when)| (status, codes, when));
-    for (status, codes, when) in REFUSALS.iter().map(|(status, codes, when)| (status, codes, when)).chain(own) {
+    for (status, codes, when) in common.iter().map(|(status, codes, when)| (status, codes, when)).chain(own) {
         let mut response = json!({
             "description": format!("{when} Code: {codes}."),
             "content": {"application/problem+json": {
@@ -118,12 +140,13 @@ fn example(status: &str, codes: &str, when: &str) -> Value {
     })
 }
 
-fn add_headers(response: &mut Value) {
-    for (name, description) in [
+fn add_headers(response: &mut Value, is_limited: bool) {
+    let headers = [
         ("X-Request-Id", "The caller's, when it sent a sane one, else ours."),
         ("RateLimit-Policy", "The store's limit: `\"default\";q=100;w=60`."),
         ("RateLimit", "What is left of it: `\"default\";r=99;t=60`."),
-    ] {
+    ];
+    for (name, description) in headers.into_iter().take(if is_limited { 3 } else { 1 }) {
         response["headers"][name] = json!({"description": description, "schema": {"type": "string"}});
     }
 }
@@ -160,7 +183,11 @@ fn problem_schema() -> Value {
 fn webhooks() -> Value {
     let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "description": description, "schema": {"type": "string"}});
     let webhook = |kind: &EventKind| {
-        let data = json!({"transaction_id": "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order_id": "1001", "revision": 1, "sequence": 1, "mode": "live"});
+        let data = if *kind == EventKind::PaymentFailed {
+            json!({"order_id": "1001", "mode": "live", "connection_id": "cen_01ARZ3NDEKTSV4RRFFQ69G5FAV", "occurred_at": "2026-01-02T03:04:05.678Z"})
+        } else {
+            json!({"transaction_id": "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order_id": "1001", "revision": 1, "sequence": 1, "mode": "live"})
+        };
         json!({"post": {
             "operationId": kind.as_str(), "tags": ["Webhooks"], "summary": kind.as_str(),
             "description": "At least once; tell repetitions by webhook-id. Any 2xx within 15 s is success.",
@@ -195,7 +222,12 @@ mod tests {
         }
         assert!(document["paths"]["/v1/transactions/{id}"]["get"]["responses"]["404"].is_object());
         assert!(document["webhooks"]["order.scored"]["post"].is_object());
-        assert_eq!(document["paths"].as_object().unwrap().len(), 12);
+        let notice = &document["paths"]["/v1/centra/{connector_token}"]["post"];
+        assert_eq!((&notice["security"], &notice["responses"]["429"]), (&json!([]), &Value::Null));
+        for status in ["202", "400", "401", "413", "415", "503"] {
+            assert!(notice["responses"][status].is_object(), "{status}");
+        }
+        assert_eq!(document["paths"].as_object().unwrap().len(), 13);
     }
 
     #[test]

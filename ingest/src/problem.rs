@@ -86,6 +86,16 @@ impl Problem {
         )
     }
 
+    /// 401 for every path of a Centra connection that is not, or not any more, one.
+    pub(crate) fn unknown_connector() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Not authenticated",
+            "Expected the path of a Centra connection that has not ended.",
+        )
+    }
+
     /// 401: the key is right but may not do this.
     pub(crate) fn missing_scope(scope: &str) -> Self {
         let detail = format!("The API key lacks the scope `{scope}`.");
@@ -121,7 +131,16 @@ impl Problem {
     }
 
     /// 422: the document's content is at fault; all faults at once.
-    pub(crate) fn invalid_fields(mut faults: Vec<Fault>) -> Self {
+    pub(crate) fn invalid_fields(faults: Vec<Fault>) -> Self {
+        Self::of_faults(StatusCode::UNPROCESSABLE_ENTITY, faults)
+    }
+
+    /// 400: the same on surfaces that know no 422.
+    pub(crate) fn bad_fields(faults: Vec<Fault>) -> Self {
+        Self::of_faults(StatusCode::BAD_REQUEST, faults)
+    }
+
+    fn of_faults(status: StatusCode, mut faults: Vec<Fault>) -> Self {
         faults.truncate(LISTED_FAULTS);
         let first = faults.first().cloned().unwrap_or_else(|| Fault::new("", "expected another document"));
         let detail = if faults.len() > 1 {
@@ -129,7 +148,7 @@ impl Problem {
         } else {
             first.message.clone()
         };
-        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", "Invalid field", detail);
+        let mut problem = Self::new(status, "invalid_field", "Invalid field", detail);
         problem.field = Some(first.pointer);
         problem.faults = if faults.len() > 1 { faults } else { Vec::new() };
         problem
@@ -226,6 +245,18 @@ impl Problem {
             "unavailable",
             "Temporarily unavailable",
             "The request could not be answered safely and nothing was promised; retry the same request with a fresh nonce.",
+        );
+        problem.retry_after = Some(RETRY_AFTER_OUTAGE);
+        problem
+    }
+
+    /// 503: a notice was not taken.
+    pub(crate) fn not_taken() -> Self {
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Temporarily unavailable",
+            "The notice was not taken; send the same notice again.",
         );
         problem.retry_after = Some(RETRY_AFTER_OUTAGE);
         problem

@@ -21,6 +21,7 @@ use crate::http::service::Arrival;
 use crate::problem::Problem;
 use crate::respond::rate_headers;
 
+pub(crate) mod centra;
 pub(crate) mod operations;
 pub(crate) mod signed;
 
@@ -38,6 +39,7 @@ pub(crate) fn described() -> OpenApiRouter<SharedDoor> {
         .routes(routes!(signed::reanalyze::reanalyze))
         .routes(routes!(signed::lists::show, signed::lists::add))
         .routes(routes!(signed::lists::remove))
+        .routes(routes!(centra::take))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::openapi))

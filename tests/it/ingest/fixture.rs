@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use touchstone_ingest::{Dependencies, Settings};
 use touchstone_platform::cache::{self, Cache, CacheSettings};
 use touchstone_platform::clock::Clock;
-use touchstone_platform::crypto::{ApiKey, BcryptVerifier, MasterKeys, SealContext, generate_hmac_secret};
+use touchstone_platform::crypto::{ApiKey, BcryptVerifier, MasterKeys, SealContext, generate_hmac_secret, sha256_hex};
 use touchstone_platform::directory::Directory;
 use touchstone_platform::queue::{self, Disposition, Lane, Queue, QueueSettings};
 use touchstone_platform::random;
-use touchstone_platform::store::accounts::{KeyRow, StoreRow};
+use touchstone_platform::store::accounts::{ConnectionRow, KeyRow, StoreRow};
 use touchstone_platform::store::{Store, StoreSettings, SystemReason};
-use touchstone_schema::ids::{KeyId, MerchantId, StoreId};
+use touchstone_schema::centra::ConnectionSettings;
+use touchstone_schema::ids::{ConnectionId, KeyId, MerchantId, StoreId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Answer, Submission};
 use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode, Tenant};
@@ -144,6 +145,15 @@ impl Door {
         self.maker().key(&key.tenant.store_id, KeyMode::Test, KeyScope::Signed).await
     }
 
+    /// Connects the store of `key` to a shop that is not there. Returns the connection, and the URL of its notices.
+    pub(crate) async fn connect_shop(&self, key: &Key) -> anyhow::Result<(ConnectionId, String)> {
+        let token = hex::encode(random::bytes::<16>());
+        let row = connection_row(&key.tenant.store_id, &token, &self.clock);
+        self.store.system(SystemReason::Operator).add_connection(&row).await?;
+        self.directory.refresh_now().await?;
+        Ok((row.id, format!("{}/v1/centra/{token}", self.url)))
+    }
+
     /// A directory as another process has it, which nothing keeps fresh.
     pub(crate) async fn open_directory(&self) -> anyhow::Result<Arc<Directory>> {
         Ok(Directory::open(self.store.clone(), Some(Arc::clone(&self.master)), self.clock.clone()).await?)
@@ -245,6 +255,26 @@ impl Maker<'_> {
             hmac_secret: secret.expose_text().unwrap_or_default().to_owned(),
         };
         Ok(Key { id, tenant: Tenant { store_id: store.clone(), mode }, credentials })
+    }
+}
+
+/// A connection of a store whose notices come in by this token.
+pub(crate) fn connection_row(store: &StoreId, token: &str, clock: &Clock) -> ConnectionRow {
+    let now = clock.now();
+    ConnectionRow {
+        id: ConnectionId::mint(now, random::bytes()),
+        store_id: store.clone(),
+        api_url: "https://shop.invalid/graphql".to_owned(),
+        sealed_token: vec![1],
+        token_set_at: now,
+        path_hash: sha256_hex(token.as_bytes()),
+        previous_path: None,
+        settings: ConnectionSettings::default(),
+        created_at: now,
+        disconnected_at: None,
+        stopped_reason: None,
+        paused_until: now,
+        swept_at: None,
     }
 }
 

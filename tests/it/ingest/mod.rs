@@ -1,5 +1,6 @@
 //! The front door: every status code of the signed surface, the order of its checks, its limits, its promises.
 
+pub(crate) mod centra;
 pub(crate) mod fixture;
 mod limits;
 mod signed;

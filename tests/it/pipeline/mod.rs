@@ -21,6 +21,7 @@ macro_rules! on_both_ways_to_run {
     };
 }
 
+mod attempts;
 mod backtest;
 mod determinism;
 mod enrichment;

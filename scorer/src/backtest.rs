@@ -19,6 +19,7 @@ use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 
 use crate::batch::{Circumstances, assessed, read};
+use crate::hearsay::{self, Vouched};
 use crate::history_keys::OrderKeys;
 use crate::norms_source::NormsSource;
 use crate::score::policy::Policy;
@@ -119,12 +120,15 @@ impl Backtest<'_> {
         let norms = norms.load(received).await?;
         for (one, history) in readable.iter().zip(&histories) {
             let Readable { recorded, order, keys, candidate_keys } = one;
-            let enrichment = self.enrichment.look_up(order);
             let norms = norms.of(self.tenant, recorded.received_at);
             let under = |policy: &Policy, keys: &OrderKeys| {
-                let circumstances =
-                    Circumstances { policy, enrichment: &enrichment, norms: &norms, lists: Some(lists) };
-                assessed((order, keys), &recorded.transaction_id, recorded.received_at, &circumstances, history)
+                let vouched = Vouched::of(order, self.data_key, self.tenant.mode, policy);
+                hearsay::stricter((order, keys), vouched.as_deref(), |order, keys| {
+                    let enrichment = self.enrichment.look_up(order);
+                    let circumstances =
+                        Circumstances { policy, enrichment: &enrichment, norms: &norms, lists: Some(lists) };
+                    assessed((order, keys), &recorded.transaction_id, recorded.received_at, &circumstances, history)
+                })
             };
             comparison.add(&Compared {
                 recorded,

@@ -25,6 +25,7 @@ use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, FinishedVerdict, Verdict, VerdictMode};
 
+use crate::hearsay::{self, Vouched};
 use crate::history_keys::OrderKeys;
 use crate::norms_source::NormsByDay;
 use crate::score::history::History;
@@ -58,6 +59,8 @@ pub(crate) struct Prepared<'a> {
     /// What was usual at the store before the day of the submission.
     norms: Arc<StoreNorms>,
     order: Option<(Order, OrderKeys)>,
+    /// The same without what is hearsay, if anything of it is.
+    vouched: Option<Box<Vouched>>,
     /// Nothing says that its order came before.
     is_fresh: bool,
     /// Hash of the stored order that a reanalysis read.
@@ -87,8 +90,27 @@ impl<'a> Prepared<'a> {
         };
         let lists = directory.lists(&submission.tenant).cloned();
         let enrichment = Arc::clone(enrichment);
-        let norms = Arc::default();
-        Ok(Self { submission, profile, policy, lists, enrichment, norms, order, is_fresh, stored_hash: None })
+        let mut prepared = Self {
+            submission,
+            profile,
+            policy,
+            lists,
+            enrichment,
+            norms: Arc::default(),
+            order,
+            vouched: None,
+            is_fresh,
+            stored_hash: None,
+        };
+        prepared.tell_hearsay();
+        Ok(prepared)
+    }
+
+    /// Finds out what of the order is vouched for.
+    fn tell_hearsay(&mut self) {
+        let mode = self.submission.tenant.mode;
+        let order = self.order.as_ref().map(|(order, _)| order);
+        self.vouched = order.and_then(|order| Vouched::of(order, &self.profile.data_key, mode, &self.policy));
     }
 
     /// Reads the stored order of a reanalysis, once it has been loaded.
@@ -99,6 +121,7 @@ impl<'a> Prepared<'a> {
             self.stored_hash = Some(latest.body_hash.clone());
             let mode = self.submission.tenant.mode;
             self.order = Some(read(&latest.document, &self.profile.data_key, mode, &self.policy)?);
+            self.tell_hearsay();
         }
         Ok(())
     }
@@ -114,7 +137,7 @@ impl<'a> Prepared<'a> {
         self.norms = norms.of(tenant, received_at);
     }
 
-    /// The history keys to load.
+    /// The history keys to load: those of what is vouched for are among those of the whole.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (Option<HistoryKeyKind>, HistoryKey)> + '_ {
         self.order.iter().flat_map(|(_, keys)| keys.all())
     }
@@ -263,12 +286,12 @@ fn score<'a>(
         return Plan::Poison("the order to score again has no document".to_owned());
     };
     let submission = prepared.submission;
-    let policy = &prepared.policy;
-    let enrichment = prepared.enrichment.look_up(order);
-    let lists = prepared.lists.as_deref();
-    let circumstances = Circumstances { policy, enrichment: &enrichment, norms: &prepared.norms, lists };
-    let assessment =
-        assessed((order, keys), &submission.transaction_id, submission.received_at, &circumstances, history);
+    let assessment = hearsay::stricter((order, keys), prepared.vouched.as_deref(), |order, keys| {
+        let enrichment = prepared.enrichment.look_up(order);
+        let (policy, lists) = (&prepared.policy, prepared.lists.as_deref());
+        let circumstances = Circumstances { policy, enrichment: &enrichment, norms: &prepared.norms, lists };
+        assessed((order, keys), &submission.transaction_id, submission.received_at, &circumstances, history)
+    });
     let verdict = Verdict {
         transaction_id: submission.transaction_id.clone(),
         order_id: submission.order_id.clone(),

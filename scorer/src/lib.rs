@@ -9,6 +9,7 @@ mod announce;
 pub mod backtest;
 mod batch;
 mod consume;
+mod hearsay;
 mod history;
 mod history_keys;
 mod norms_source;

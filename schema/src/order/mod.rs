@@ -10,11 +10,13 @@ mod parse;
 mod read;
 #[cfg(test)]
 mod tests;
+mod unverified;
 
 use std::fmt;
 use std::net::IpAddr;
 
 pub use country::CountryCode;
+pub use unverified::Unverified;
 
 use crate::money::{Currency, Money};
 use crate::tenant::wire_enum;
@@ -60,6 +62,8 @@ pub struct Order {
     pub merchant_score_millionths: Option<i64>,
     /// The merchant's own annotations, in the order they were sent; numbers and booleans as text.
     pub metadata: Vec<(String, String)>,
+    /// Fields that only an unsigned notice told: they may make an assessment stricter, never milder.
+    pub unverified: Unverified,
 }
 
 impl Order {

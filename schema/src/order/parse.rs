@@ -1,7 +1,7 @@
 //! Turns a document into an [`Order`].
 
 use super::read::{Faults, Section, fits, is_digits};
-use super::{Address, Customer, Device, DiscountCode, LineItem, Order, OrderSource, Payment};
+use super::{Address, Customer, Device, DiscountCode, LineItem, Order, OrderSource, Payment, Unverified};
 use crate::fault::Fault;
 use crate::json::{Json, Path};
 use crate::limits;
@@ -48,6 +48,7 @@ fn order(root: Section<'_>, faults: &mut Faults) -> Option<Order> {
     let shipping_amount = root.positive_money("shipping_amount", currency, faults);
     let merchant_score_millionths = root.millionths("merchant_score", faults);
     let metadata = root.object("metadata", faults, metadata);
+    let unverified = Unverified::of(root.member("unverified"));
     Some(Order {
         order_id: order_id?,
         amount: amount?,
@@ -66,6 +67,7 @@ fn order(root: Section<'_>, faults: &mut Faults) -> Option<Order> {
         shipping_amount,
         merchant_score_millionths,
         metadata,
+        unverified,
     })
 }
 

@@ -63,8 +63,10 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
     };
     let enrichment = enrichment::Enricher::built_in().snapshot();
     let (lists, norms) = (None, Arc::default());
+    let (vouched, stored_hash, is_fresh) = (None, None, false);
     let mut ready =
-        Prepared { submission, profile, policy, lists, enrichment, norms, order, is_fresh: false, stored_hash: None };
+        Prepared { submission, profile, policy, lists, enrichment, norms, order, vouched, is_fresh, stored_hash };
+    ready.tell_hearsay();
     ready.read_stored(loaded).unwrap();
     ready
 }

@@ -26,6 +26,7 @@ mod backtest;
 mod determinism;
 mod enrichment;
 pub(crate) mod fixture;
+mod hearsay;
 mod hot_history;
 mod idempotency;
 mod lanes;

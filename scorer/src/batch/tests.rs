@@ -1,5 +1,7 @@
 //! Plans of batches: which submissions are scored, which are answered from what is known.
 
+use touchstone_platform::directory::Snapshot;
+use touchstone_platform::enrichment;
 use touchstone_schema::ids::{MerchantId, RequestId, StoreId, SubmissionId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{Product, Surface, Tenant};

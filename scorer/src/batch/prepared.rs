@@ -1,0 +1,152 @@
+//! A submission made ready: its order read, its keys derived, and all that it will be judged by but history.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use touchstone_platform::directory::Snapshot;
+use touchstone_platform::enrichment;
+use touchstone_platform::store::scoring::Loaded;
+use touchstone_schema::history::{HistoryKey, HistoryKeyKind};
+use touchstone_schema::ids::StoreId;
+use touchstone_schema::json::Json;
+use touchstone_schema::lists::StoreLists;
+use touchstone_schema::order::Order;
+use touchstone_schema::secret::Secret;
+use touchstone_schema::submission::{Submission, SubmissionKind};
+use touchstone_schema::tenant::{KeyMode, StoreProfile, Tenant};
+use touchstone_schema::time::Timestamp;
+
+use crate::hearsay::Vouched;
+use crate::history_keys::OrderKeys;
+use crate::norms_source::NormsByDay;
+use crate::score::norms::StoreNorms;
+use crate::score::policy::Policy;
+
+/// A submission with its order read and its keys derived.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) submission: &'a Submission,
+    pub(super) profile: Arc<StoreProfile>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) lists: Option<Arc<StoreLists>>,
+    pub(super) enrichment: Arc<enrichment::Snapshot>,
+    /// What was usual at the store before the day of the submission.
+    pub(super) norms: Arc<StoreNorms>,
+    pub(super) order: Option<(Order, OrderKeys)>,
+    /// The same without what is hearsay, if anything of it is.
+    pub(super) vouched: Option<Box<Vouched>>,
+    /// Nothing says that its order came before.
+    pub(super) is_fresh: bool,
+    /// Hash of the stored order that a reanalysis read.
+    pub(super) stored_hash: Option<String>,
+}
+
+/// Compiled policies by store and version.
+pub(crate) type PolicyCache = HashMap<(StoreId, u32), Arc<Policy>>;
+
+impl<'a> Prepared<'a> {
+    /// Reads the order and finds the store's profile and policy. A batch shares one state of the outside data.
+    pub(crate) fn new(
+        submission: &'a Submission,
+        is_fresh: bool,
+        directory: &Snapshot,
+        enrichment: &Arc<enrichment::Snapshot>,
+        policies: &mut PolicyCache,
+    ) -> Result<Self, String> {
+        let store = &submission.tenant.store_id;
+        let profile = directory.store(store).ok_or("the store is not known")?.clone();
+        let policy = compiled(directory, store, policies)?;
+        let order = match submission.kind {
+            SubmissionKind::Order | SubmissionKind::Held | SubmissionKind::FailedAttempt => {
+                Some(read(submission.document.get(), &profile.data_key, submission.tenant.mode, &policy)?)
+            }
+            SubmissionKind::Reanalyze => None,
+        };
+        let lists = directory.lists(&submission.tenant).cloned();
+        let enrichment = Arc::clone(enrichment);
+        let mut prepared = Self {
+            submission,
+            profile,
+            policy,
+            lists,
+            enrichment,
+            norms: Arc::default(),
+            order,
+            vouched: None,
+            is_fresh,
+            stored_hash: None,
+        };
+        prepared.tell_hearsay();
+        Ok(prepared)
+    }
+
+    /// Finds out what of the order is vouched for.
+    pub(super) fn tell_hearsay(&mut self) {
+        let mode = self.submission.tenant.mode;
+        let order = self.order.as_ref().map(|(order, _)| order);
+        self.vouched = order.and_then(|order| Vouched::of(order, &self.profile.data_key, mode, &self.policy));
+    }
+
+    /// Reads the stored order of a reanalysis, once it has been loaded.
+    pub(crate) fn read_stored(&mut self, loaded: &Loaded) -> Result<(), String> {
+        if self.order.is_none()
+            && let Some(latest) = loaded.latest.get(&self.submission.transaction_id)
+        {
+            self.stored_hash = Some(latest.body_hash.clone());
+            let mode = self.submission.tenant.mode;
+            self.order = Some(read(&latest.document, &self.profile.data_key, mode, &self.policy)?);
+            self.tell_hearsay();
+        }
+        Ok(())
+    }
+
+    /// Whose it is and when it was received: what its norms are found by.
+    pub(crate) const fn received(&self) -> (&'a Tenant, Timestamp) {
+        (&self.submission.tenant, self.submission.received_at)
+    }
+
+    /// Takes its norms, once they have been loaded.
+    pub(crate) fn judge_by(&mut self, norms: &NormsByDay<'_>) {
+        let (tenant, received_at) = self.received();
+        self.norms = norms.of(tenant, received_at);
+    }
+
+    /// The history keys to load: those of what is vouched for are among those of the whole.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (Option<HistoryKeyKind>, HistoryKey)> + '_ {
+        self.order.iter().flat_map(|(_, keys)| keys.all())
+    }
+}
+
+fn compiled(directory: &Snapshot, store: &StoreId, policies: &mut PolicyCache) -> Result<Arc<Policy>, String> {
+    let stored = directory.policy(store);
+    let version = stored.map_or(0, |stored| stored.version);
+    if let Some(policy) = policies.get(&(store.clone(), version)) {
+        return Ok(policy.clone());
+    }
+    let policy = match stored {
+        Some(stored) => {
+            Policy::from_stored(stored).map_err(|error| format!("the stored policy cannot be used: {error}"))?
+        }
+        None => Policy::built_in(),
+    };
+    policies.retain(|(of, _), _| of != store);
+    let policy = Arc::new(policy);
+    policies.insert((store.clone(), version), policy.clone());
+    Ok(policy)
+}
+
+/// Reads an order and derives its history keys, those that the policy declares among them.
+pub(crate) fn read(
+    document: &str,
+    data_key: &Secret,
+    mode: KeyMode,
+    policy: &Policy,
+) -> Result<(Order, OrderKeys), String> {
+    let json = Json::parse_text(document).map_err(|error| format!("the order is not JSON: {error}"))?;
+    let order = Order::parse(&json).map_err(|faults| {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        format!("the order is not valid: {first}")
+    })?;
+    let keys = OrderKeys::of(&order, data_key, mode, policy);
+    Ok((order, keys))
+}

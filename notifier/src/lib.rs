@@ -24,15 +24,20 @@ use touchstone_platform::store::Store;
 use touchstone_schema::limits::EVENT_SWEEP_AGE;
 
 mod centra;
+mod compare;
+mod connect;
 mod consume;
 mod deliver;
+mod introspect;
 mod plan;
 mod record;
 mod retry;
 mod sweep;
 mod webhook;
 
-pub use centra::{OPERATIONS, Operation};
+pub use centra::OPERATIONS;
+pub use compare::{CompareError, Difference, Operation, SCHEMA, differences};
+pub use introspect::{IntrospectError, introspect};
 pub use retry::{RETRY_AFTER_MOST, SCHEDULE};
 
 /// Batches of leased deliveries on their way to the dispatcher.

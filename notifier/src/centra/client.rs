@@ -23,7 +23,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::operations::Operation;
 use crate::retry::{RETRY_AFTER_MOST, parse_retry_after};
-use crate::webhook::Connector;
+use crate::connect::Connector;
 
 /// Largest answer that is read.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;

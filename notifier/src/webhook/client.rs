@@ -19,8 +19,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use touchstone_platform::egress::EgressPolicy;
 use url::Url;
 
-use super::connect::{ConnectFault, Connector};
 use crate::Settings;
+use crate::connect::{ConnectFault, Connector};
 
 /// Most bytes read of an answer's body.
 const READ_MOST: usize = 4_096;
@@ -162,20 +162,15 @@ fn request(url: &str, id: &str, timestamp_s: i64, signature: &str, body: Bytes) 
 }
 
 fn classify(error: &legacy::Error) -> Failure {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(present) = cause {
-        if let Some(fault) = present.downcast_ref::<ConnectFault>() {
-            return match fault {
-                ConnectFault::Dns => Failure::Dns,
-                ConnectFault::Blocked => Failure::BlockedAddress,
-                ConnectFault::Refused => Failure::Connect,
-                ConnectFault::Timeout => Failure::Timeout,
-            };
-        }
-        cause = present.source();
+    match ConnectFault::behind(error) {
+        Some(ConnectFault::Dns) => Failure::Dns,
+        Some(ConnectFault::Blocked) => Failure::BlockedAddress,
+        Some(ConnectFault::Refused) => Failure::Connect,
+        Some(ConnectFault::Timeout) => Failure::Timeout,
+        // The TCP connector has only the faults above, so what else fails while connecting is the handshake.
+        None if error.is_connect() => Failure::Tls,
+        None => Failure::Protocol,
     }
-    // The TCP connector has only the faults above, so what else fails while connecting is the handshake.
-    if error.is_connect() { Failure::Tls } else { Failure::Protocol }
 }
 
 /// The bytes as text without control characters, so that no terminal, log or database trips over it.

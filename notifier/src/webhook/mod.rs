@@ -1,9 +1,7 @@
 //! One attempt to deliver one event by HTTP: its body, its signature, its answer.
 
 mod client;
-mod connect;
 mod sign;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use connect::Connector;
 pub(crate) use sign::{body, signatures};

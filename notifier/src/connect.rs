@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use touchstone_platform::egress::EgressPolicy;
@@ -29,6 +30,20 @@ pub(crate) enum ConnectFault {
     /// Resolving and connecting took too long.
     #[error("connecting took too long")]
     Timeout,
+}
+
+impl ConnectFault {
+    /// The fault that an error of the HTTP client comes from, if it is one of these.
+    pub(crate) fn behind(error: &legacy::Error) -> Option<Self> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(present) = cause {
+            if let Some(fault) = present.downcast_ref::<Self>() {
+                return Some(*fault);
+            }
+            cause = present.source();
+        }
+        None
+    }
 }
 
 /// Makes TCP connections.

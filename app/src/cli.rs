@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Webhook deliveries and their attempts.
     #[command(subcommand)]
     Delivery(commands::delivery::DeliveryCommand),
+    /// Centra shops that hold orders until they are screened.
+    #[command(subcommand)]
+    Centra(commands::centra::CentraCommand),
     /// The verdict policy of a store and its versions.
     #[command(subcommand)]
     Policy(commands::policy::PolicyCommand),
@@ -84,6 +87,7 @@ mod tests {
     #[test]
     fn documented_calls_are_understood() {
         const STORE: &str = "store_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        const CONNECTION: &str = "cen_01ARZ3NDEKTSV4RRFFQ69G5FAV";
         for call in [
             "demo --once".to_owned(),
             "serve".to_owned(),
@@ -104,6 +108,15 @@ mod tests {
             format!("rules apply --store {STORE} --file policy.json --note tuned"),
             format!("rules test --store {STORE} --file policy.json --since 30d --until 2026-01-31T00:00:00Z"),
             format!("rules show --store {STORE} --version 1"),
+            format!(
+                "centra connect --store {STORE} --api-url https://shop.centra.com/graphql --token-file t --on-high cancel"
+            ),
+            format!("centra set --connection {CONNECTION} --review-deadline 36h --warehouse none --send-email true"),
+            format!("centra set-token --connection {CONNECTION} --token-file -"),
+            format!("centra rotate-path --connection {CONNECTION} --grace 2h"),
+            format!("centra status --store {STORE} --connection {CONNECTION}"),
+            format!("centra release --all --store {STORE} --yes"),
+            format!("centra disconnect --connection {CONNECTION}"),
             format!("policy show --store {STORE} --version 1"),
             format!("policy diff --store {STORE} --from 1 --to 2"),
             format!("policy rollback --store {STORE} --to 1"),
@@ -123,6 +136,11 @@ mod tests {
             "key rotate --key key_01ARZ3NDEKTSV4RRFFQ69G5FAV --grace soon",
             "order decide --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV --id 1 --decision maybe --reviewer r",
             "dead-letter replay",
+            "centra release --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "centra set --connection cen_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "centra set --connection cen_01ARZ3NDEKTSV4RRFFQ69G5FAV --on-high approve",
+            "centra set --connection cen_01ARZ3NDEKTSV4RRFFQ69G5FAV --sweep-interval 30s",
+            "centra set --connection cen_01ARZ3NDEKTSV4RRFFQ69G5FAV --review-deadline 91d",
         ] {
             let error = Cli::try_parse_from(std::iter::once("touchstone").chain(call.split(' '))).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{call}");

@@ -114,11 +114,26 @@ impl Operator {
 
     /// Refuses a webhook address that deliveries would be refused at later.
     pub(crate) fn check_egress(&self, url: &Url) -> anyhow::Result<()> {
-        let policy = EgressPolicy::new(self.settings.egress_allow.clone());
         if let Some(host) = url.host() {
-            policy.check_host_literal(&host).context("webhooks cannot be sent there")?;
+            self.egress().check_host_literal(&host).context("webhooks cannot be sent there")?;
         }
         Ok(())
+    }
+
+    /// What outgoing requests may reach.
+    pub(crate) fn egress(&self) -> EgressPolicy {
+        EgressPolicy::new(self.settings.egress_allow.clone())
+    }
+
+    /// Networks that outgoing requests may reach although they are private.
+    pub(crate) fn exempted_networks(&self) -> &[ipnet::IpNet] {
+        &self.settings.egress_allow
+    }
+
+    /// Where callers reach the public door, as far as it is known.
+    pub(crate) fn public_url(&self) -> String {
+        let given = self.settings.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+        given.unwrap_or_else(|| format!("http://{}", self.settings.listen))
     }
 
     /// Hands what was learnt of an order to hot history, where there is one.

@@ -18,6 +18,7 @@ mod inputs;
 mod outputs;
 mod sdl;
 
+
 /// The part of Centra's schema that we use, as far as it is known; its comments say what each part is known from.
 pub const SCHEMA: &str = include_str!("../centra.graphql");
 

@@ -1,6 +1,7 @@
 //! `touchstone doctor`: checks every setting and dependency and says how to mend what is wrong.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use touchstone_schema::secret::Secret;
 use crate::compose;
 use crate::output::Output;
 
+mod centra;
 mod disk;
 mod enrichment;
 
@@ -135,7 +137,7 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
         }
     };
     if let (Some(store), Ok(keys)) = (store, keys) {
-        match Directory::open(store, Some(keys), Clock::system()).await {
+        match Directory::open(store.clone(), Some(Arc::clone(&keys)), Clock::system()).await {
             Ok(_) => findings.ok("stored secrets", "open with the master key"),
             Err(error) => findings.fail(
                 "stored secrets",
@@ -143,6 +145,7 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
                 "give the master key that the stores were made with, beside the new one if it was rotated",
             ),
         }
+        centra::examine(settings, &store, &keys, findings).await;
     }
     enrichment::examine(&settings.enrichment_dir(), Clock::system().now(), findings);
     if settings.public_url.is_none() && !settings.is_embedded() {

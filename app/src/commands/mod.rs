@@ -9,6 +9,7 @@ use crate::cli::Command;
 use crate::compose::{self, Operator};
 use crate::output::Output;
 
+pub(crate) mod centra;
 pub(crate) mod dead_letter;
 pub(crate) mod delivery;
 pub(crate) mod doctor;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Key(command) => key::run(command, &Operator::open().await?, *output).await,
         Command::Endpoint(command) => endpoint::run(command, &Operator::open().await?, *output).await,
         Command::Delivery(command) => delivery::run(command, &Operator::open().await?, *output).await,
+        Command::Centra(command) => Box::pin(centra::run(command, &Operator::open().await?, *output)).await,
         Command::Policy(command) => policy::run(command, &Operator::open().await?, *output).await,
         Command::List(command) => list::run(command, &Operator::open().await?, *output).await,
         Command::Rules(command) => rules::run(command, &Operator::open().await?, *output).await,

@@ -151,7 +151,12 @@ async fn settle(
     });
     output.show(&document, || {
         let already = if repeated { " already" } else { "" };
-        format!("Order {}{already}: {decision}. The merchant is told by webhook (order.decided).", order.order_id)
+        let held = match (order.surface, decision) {
+            (Surface::Centra, Decision::Approve) => " If the shop holds it, it is resumed.",
+            (Surface::Centra, Decision::Reject) => " If the shop holds it, it is cancelled.",
+            _ => "",
+        };
+        format!("Order {}{already}: {decision}. The merchant is told by webhook (order.decided).{held}", order.order_id)
     })
 }
 

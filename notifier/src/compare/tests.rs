@@ -17,7 +17,7 @@ const OURS: &str = "
     enum OrderHoldReason { WAITING_FOR_FRAUD_CHECK PAYMENT_MISMATCH }
     type Payload { errors: [String!]! }";
 
-const OPERATIONS: &[Operation] = &[
+const SAMPLES: &[Operation] = &[
     Operation {
         name: "held_orders",
         text: "query Held($page: Int!, $where: OrderFilter) { orders(where: $where, page: $page) {
@@ -48,7 +48,7 @@ fn introspection_of(sdl: &str) -> Value {
 /// What differs in a shop whose schema is ours with `from` replaced by `to`.
 fn found(from: &str, to: &str) -> Vec<Difference> {
     assert!(OURS.contains(from), "{from}");
-    differences(&introspection_of(&OURS.replace(from, to)), OPERATIONS, OURS).unwrap()
+    differences(&introspection_of(&OURS.replace(from, to)), SAMPLES, OURS).unwrap()
 }
 
 /// The one difference of such a shop, which is serious.
@@ -84,7 +84,7 @@ fn a_shop_that_serves_what_we_know_and_more_has_no_difference() {
 #[test]
 fn a_renamed_field_is_told_with_what_it_breaks() {
     let sdl = OURS.replace("held: Boolean!", "isHeld: Boolean!");
-    let found = differences(&introspection_of(&sdl), OPERATIONS, OURS).unwrap();
+    let found = differences(&introspection_of(&sdl), SAMPLES, OURS).unwrap();
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_eq!(found[0].operation, "held_orders");
     assert!(found[0].what.contains("`Order` does not have a field `held`"), "{found:?}");
@@ -159,12 +159,17 @@ fn what_is_no_introspection_is_an_error() {
         name(""),
         name("1"),
     ] {
-        let error = differences(&wrong, OPERATIONS, OURS).unwrap_err();
+        let error = differences(&wrong, SAMPLES, OURS).unwrap_err();
         assert!(matches!(error, CompareError::Introspection(_)), "{wrong}: {error}");
     }
     let hostile = json!({"__schema": {"queryType": {"name": "Query"}, "types": [
         {"kind": "OBJECT", "name": "Query } type Mutation", "fields": []}]}});
-    assert!(differences(&hostile, OPERATIONS, OURS).is_err());
+    assert!(differences(&hostile, SAMPLES, OURS).is_err());
+}
+
+#[test]
+fn every_operation_that_is_sent_fits_the_schema_that_we_know() {
+    assert_eq!(differences(&introspection_of(SCHEMA), crate::OPERATIONS, SCHEMA).unwrap(), []);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use touchstone_schema::secret::Secret;
 
-pub use api_key::{ApiKey, generate_basic_secret, generate_hmac_secret};
+pub use api_key::{ApiKey, generate_basic_secret, generate_hmac_secret, generate_path_token};
 pub use bcrypt_verifier::BcryptVerifier;
 pub use key_file::KeyFileError;
 pub use master::{CryptoError, MasterKeyError, MasterKeys, SealContext};

@@ -35,6 +35,8 @@ macro_rules! on_both_ways_to_run {
     };
 }
 
+pub(crate) use on_both_ways_to_run;
+
 on_both_ways_to_run![
     versions_are_applied_listed_compared_and_rolled_back,
     refused_policies_tell_where_and_change_nothing,

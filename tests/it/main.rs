@@ -3,6 +3,7 @@
 mod centra;
 mod chaos;
 mod cli;
+mod cli_centra;
 mod cli_policy;
 mod contract;
 mod examples;

@@ -3,7 +3,7 @@
 //! Guarantee: the path that a shop's notices come in by is shown once and kept as a hash; the access token is never
 //! shown. What changes orders in the shop, or leaves them on hold, is told before it is done and asked for.
 
-use std::io::Write as _;
+use std::io::{BufRead, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -348,10 +348,27 @@ fn confirm(word: &str, warning: &str, yes: bool) -> anyhow::Result<()> {
     }
     let mut stderr = std::io::stderr().lock();
     write!(stderr, "{warning}\nType `{word}` to go on: ").and_then(|()| stderr.flush())?;
-    let mut typed = String::new();
-    std::io::stdin().read_line(&mut typed).context("no answer can be read")?;
-    if typed.trim() == word {
+    typed(word, std::io::stdin().lock())
+}
+
+fn typed(word: &str, mut input: impl BufRead) -> anyhow::Result<()> {
+    let mut line = String::new();
+    input.read_line(&mut line).context("no answer can be read")?;
+    if line.trim() == word {
         return Ok(());
     }
     bail!("nothing was changed: `{word}` was not typed; `--yes` goes on without asking")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_word_goes_on() {
+        assert!(typed("release", "release\n".as_bytes()).is_ok());
+        for other in ["", "\n", "y\n", "yes\n", "RELEASE\n", "release all\n"] {
+            assert!(typed("release", other.as_bytes()).unwrap_err().to_string().contains("nothing was changed"));
+        }
+    }
 }

@@ -10,9 +10,9 @@ use touchstone_platform::crypto::sha256_hex;
 use touchstone_platform::queue::{self, Lane, QueueSettings};
 use touchstone_platform::random;
 use touchstone_platform::store::accounts::ConnectionRow;
-use touchstone_platform::store::holds::Hold;
+use touchstone_platform::store::holds::{Hold, HoldMove, NEVER};
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
-use touchstone_schema::centra::{Notice, WAITING_NOTICE};
+use touchstone_schema::centra::{HoldState, Notice, WAITING_NOTICE};
 use touchstone_schema::ids::{ConnectionId, RequestId, TransactionId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Submission, SubmissionKind};
@@ -35,6 +35,7 @@ on_both_ways_to_run![
     status_shows_what_is_on_hold_and_why,
     release_wants_all_resumed_once_it_is_confirmed,
     a_persons_decision_reaches_the_hold_of_its_order,
+    an_approved_order_that_the_shop_keeps_for_a_person_is_decided,
     doctor_finds_no_difference_at_a_shop_that_serves_what_we_know,
     doctor_tells_each_difference_of_a_shop_and_what_it_breaks,
     doctor_watches_tokens_sweeps_and_holds,
@@ -304,24 +305,22 @@ async fn release_wants_all_resumed_once_it_is_confirmed(backend: &Backend) -> Re
     let released = touchstone_json(backend, &[&release[..], &["--yes"]].concat()).await?;
     assert_eq!((&released["releasing"], &released["stopped_connections"]), (&json!(3), &json!([])));
     let status = connected.status(backend).await?;
-    for hold in status["open_holds"]["holds"].as_array().context("holds")? {
-        assert_eq!(
-            (&hold["state"], &hold["wanted"], &hold["wanted_by"]),
-            (&json!("acting"), &json!("resume"), &json!("release"))
-        );
+    let holds = status["open_holds"]["holds"].as_array().context("holds")?;
+    assert_eq!(holds.len(), 3);
+    for hold in holds {
+        assert_eq!((&hold["wanted"], &hold["wanted_by"]), (&json!("resume"), &json!("release")));
     }
     Ok(())
 }
 
-/// Hands an order to the scorer as the notifier does, and returns when it waits for a person.
+/// Hands an order to the scorer as the notifier does, and returns when it has a verdict.
 async fn screened(
     backend: &Backend,
     connected: &Connected,
     system: &SystemStore<'_>,
     hold: &Hold,
+    order: &Value,
 ) -> Result<TransactionId> {
-    let order = json!({"order_id": "c-1", "amount": "900.00", "currency": "EUR",
-        "payment": {"method": "card", "avs_result": "N", "cvv_result": "N"}});
     let transaction = TransactionId::mint(hold.opened_at, random::bytes());
     assert!(system.name_hold(hold, "c-1", 1001, &transaction).await?);
     let submission = Submission {
@@ -336,7 +335,7 @@ async fn screened(
         received_at: hold.opened_at,
         deadline: None,
         request_id: hold.request_id.clone(),
-        document: serde_json::value::to_raw_value(&order)?,
+        document: serde_json::value::to_raw_value(order)?,
     };
     let settings = match &backend.amqp_url {
         None => QueueSettings::BesideEmbedded { store: database(backend).await? },
@@ -352,7 +351,7 @@ async fn screened(
     let list = ["order", "list", "--store", &connected.store];
     eventually(PATIENCE, "the verdict", async || {
         let listed = touchstone_json(backend, &list).await.ok()?;
-        matches!(listed["orders"][0]["status"].as_str(), Some("review" | "held")).then_some(())
+        listed["orders"][0]["risk_score"].is_u64().then_some(())
     })
     .await?;
     server.stop().await?;
@@ -365,7 +364,9 @@ async fn a_persons_decision_reaches_the_hold_of_its_order(backend: &Backend) -> 
     let system = store.system(SystemReason::Operator);
     connected.hears_of(&system, WAITING_NOTICE, "#1001", Clock::system().now()).await?;
     let hold = connected.holds(&system).await?.remove(0);
-    let transaction = screened(backend, &connected, &system, &hold).await?;
+    let order = json!({"order_id": "c-1", "amount": "900.00", "currency": "EUR",
+        "payment": {"method": "card", "avs_result": "N", "cvv_result": "N"}});
+    let transaction = screened(backend, &connected, &system, &hold, &order).await?;
 
     let (store, id) = (connected.store.as_str(), transaction.as_str());
     let decide = ["order", "decide", "--store", store, "--id", id, "--decision", "reject", "--reviewer", "ann"];
@@ -377,6 +378,29 @@ async fn a_persons_decision_reaches_the_hold_of_its_order(backend: &Backend) -> 
     let shown = touchstone_json(backend, &["order", "show", "--store", store, "--id", id]).await?;
     let events = shown["events"].as_array().context("events")?;
     assert!(events.iter().any(|event| event["type"] == "order.decided"), "{shown}");
+    Ok(())
+}
+
+async fn an_approved_order_that_the_shop_keeps_for_a_person_is_decided(backend: &Backend) -> Result<()> {
+    let connected = Connected::new(backend).await?;
+    let store = database(backend).await?;
+    let system = store.system(SystemReason::Operator);
+    connected.hears_of(&system, WAITING_NOTICE, "#1001", Clock::system().now()).await?;
+    let hold = connected.holds(&system).await?.remove(0);
+    let order = json!({"order_id": "c-1", "amount": "9.00", "currency": "EUR",
+        "payment": {"method": "card", "avs_result": "Y", "cvv_result": "M"}});
+    let transaction = screened(backend, &connected, &system, &hold, &order).await?;
+    let (store, id) = (connected.store.as_str(), transaction.as_str());
+    let decide = ["order", "decide", "--store", store, "--id", id, "--decision", "approve", "--reviewer", "ann"];
+    let refused = touchstone(backend, &decide).await?;
+    assert!(refused.code == Some(1) && refused.stderr.contains("is approved"), "nobody waits for it: {refused:?}");
+
+    let hold = connected.holds(&system).await?.remove(0);
+    let to = HoldMove { state: HoldState::Waiting, due_at: NEVER, attempts: 0, error: None };
+    assert!(system.move_hold(&hold, &to).await?);
+    touchstone_json(backend, &decide).await?;
+    let hold = connected.status(backend).await?["open_holds"]["holds"][0].take();
+    assert_eq!((&hold["state"], &hold["wanted"]), (&json!("acting"), &json!("resume")));
     Ok(())
 }
 

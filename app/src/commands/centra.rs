@@ -44,7 +44,7 @@ pub(crate) enum CentraCommand {
         /// The store whose policy judges the shop's orders.
         #[arg(long)]
         store: StoreId,
-        /// The shop's Integration API, such as https://brand.centra.com/graphql.
+        /// The shop's Integration API, such as `https://brand.centra.com/graphql`.
         #[arg(long, value_parser = access::parse_api_url)]
         api_url: Url,
         /// File that holds the Integration API token; `-` reads it from standard input.
@@ -115,7 +115,7 @@ pub(crate) enum CentraCommand {
 pub(crate) async fn run(command: CentraCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
     match command {
         CentraCommand::Connect { store, api_url, token_file, settings } => {
-            let settings = settings.over(ConnectionSettings::default())?;
+            let settings = settings.over(&ConnectionSettings::default())?;
             connect(store, &api_url, &token_file, settings, operator, output).await
         }
         CentraCommand::Status { store, connection } => status::show(&store, connection, operator, output).await,
@@ -246,7 +246,7 @@ fn ended(id: &ConnectionId) -> anyhow::Error {
 }
 
 async fn set(id: &ConnectionId, flags: SettingFlags, operator: &Operator, output: Output) -> anyhow::Result<()> {
-    let settings = flags.over(live(id, operator).await?.settings)?;
+    let settings = flags.over(&live(id, operator).await?.settings)?;
     if !operator.system().set_connection(id, &settings, operator.clock.now()).await? {
         return Err(ended(id));
     }

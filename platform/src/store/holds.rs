@@ -22,6 +22,7 @@ mod opening;
 pub use claiming::DueSweep;
 pub use ending::{Ending, NEVER};
 pub use listing::HoldCount;
+pub(super) use listing::waits_for_a_person;
 pub use moving::HoldMove;
 pub(super) use moving::follow_decision;
 pub use opening::HeldOrder;

@@ -271,7 +271,7 @@ impl TenantStore<'_> {
         read::currency(self.store, self.tenant, id).await
     }
 
-    /// Settles a review or hold, and adds its event and its entry of history, in one transaction.
+    /// Settles a review or hold, or an order that a Centra shop holds until a person decides, and adds its event and its entry of history, in one transaction.
     pub async fn decide(&self, id: &TransactionId, decision: &NewDecision) -> Result<Decided, StoreError> {
         change::decide(self.store, self.tenant, id, decision).await
     }

@@ -75,7 +75,7 @@ struct Warehouse(Option<i64>);
 
 impl SettingFlags {
     /// These settings over the present ones.
-    pub(super) fn over(self, present: ConnectionSettings) -> anyhow::Result<ConnectionSettings> {
+    pub(super) fn over(self, present: &ConnectionSettings) -> anyhow::Result<ConnectionSettings> {
         let changed = ConnectionSettings {
             on_approve: self.on_approve.unwrap_or(present.on_approve),
             on_low: self.on_low.unwrap_or(present.on_low),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use touchstone_platform::store::accounts::ConnectionRow;
 use touchstone_platform::store::holds::{Hold, HoldCount, NEVER};
-use touchstone_schema::centra::ConnectionSettings;
+use touchstone_schema::centra::{ConnectionSettings, HoldState};
 use touchstone_schema::ids::{ConnectionId, StoreId};
 use touchstone_schema::time::Timestamp;
 
@@ -17,6 +17,8 @@ use crate::output::{Output, fields, table};
 /// How long tokens of the Integration API last unless the shop chose otherwise, and when to look for the next one.
 pub(crate) const TOKEN_DAYS: u64 = 30;
 pub(crate) const TOKEN_WARN_DAYS: u64 = 25;
+/// The state of holds that wait for a person.
+const WAITING: &str = HoldState::Waiting.as_str();
 /// Holds that ended and are shown to people; programs get a page of them.
 const ENDED_SHOWN: usize = 10;
 
@@ -140,6 +142,12 @@ pub(super) async fn show(
     }
     output.show(&serde_json::json!({ "connections": documents }), || {
         let mut told: Vec<_> = documents.iter().map(|document| described(document, now)).collect();
+        let waits = |document: &Document| document.open_holds.holds.iter().any(|hold| hold.state == WAITING);
+        if documents.iter().any(waits) {
+            told.push(format!(
+                "Next: touchstone order decide --store {store} --id ORDER --decision approve|reject --reviewer YOU"
+            ));
+        }
         if told.is_empty() {
             told.push(format!(
                 "No connections yet.\nNext: touchstone centra connect --store {store} --api-url https://…"

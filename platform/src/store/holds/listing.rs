@@ -1,12 +1,12 @@
 //! Holds as operators see them.
 
 use touchstone_schema::centra::{FAILED_NOTICE, HoldState, WAITING_NOTICE};
-use touchstone_schema::ids::ConnectionId;
+use touchstone_schema::ids::{ConnectionId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
 use touchstone_schema::time::Timestamp;
 
 use super::{Hold, hold_of};
-use crate::store::database::{column, parsed, rows};
+use crate::store::database::{Change, column, parsed, row, rows};
 use crate::store::{StoreError, SystemStore};
 
 const COUNTS: &str = "SELECT state, COUNT(*) AS holds, MIN(opened_at) AS oldest FROM holds
@@ -19,6 +19,9 @@ const RECENT: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at
 
 const FLAGGED: &str = "SELECT kind, COUNT(*) AS notices FROM centra_notices
   WHERE connection_id = $1 AND kind NOT IN ($2, $3) GROUP BY kind ORDER BY kind LIMIT 100";
+
+const WAITS: &str =
+    "SELECT id FROM holds WHERE transaction_id = $1 AND closed_at IS NULL AND state = 'waiting' LIMIT 1";
 
 /// How many open holds of a connection are in one state.
 #[derive(Debug, Clone)]
@@ -66,4 +69,13 @@ impl SystemStore<'_> {
         let most = i64::try_from(PAGE_ITEMS).unwrap_or(i64::MAX);
         rows(&self.store.database, text, [id.as_str().into(), most.into()]).await?.iter().map(hold_of).collect()
     }
+}
+
+/// Whether a shop holds an order until a person decides. It may, whatever the verdict was: the settings keep it, or the
+/// shop holds it for a reason of its own too.
+pub(in crate::store) async fn waits_for_a_person(
+    change: &Change,
+    transaction: &TransactionId,
+) -> Result<bool, StoreError> {
+    Ok(row(change.transaction(), WAITS, [transaction.as_str().into()]).await?.is_some())
 }

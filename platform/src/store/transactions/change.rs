@@ -13,7 +13,7 @@ use touchstone_schema::verdict::{TransactionStatus, VerdictMode};
 use super::super::database::{Change, column, count, execute, parsed, row};
 use super::super::events::insert_event;
 use super::super::history::remember;
-use super::super::holds::follow_decision;
+use super::super::holds::{follow_decision, waits_for_a_person};
 use super::super::{Store, StoreError};
 use super::read::{scoped, status_before_verdict};
 use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
@@ -141,7 +141,12 @@ pub(super) async fn decide(
         let same = parsed::<Decision>(&before, "decision")? == new.decision;
         return Ok(if same { Decided::Already } else { Decided::Contrary });
     }
-    if !matches!(open.status, TransactionStatus::Review | TransactionStatus::Held) {
+    let is_open = match open.status {
+        TransactionStatus::Review | TransactionStatus::Held => true,
+        TransactionStatus::Approved if open.surface == Surface::Centra => waits_for_a_person(&change, id).await?,
+        _ => false,
+    };
+    if !is_open {
         return Ok(Decided::NotOpen(open.status));
     }
     let status = match new.decision {

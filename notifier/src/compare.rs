@@ -38,7 +38,7 @@ pub struct Operation {
 pub struct Difference {
     /// Whether the shop would refuse what we send, or we what it answers.
     pub serious: bool,
-    /// The operation that it concerns.
+    /// The operations that it concerns, separated by commas.
     pub operation: String,
     /// What is different.
     pub what: String,
@@ -83,9 +83,22 @@ pub fn differences(
             comparison.answers(&document, parsed);
         }
     }
-    let mut found: Vec<_> = found.into_iter().collect();
+    let mut found = told_once(found);
     found.sort_by_key(|difference| !difference.serious);
     Ok(found)
+}
+
+/// What concerns several operations alike is one difference.
+fn told_once(found: BTreeSet<Difference>) -> Vec<Difference> {
+    let mut told: Vec<Difference> = Vec::new();
+    for next in found {
+        let alike = |told: &&mut Difference| (&told.what, &told.breaks) == (&next.what, &next.breaks);
+        match told.iter_mut().find(alike) {
+            Some(told) => told.operation = format!("{}, {}", told.operation, next.operation),
+            None => told.push(next),
+        }
+    }
+    told
 }
 
 fn wrong(what: &str, errors: &apollo_compiler::validation::DiagnosticList) -> CompareError {

@@ -14,14 +14,14 @@ impl Comparison<'_> {
         }
         for value in live.iter().filter(|value| !known.contains(value)) {
             let consequence = if expected == HOLD_REASON {
-                "an order that is held for it too is left to a person"
+                "nothing, but an order that is held for it too is left to a person"
             } else {
-                "nothing that we know of: it is taken as one of no special meaning"
+                "nothing that we know of: it is taken to have no special meaning"
             };
             self.remark(format!("`{served}` has the value `{value}`, which is not known here"), consequence);
         }
         for value in known.iter().filter(|value| !live.contains(value)) {
-            let consequence = "nothing is ever found to be that; perhaps it has another name in the shop";
+            let consequence = "whatever depends on it; perhaps it has another name in the shop";
             self.remark(format!("`{served}` has no value `{value}`"), consequence);
         }
     }

@@ -38,7 +38,7 @@ impl Comparison<'_> {
                 continue;
             }
             if served.is_required() && !definition.is_required() {
-                self.remark(what, "a request that leaves it out is refused");
+                self.remark(what, "every request that leaves it out");
             }
             waiting.push(definition.ty.inner_named_type().as_str().to_owned());
         }

@@ -40,7 +40,7 @@ impl Comparison<'_> {
         if let Some(deprecated) = served.directives.get("deprecated") {
             let reason = deprecated.specified_argument_by_name("reason").and_then(|reason| reason.as_str());
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            self.remark(format!("`{place}` is deprecated{reason}"), "nothing yet; it will go");
+            self.remark(format!("`{place}` is deprecated{reason}"), "nothing yet, but it will go");
         }
         let (expected, served) = (&expected.ty, &served.ty);
         let shape = format!("`{place}` is `{served}`, expected `{expected}`");
@@ -49,7 +49,7 @@ impl Comparison<'_> {
         } else if self.is_leaf(expected) && expected.inner_named_type() != served.inner_named_type() {
             self.remark(shape, "nothing, as long as its values are written in the same way");
         } else if !same_name(expected, served).is_assignable_to(expected) {
-            self.remark(shape, "an order for which it is missing cannot be read");
+            self.remark(shape, "the reading of orders for which it is missing");
         }
         if let Some(ExtendedType::Enum(_)) = self.known.types.get(expected.inner_named_type()) {
             self.values_met(expected.inner_named_type(), served.inner_named_type());

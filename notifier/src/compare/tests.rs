@@ -139,6 +139,14 @@ fn hold_reasons_that_one_side_does_not_know_are_remarked() {
 }
 
 #[test]
+fn what_concerns_several_operations_alike_is_told_once() {
+    let twice = [SAMPLES[0], Operation { name: "held_again", ..SAMPLES[0] }];
+    let shop = OURS.replace("PAYMENT_MISMATCH }", "PAYMENT_MISMATCH WAITING_FOR_STOCK }");
+    let told = differences(&introspection_of(&shop), &twice, OURS).unwrap();
+    assert_eq!(told.iter().map(|one| one.operation.as_str()).collect::<Vec<_>>(), ["held_again, held_orders"]);
+}
+
+#[test]
 fn a_field_that_will_go_is_remarked() {
     let told = remarked(
         "orderHoldReason: [OrderHoldReason!]",

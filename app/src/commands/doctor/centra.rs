@@ -121,11 +121,11 @@ async fn examine_api(row: &ConnectionRow, token: &Secret, egress: Arc<EgressPoli
 
 fn tell(row: &ConnectionRow, difference: &Difference, findings: &mut Findings) {
     let found = format!("{}: {}: {}", row.id, difference.operation, difference.what);
-    let broken = format!("it breaks: {}", difference.breaks);
     if difference.serious {
-        findings.fail(API, found, format!("{broken}; a newer Touchstone may know this schema"));
+        let mend = format!("{}; a newer Touchstone may know this schema", difference.breaks);
+        findings.fail(API, found, mend);
     } else {
-        findings.warn(API, found, broken);
+        findings.warn(API, found, format!("it breaks {}", difference.breaks));
     }
 }
 

@@ -13,25 +13,12 @@ use apollo_compiler::{ExecutableDocument, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::centra::Operation;
+
 mod enums;
 mod inputs;
 mod outputs;
 mod sdl;
-
-
-/// The part of Centra's schema that we use, as far as it is known; its comments say what each part is known from.
-pub const SCHEMA: &str = include_str!("../centra.graphql");
-
-/// Something that we ask of a shop.
-#[derive(Debug, Clone, Copy)]
-pub struct Operation {
-    /// Its name in the document.
-    pub name: &'static str,
-    /// The GraphQL document: one operation and its fragments.
-    pub text: &'static str,
-    /// What it is for, as in "nothing works that needs it: …".
-    pub purpose: &'static str,
-}
 
 /// One thing that the shop serves otherwise than we expect.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

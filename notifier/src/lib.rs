@@ -35,8 +35,8 @@ mod retry;
 mod sweep;
 mod webhook;
 
-pub use centra::OPERATIONS;
-pub use compare::{CompareError, Difference, Operation, SCHEMA, differences};
+pub use centra::{OPERATIONS, Operation};
+pub use compare::{CompareError, Difference, differences};
 pub use introspect::{IntrospectError, introspect};
 pub use retry::{RETRY_AFTER_MOST, SCHEDULE};
 

@@ -13,6 +13,9 @@ use crate::tenant::{Tenant, wire_enum};
 use crate::time::Timestamp;
 use crate::verdict::{Action, RiskLevel};
 
+/// The part of Centra's schema that we use, as far as it is known; its comments say what each part is known from.
+pub const SDL: &str = include_str!("centra.graphql");
+
 wire_enum! {
     /// What is done to an order that Centra holds for us.
     Effect {

@@ -3,6 +3,7 @@
 //! Guarantee: nothing is canned. Orders go through the real HTTP door, the real queue, scorer and notifier; webhooks
 //! count only when their signature was verified. Failure: what did not arrive is shown as missing, and `--once` exits 1.
 
+mod held;
 mod orders;
 mod receiver;
 mod report;
@@ -30,6 +31,7 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode};
 use url::Url;
 
+use self::held::HeldShop;
 use self::receiver::Receiver;
 use self::report::{Outcome, Report};
 use self::shopper::Shopper;
@@ -39,6 +41,8 @@ use crate::commands::{endpoint, key, store};
 use crate::compose::Platform;
 use crate::output::Output;
 
+/// The event that every order makes.
+const SCORED: &str = "order.scored";
 /// How long the webhooks may take to arrive after the last verdict.
 const WEBHOOK_WAIT: Duration = Duration::from_secs(30);
 
@@ -58,6 +62,8 @@ pub(crate) async fn run(arguments: DemoArguments, output: Output) -> anyhow::Res
     let receiver = Receiver::start().await?;
     let platform = Platform::open(&settings, "demo").await?;
     let accounts = Accounts::make(&platform, &receiver).await?;
+    let held = HeldShop::start(&platform, &accounts.store).await?;
+    platform.directory.refresh_now().await?;
 
     let mut lifecycle = Lifecycle::default();
     let shutdown = lifecycle.shutdown();
@@ -69,7 +75,7 @@ pub(crate) async fn run(arguments: DemoArguments, output: Output) -> anyhow::Res
     serve::spawn(&mut lifecycle, &platform, Role::All, Some(listener), &roles);
     let pipeline = tokio::spawn(lifecycle.run());
 
-    let report = screen(door, &accounts, &receiver, &platform, output).await?;
+    let report = screen(door, &accounts, &receiver, &held, &platform, output).await?;
     output.show(&report.document(door, &accounts.store), || report.text())?;
     if !arguments.once {
         output.say(&report::instructions(door, &accounts.key))?;
@@ -115,7 +121,6 @@ impl Accounts {
         let url = Url::parse(&format!("http://{}/webhooks", receiver.address))?;
         let endpoint = endpoint::create(system(), keys, clock, store.clone(), url, vec![]).await?;
         receiver.verify_with(webhook_key(&Secret::new(endpoint.secret))?);
-        platform.directory.refresh_now().await?;
         Ok(Self { store, key })
     }
 }
@@ -125,26 +130,41 @@ async fn screen(
     door: SocketAddr,
     accounts: &Accounts,
     receiver: &Receiver,
+    shop: &HeldShop,
     platform: &Platform,
     output: Output,
 ) -> anyhow::Result<Report> {
-    let orders = orders::all();
-    let progress = if output.is_json() { ProgressBar::hidden() } else { ProgressBar::new(orders.len() as u64) };
+    let (orders, held) = (orders::all(), shop.hold_orders());
+    let count = (orders.len() + held.len()) as u64;
+    let progress = if output.is_json() { ProgressBar::hidden() } else { ProgressBar::new(count) };
     progress.set_style(ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len}  {msg}")?);
     let mut shopper = Shopper::new(door, &accounts.key, platform.clock.clone());
     let mut outcomes = Vec::with_capacity(orders.len());
     for order in orders {
         progress.set_message(order.story);
         let answer = shopper.send(&order.document).await;
-        outcomes.push(Outcome { order, answer: answer.map_err(|error| format!("{error:#}")), webhook: false });
+        let answer = answer.map_err(|error| format!("{error:#}"));
+        outcomes.push(Outcome { order, answer, webhook: false, fate: None });
+        progress.inc(1);
+    }
+    let mut expected: Vec<_> = outcomes.iter().map(|outcome| (outcome.order_id(), SCORED)).collect();
+    for order in &held {
+        progress.set_message(order.order.story);
+        shop.announce(door, order).await?;
+        expected.extend([(order.id.clone(), SCORED), (order.id.clone(), order.ends_with)]);
         progress.inc(1);
     }
     progress.set_message("waiting for the webhooks");
-    let expected: Vec<_> = outcomes.iter().filter_map(Outcome::transaction).collect();
     receiver.wait_for(&expected, WEBHOOK_WAIT).await;
     for outcome in &mut outcomes {
-        outcome.webhook = outcome.transaction().is_some_and(|transaction| receiver.has(&transaction));
+        outcome.webhook = receiver.told(&outcome.order_id(), SCORED).is_some();
     }
+    outcomes.extend(held.into_iter().map(|held| Outcome {
+        answer: receiver.told(&held.id, SCORED).ok_or_else(|| "no webhook came".to_owned()),
+        webhook: receiver.told(&held.id, held.ends_with).is_some(),
+        fate: Some(shop.fate(&held)),
+        order: held.order,
+    }));
     progress.finish_and_clear();
     Ok(Report { outcomes, rejected_webhooks: receiver.rejected() })
 }

@@ -1,6 +1,6 @@
 //! A merchant's webhook receiver that verifies signatures.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,8 +37,8 @@ struct State {
 
 #[derive(Default)]
 struct Seen {
-    /// Transactions whose `order.scored` came with a signature that is right.
-    verified: HashSet<String>,
+    /// The data of the events that came with a signature that is right, by order and type.
+    verified: HashMap<(String, String), Value>,
     rejected: usize,
 }
 
@@ -57,8 +57,8 @@ impl State {
             seen.rejected += 1;
             return StatusCode::UNAUTHORIZED;
         }
-        if let Some(transaction) = scored_transaction(&body) {
-            seen.verified.insert(transaction);
+        if let Some((order_and_type, data)) = event(&body) {
+            seen.verified.insert(order_and_type, data);
         }
         drop(seen);
         self.arrived.notify_waiters();
@@ -79,10 +79,11 @@ fn is_signed(key: &Secret, headers: &HeaderMap, body: &[u8]) -> bool {
     signatures.split(' ').any(|signature| signature == expected)
 }
 
-fn scored_transaction(body: &[u8]) -> Option<String> {
-    let event: Value = serde_json::from_slice(body).ok()?;
-    let transaction = event.get("data")?.get("transaction_id")?.as_str()?;
-    (event.get("type")? == "order.scored").then(|| transaction.to_owned())
+fn event(body: &[u8]) -> Option<((String, String), Value)> {
+    let mut event: Value = serde_json::from_slice(body).ok()?;
+    let kind = event.get("type")?.as_str()?.to_owned();
+    let data = event.get_mut("data")?.take();
+    Some(((data.get("order_id")?.as_str()?.to_owned(), kind), data))
 }
 
 impl Receiver {
@@ -100,14 +101,14 @@ impl Receiver {
         let _ = self.state.key.set(key);
     }
 
-    /// Waits until the webhooks of all these transactions have come, or the time is over.
-    pub(super) async fn wait_for(&self, transactions: &[String], limit: Duration) {
+    /// Waits until all these events (order, type) have come, or the time is over.
+    pub(super) async fn wait_for(&self, events: &[(String, &str)], limit: Duration) {
         let all_here = async {
             loop {
                 let arrived = self.state.arrived.notified();
                 let mut arrived = std::pin::pin!(arrived);
                 arrived.as_mut().enable();
-                if transactions.iter().all(|transaction| self.has(transaction)) {
+                if events.iter().all(|(order, kind)| self.told(order, kind).is_some()) {
                     return;
                 }
                 arrived.await;
@@ -117,8 +118,9 @@ impl Receiver {
         let _ = tokio::time::timeout(limit, all_here).await;
     }
 
-    pub(super) fn has(&self, transaction: &str) -> bool {
-        self.state.seen().verified.contains(transaction)
+    /// The data of an event that came.
+    pub(super) fn told(&self, order: &str, kind: &str) -> Option<Value> {
+        self.state.seen().verified.get(&(order.to_owned(), kind.to_owned())).cloned()
     }
 
     /// Requests whose signature was wrong.

@@ -17,13 +17,21 @@ pub(super) struct Outcome {
     pub(super) order: DemoOrder,
     /// The verdict, or why there is none.
     pub(super) answer: Result<Value, String>,
-    /// Whether its webhook came, correctly signed.
+    /// Whether its last webhook came, correctly signed.
     pub(super) webhook: bool,
+    /// What became of it at the shop that held it; none when none did.
+    pub(super) fate: Option<&'static str>,
 }
 
 impl Outcome {
-    pub(super) fn transaction(&self) -> Option<String> {
-        Some(self.answer.as_ref().ok()?.get("transaction_id")?.as_str()?.to_owned())
+    pub(super) fn order_id(&self) -> String {
+        self.order.document.get("order_id").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// What came back: the webhooks and, of an order that a shop held, its fate there.
+    fn back(&self) -> String {
+        let webhook = if self.webhook { "✓ verified" } else { "✗ missing" };
+        self.fate.map_or_else(|| webhook.to_owned(), |fate| format!("{webhook}\n{fate} in Centra"))
     }
 
     fn text(&self, name: &str) -> String {
@@ -54,14 +62,13 @@ impl Outcome {
     }
 
     fn row(&self) -> Vec<String> {
-        let order_id = self.order.document.get("order_id").and_then(Value::as_str).unwrap_or_default();
         vec![
-            format!("{order_id}\n{}", self.order.story),
+            format!("{}\n{}", self.order_id(), self.order.story),
             self.text("risk_score"),
             self.text("risk_level"),
             self.text("recommended_action"),
             self.reasons(),
-            if self.webhook { "✓ verified" } else { "✗ missing" }.to_owned(),
+            self.back(),
         ]
     }
 }
@@ -78,11 +85,17 @@ impl Report {
         self.outcomes.iter().filter(|outcome| outcome.text("recommended_action") == action).count()
     }
 
-    /// Whether every verdict and webhook arrived, and every action occurred.
+    fn ended(&self, fate: &str) -> usize {
+        self.outcomes.iter().filter(|outcome| outcome.fate == Some(fate)).count()
+    }
+
+    /// Whether every verdict and webhook arrived, every action occurred, and the shop has one order resumed and one
+    /// cancelled.
     pub(super) fn is_complete(&self) -> bool {
+        let settled = self.ended("resumed") == 1 && self.ended("cancelled") == 1;
         let arrived = self.outcomes.iter().all(|outcome| outcome.answer.is_ok() && outcome.webhook);
         let varied = ["approve", "review", "hold"].iter().all(|action| self.count(action) > 0);
-        arrived && varied && self.rejected_webhooks == 0
+        arrived && varied && settled && self.rejected_webhooks == 0
     }
 
     pub(super) fn document(&self, door: SocketAddr, store: &StoreId) -> Value {
@@ -96,6 +109,7 @@ impl Report {
                     "verdict": outcome.answer.as_ref().ok(),
                     "problem": outcome.answer.as_ref().err(),
                     "webhook_verified": outcome.webhook,
+                    "centra": outcome.fate,
                 })
             })
             .collect();
@@ -113,11 +127,12 @@ impl Report {
         let table = table(&["order", "score", "level", "action", "why", "webhook"], rows, "No orders.");
         let (approved, reviewed, held) = (self.count("approve"), self.count("review"), self.count("hold"));
         let verified = self.outcomes.iter().filter(|outcome| outcome.webhook).count();
+        let (resumed, cancelled) = (self.ended("resumed"), self.ended("cancelled"));
         let total = self.outcomes.len();
         let verdict = if self.is_complete() { "Everything arrived." } else { "NOT everything arrived as it should." };
         format!(
             "{table}\n{total} orders: {approved} approved, {reviewed} to review, {held} held; {verified} of {total} webhooks \
-             verified. {verdict}\n\n\
+             verified; {resumed} resumed and {cancelled} cancelled in Centra. {verdict}\n\n\
              Next:\n  \
              touchstone serve                        run it for your own shop, on http://127.0.0.1:8080\n  \
              touchstone merchant create --name NAME  then `store create` and `key create`: your credentials\n  \
@@ -147,20 +162,27 @@ pub(super) fn instructions(door: SocketAddr, key: &NewKey) -> String {
 mod tests {
     use super::*;
 
-    fn outcome(action: &str, webhook: bool) -> Outcome {
+    fn outcome(action: &str, webhook: bool, fate: Option<&'static str>) -> Outcome {
         let verdict = json!({ "transaction_id": "tx_1", "recommended_action": action, "reasons": [] });
         let order = DemoOrder { story: "a story", document: json!({ "order_id": "1" }) };
-        Outcome { order, answer: Ok(verdict), webhook }
+        Outcome { order, answer: Ok(verdict), webhook, fate }
     }
 
     #[test]
-    fn report_is_complete_only_when_everything_arrived_and_every_action_occurred() {
-        let report = |webhook, actions: &[&str]| Report {
-            outcomes: actions.iter().map(|action| outcome(action, webhook)).collect(),
+    fn report_is_complete_only_when_everything_arrived_and_every_end_occurred() {
+        let report = |webhook, actions: &[&str], fates: &[&'static str]| Report {
+            outcomes: actions
+                .iter()
+                .map(|action| outcome(action, webhook, None))
+                .chain(fates.iter().map(|fate| outcome("hold", webhook, Some(*fate))))
+                .collect(),
             rejected_webhooks: 0,
         };
-        assert!(report(true, &["approve", "review", "hold"]).is_complete());
-        assert!(!report(true, &["approve", "review"]).is_complete());
-        assert!(!report(false, &["approve", "review", "hold"]).is_complete());
+        let (all, both) = (["approve", "review", "hold"], ["resumed", "cancelled"]);
+        assert!(report(true, &all, &both).is_complete());
+        assert!(!report(true, &all[..2], &["resumed"]).is_complete());
+        assert!(!report(true, &all, &["resumed", "still on hold"]).is_complete());
+        assert!(!report(true, &all, &["resumed", "changed twice"]).is_complete());
+        assert!(!report(false, &all, &both).is_complete());
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -48,26 +48,38 @@ impl Shopper {
         let nonce = hex::encode(random::bytes::<16>());
         let signed = [timestamp.as_bytes(), b".", nonce.as_bytes(), b".", body.as_bytes()];
         let signature = hex::encode(hmac_sha256(&self.hmac_secret, &signed));
-        let request = Request::post("/v1/analyze")
-            .header("Host", self.door.to_string())
-            .header("Content-Type", "application/json")
-            .header("Authorization", format!("Bearer {}", self.api_key))
-            .header("X-Fraudshield-Key", &self.api_key)
-            .header("X-Fraudshield-Timestamp", timestamp)
-            .header("X-Fraudshield-Nonce", nonce)
-            .header("X-Fraudshield-Signature", signature)
-            .body(Full::new(Bytes::from(body)))?;
-        let stream = TcpStream::connect(self.door).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let read = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
-        connection.abort();
-        let text = read.map_err(anyhow::Error::from_boxed)?.to_bytes();
-        if status != hyper::StatusCode::OK {
+        let headers = [
+            ("Authorization", format!("Bearer {}", self.api_key)),
+            ("X-Fraudshield-Key", self.api_key.clone()),
+            ("X-Fraudshield-Timestamp", timestamp),
+            ("X-Fraudshield-Nonce", nonce),
+            ("X-Fraudshield-Signature", signature),
+        ];
+        let (status, text) = post(self.door, "/v1/analyze", &headers, body).await?;
+        if status != StatusCode::OK {
             bail!("{status}: {}", String::from_utf8_lossy(&text));
         }
         serde_json::from_slice(&text).context("the answer is not JSON")
     }
+}
+
+/// Sends a JSON document to the door.
+pub(super) async fn post(
+    door: SocketAddr,
+    path: &str,
+    headers: &[(&str, String)],
+    body: String,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let mut request = Request::post(path).header("Host", door.to_string()).header("Content-Type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let stream = TcpStream::connect(door).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+    let status = answer.status();
+    let read = Limited::new(answer.into_body(), ANSWER_BYTES).collect().await;
+    connection.abort();
+    Ok((status, read.map_err(anyhow::Error::from_boxed)?.to_bytes()))
 }

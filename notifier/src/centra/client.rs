@@ -22,8 +22,8 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 
 use super::operations::Operation;
-use crate::retry::{RETRY_AFTER_MOST, parse_retry_after};
 use crate::connect::Connector;
+use crate::retry::{RETRY_AFTER_MOST, parse_retry_after};
 
 /// Largest answer that is read.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;

@@ -25,6 +25,6 @@ mod sweep;
 mod take;
 mod work;
 
-pub use operations::OPERATIONS;
+pub use operations::{OPERATIONS, Operation};
 pub(crate) use take::run as take_notices;
 pub(crate) use work::Worker;

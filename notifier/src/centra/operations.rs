@@ -3,7 +3,16 @@
 //! Names and arguments are those of the public reference, where the vendor's connector document is not valid GraphQL; the
 //! mutations are aliased so that their answers have the document's shape (contract: Centra connector).
 
-pub(crate) use crate::compare::Operation;
+/// An operation and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// What is not done without it.
+    pub purpose: &'static str,
+}
 
 /// Reads whole orders, by id and by number.
 pub(crate) const READ_ORDERS: Operation = Operation {

@@ -2,6 +2,7 @@
 
 use apollo_compiler::request::coerce_variable_values;
 use serde_json::json;
+use touchstone_schema::centra::SDL;
 
 use super::*;
 use crate::introspect::QUERY;
@@ -177,7 +178,7 @@ fn what_is_no_introspection_is_an_error() {
 
 #[test]
 fn every_operation_that_is_sent_fits_the_schema_that_we_know() {
-    assert_eq!(differences(&introspection_of(SCHEMA), crate::OPERATIONS, SCHEMA).unwrap(), []);
+    assert_eq!(differences(&introspection_of(SDL), crate::OPERATIONS, SDL).unwrap(), []);
 }
 
 #[test]

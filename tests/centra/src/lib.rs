@@ -39,4 +39,4 @@ pub use self::{
 };
 
 /// The schema that a shop serves unless [`Settings::sdl`] says otherwise.
-pub const SDL: &str = include_str!("../../../notifier/centra.graphql");
+pub const SDL: &str = touchstone_schema::centra::SDL;

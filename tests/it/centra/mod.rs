@@ -27,4 +27,5 @@ mod faults;
 mod fixture;
 mod operations;
 mod screening;
+mod storm;
 mod sweeping;

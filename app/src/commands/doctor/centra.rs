@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use touchstone_notifier::{Difference, IntrospectError, OPERATIONS, SCHEMA, differences, introspect};
+use touchstone_notifier::{Difference, IntrospectError, OPERATIONS, differences, introspect};
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{MasterKeys, SealContext};
 use touchstone_platform::egress::EgressPolicy;
@@ -12,6 +12,7 @@ use touchstone_platform::settings::Settings;
 use touchstone_platform::store::accounts::{CENTRA_TOKEN, ConnectionRow};
 use touchstone_platform::store::holds::Hold;
 use touchstone_platform::store::{Store, StoreError, SystemReason};
+use touchstone_schema::centra::SDL;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 
@@ -110,7 +111,7 @@ async fn examine_api(row: &ConnectionRow, token: &Secret, egress: Arc<EgressPoli
         Ok(description) => description,
         Err(error) => return examine_refusal(row, error, findings),
     };
-    match differences(&description, OPERATIONS, SCHEMA) {
+    match differences(&description, OPERATIONS, SDL) {
         Ok(found) if found.is_empty() => {
             findings.ok(API, format!("{}: {} serves all that is asked of it", row.id, row.api_url));
         }

@@ -232,6 +232,11 @@ async fn wrong_input_names_what_is_wrong_and_changes_nothing(backend: &Backend) 
     for (name, token) in [("empty", " \n"), ("two", "one two"), ("lines", "one\ntwo"), ("odd", "t\u{f6}ken")] {
         cases.push((connect(shop, &token_file(&connected.files, name, token)?), 1, "--token-file"));
     }
+    // Names are judged by what they resolve to.
+    let url = connected.shop.api_url().replace("127.0.0.1", "localhost");
+    let other = new_store(backend).await?;
+    let by_name = ["centra", "connect", "--store", &other, "--api-url", &url, "--token-file", &good];
+    touchstone_json(backend, &by_name).await?;
     let before = touchstone_json(backend, &["centra", "status", "--store", store]).await?;
     for (arguments, code, told) in cases {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();

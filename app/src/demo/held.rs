@@ -60,7 +60,11 @@ impl HeldShop {
             HeldOrder { id, order: DemoOrder { story, document }, ends_with, notice }
         };
         vec![
-            held(Order::ordinary(7301), "held by a Centra shop, harmless", "order.resumed"),
+            held(
+                Order::ordinary(7301).with_email("sven.nilsson@nilsson-sport.se"),
+                "held by a Centra shop, harmless",
+                "order.resumed",
+            ),
             held(Order::suspicious(7302), "held by a Centra shop, stolen card", "order.cancelled"),
         ]
     }

@@ -107,7 +107,6 @@ impl Taking {
         if notice.kind != WAITING_NOTICE && notice.kind != FAILED_NOTICE {
             tracing::warn!(connection = %notice.connection_id, kind = %notice.kind, "a notice of an unknown kind is kept");
         }
-        metrics::counter!("touchstone_centra_notices_total").increment(1);
         self.store.system(SystemReason::RoleLoop).take_notice(notice, &connection).await
     }
 }

@@ -1,6 +1,6 @@
 //! What the verdict, a person and the review deadline make of a held order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -33,14 +33,12 @@ async fn the_documents_notification_is_settled_within_two_seconds(shop: HeldShop
         notice["order"]["order"] = json!(order.reference());
         shop.centra.put(order);
         let url = format!("{}/v1/centra/{PATH}", shop.pipeline.door.url);
-        let sent = Instant::now();
         let answer = tell(&url, notice.to_string()).await?;
         ensure!(answer.status == 202, "{answer:?}");
         eventually(Duration::from_secs(2), "the order to be settled", async || {
             (shop.applied(&id) == [kind]).then_some(())
         })
         .await?;
-        println!("{kind:?} after {:?}", sent.elapsed());
     }
     Ok(())
 }

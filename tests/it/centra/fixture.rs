@@ -36,7 +36,7 @@ pub(super) struct HeldShop {
     pub(super) centra: Centra,
     pub(super) connection: ConnectionId,
     receiver: Receiver,
-    notifier: Option<(CancellationToken, JoinHandle<Result<(), NotifierError>>)>,
+    notifiers: Vec<(CancellationToken, JoinHandle<Result<(), NotifierError>>)>,
 }
 
 impl HeldShop {
@@ -52,12 +52,12 @@ impl HeldShop {
         let receiver = Receiver::start().await?;
         listen(&pipeline.door, &receiver).await?;
         pipeline.score();
-        let mut opened = Self { pipeline, centra, connection, receiver, notifier: None };
+        let mut opened = Self { pipeline, centra, connection, receiver, notifiers: Vec::new() };
         opened.notify();
         Ok(opened)
     }
 
-    /// Starts the notifier.
+    /// Starts a notifier beside those that run.
     pub(super) fn notify(&mut self) {
         let settings = Settings {
             poll_interval: Duration::from_millis(100),
@@ -76,14 +76,16 @@ impl HeldShop {
         };
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(touchstone_notifier::run(settings, dependencies, shutdown.clone()));
-        self.notifier = Some((shutdown, running));
+        self.notifiers.push((shutdown, running));
     }
 
-    /// Stops the notifier, which finishes what it has in hand.
-    pub(super) async fn stop_notifier(&mut self) -> Result<()> {
-        let (shutdown, running) = self.notifier.take().context("the notifier does not run")?;
-        shutdown.cancel();
-        Ok(running.await??)
+    /// Stops the notifiers, which finish what they have in hand.
+    pub(super) async fn stop_notifiers(&mut self) -> Result<()> {
+        for (shutdown, running) in self.notifiers.drain(..) {
+            shutdown.cancel();
+            running.await??;
+        }
+        Ok(())
     }
 
     /// Puts an order into the shop and has it announced.
@@ -205,7 +207,7 @@ impl HeldShop {
 
 impl Drop for HeldShop {
     fn drop(&mut self) {
-        if let Some((shutdown, _)) = &self.notifier {
+        for (shutdown, _) in &self.notifiers {
             shutdown.cancel();
         }
     }

@@ -8,12 +8,13 @@ use touchstone_schema::centra::{ConnectionSettings, Effect, HoldOutcome, HoldSta
 use touchstone_tests::{Backend, eventually};
 
 use super::fixture::HeldShop;
-use crate::pipeline::fixture::PATIENCE;
+use crate::pipeline::fixture::{PATIENCE, events};
 
 on_both_ways_to_run!(
     the_sweep_finds_what_no_notice_announced_over_several_pages,
     the_emergency_release_resumes_what_is_known_and_what_is_not,
     an_order_that_waits_survives_a_restart_of_the_notifier,
+    three_notifiers_settle_each_order_once_and_tell_of_a_deadline_once,
 );
 
 async fn the_sweep_finds_what_no_notice_announced_over_several_pages(shop: HeldShop) -> Result<()> {
@@ -61,12 +62,40 @@ async fn an_order_that_waits_survives_a_restart_of_the_notifier(mut shop: HeldSh
     shop.set(ConnectionSettings { on_critical: Effect::Keep, ..ConnectionSettings::default() }).await?;
     let id = shop.hold(Order::suspicious(1)).await?;
     shop.in_state(&id, HoldState::Waiting).await?;
-    shop.stop_notifier().await?;
+    shop.stop_notifiers().await?;
     let unheard = shop.hold(Order::ordinary(2)).await?;
     shop.notify();
     assert_eq!(shop.ended(&unheard).await?, [HoldOutcome::Resumed]);
     assert_eq!(shop.holds(&id).await?[0].state, HoldState::Waiting);
     assert_eq!(shop.asked(&id), 0);
+    Ok(())
+}
+
+async fn three_notifiers_settle_each_order_once_and_tell_of_a_deadline_once(mut shop: HeldShop) -> Result<()> {
+    shop.notify();
+    shop.notify();
+    // Every other order is cancelled by its verdict; the deadline of the others has passed when they are judged.
+    let settings = ConnectionSettings {
+        on_low: Effect::Keep,
+        on_approve: Effect::Keep,
+        review_deadline_minutes: 0,
+        ..ConnectionSettings::default()
+    };
+    shop.set(settings).await?;
+    let mut ids = Vec::new();
+    for number in 1..=24 {
+        let order = if number % 2 == 0 { Order::suspicious(number) } else { Order::ordinary(number) };
+        ids.push(shop.hold(order).await?);
+    }
+    for (number, id) in (1..).zip(&ids) {
+        if number % 2 == 0 {
+            assert_eq!(shop.ended(id).await?, [HoldOutcome::Cancelled], "{number}");
+            assert_eq!((shop.applied(id), shop.asked(id)), (vec![Kind::Cancel], 1), "{number}");
+        } else {
+            shop.put_off(id, "the review deadline has passed").await?;
+            assert_eq!(events(&shop.transaction(id).await?), ["order.scored", "order.action_failed"], "{number}");
+        }
+    }
     Ok(())
 }
 

@@ -124,7 +124,12 @@ impl Shop {
         let token = backend.data_dir().join("token");
         std::fs::write(&token, centra.token())?;
         let token = token.display().to_string();
-        let connect = ["centra", "connect", "--store", &store, "--api-url", &centra.api_url(), "--token-file", &token];
+        // So many orders at once look like one another: what is not critical is resumed, so that none waits for a person.
+        let api_url = centra.api_url();
+        let mut connect = vec!["centra", "connect", "--store", &store, "--api-url", &api_url, "--token-file", &token];
+        for flag in ["--on-low", "--on-medium", "--on-high"] {
+            connect.extend([flag, "resume"]);
+        }
         let connection = touchstone_json(backend, &connect).await?;
         let ingest = Touchstone::new("ingest", backend)?.start().await?;
         let scorer = Touchstone::new("scorer", backend)?.start().await?;

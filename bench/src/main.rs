@@ -1,7 +1,7 @@
 //! Measures the production path of Touchstone against a floor of the same run.
 //!
 //! `touchstone-bench` alternates product, floor and two controls at each number of connections and prints medians and
-//! ratios; `touchstone-bench overload` offers twice what is carried. Both need the servers of `with-servers`, or start
+//! ratios; `touchstone-bench overload` offers twice what is carried, `touchstone-bench webhooks` measures deliveries. All need the servers of `with-servers`, or start
 //! their own, and the release binary `touchstone` beside them. Absolute figures drift from machine to machine and from
 //! minute to minute: the ratios are the result.
 
@@ -13,6 +13,7 @@ mod order;
 mod overload;
 mod report;
 mod subject;
+mod webhooks;
 
 use std::{io::Write, time::Duration};
 
@@ -31,6 +32,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Delivers a backlog of webhooks, and webhooks beside endpoints that hang.
+    Webhooks,
     /// Offers twice the carried load for a minute and counts what becomes of it.
     Overload,
     /// One of the floor's processes; started by the bench itself.
@@ -80,6 +83,10 @@ async fn main() -> anyhow::Result<()> {
     let Arguments { command, options } = Arguments::parse();
     match command {
         Some(Command::Floor { part }) => Box::pin(floor::serve(part)).await,
+        Some(Command::Webhooks) => {
+            let outcome = Box::pin(webhooks::run(&options)).await?;
+            print(if options.json { outcome.to_json() } else { outcome.to_text() })
+        }
         Some(Command::Overload) => {
             let outcome = Box::pin(overload::run(&options)).await?;
             print(if options.json { outcome.to_json() } else { outcome.to_text() })?;

@@ -41,6 +41,13 @@ pub(crate) struct Product {
 impl Product {
     /// Starts it with one store, and with a receiver of webhooks if asked for.
     pub(crate) async fn start(webhooks: bool) -> anyhow::Result<Self> {
+        let sink = if webhooks { Some(Receiver::start().await?) } else { None };
+        let product = Box::pin(Self::start_with(sink.as_ref().map(Receiver::url).as_deref())).await?;
+        Ok(Self { _sink: sink, ..product })
+    }
+
+    /// The same, with webhooks to a receiver of the caller's.
+    pub(crate) async fn start_with(receiver: Option<&str>) -> anyhow::Result<Self> {
         let backend = Backend::production().await?;
         let printed = touchstone(&backend, &["migrate"]).await?;
         anyhow::ensure!(printed.code == Some(0), "touchstone migrate failed: {}", printed.stderr);
@@ -49,9 +56,8 @@ impl Product {
         let arguments = ["store", "create", "--merchant", merchant, "--name", "Bench", "--rate-limit", RATE_LIMIT];
         let store = touchstone_json(&backend, &arguments).await?;
         let store = text(&store, "store_id")?;
-        let sink = if webhooks { Some(Receiver::start().await?) } else { None };
-        if let Some(sink) = &sink {
-            touchstone_json(&backend, &["endpoint", "create", "--store", store, "--url", &sink.url()]).await?;
+        if let Some(url) = receiver {
+            touchstone_json(&backend, &["endpoint", "create", "--store", store, "--url", url]).await?;
         }
         let key = touchstone_json(&backend, &["key", "create", "--store", store]).await?;
         let credentials = Credentials::from_json(&key)?;
@@ -66,7 +72,7 @@ impl Product {
         let url = roles.first().map(|(_, ingest)| ingest.url()).unwrap_or_default();
         let address = url.trim_start_matches("http://").parse().context("ingest has an address")?;
         let processes = with_servers(processes, &backend);
-        Ok(Self { roles, credentials, address, orders, processes, _sink: sink, _backend: backend })
+        Ok(Self { roles, credentials, address, orders, processes, _sink: None, _backend: backend })
     }
 
     /// One run over `connections` connections.
@@ -174,7 +180,7 @@ fn address(port: &Port) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port.number()))
 }
 
-fn with_servers(processes: Processes, backend: &Backend) -> Processes {
+pub(crate) fn with_servers(processes: Processes, backend: &Backend) -> Processes {
     processes
         .with_listener("rabbitmq", backend.amqp_url.as_deref().unwrap_or_default())
         .with_listener("postgres", &backend.database_url)

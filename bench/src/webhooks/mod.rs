@@ -1,0 +1,236 @@
+//! Webhook delivery: how fast a backlog goes out, how soon a webhook follows its verdict, and what endpoints that hang cost
+//! the others.
+//!
+//! Guarantee: a delivery counts when its attempt is recorded. The floor is a loop that signs and posts the same body to
+//! the same sink in the same run, and records nothing.
+
+mod sink;
+mod store;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes, client::conn::http1::handshake};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinSet, time::MissedTickBehavior};
+use touchstone_platform::{clock::Clock, crypto::webhook_signature};
+use touchstone_schema::secret::Secret;
+use touchstone_tests::{Backend, Touchstone};
+
+use self::{sink::Sink, store::Shop};
+use crate::{
+    Options, compare,
+    load::HttpCaller,
+    machine::{Processes, Usage},
+    progress,
+    subject::{Product, with_servers},
+};
+
+/// Deliveries that wait when the notifier starts (issue "Webhook delivery", Speed).
+const BACKLOG: usize = 10_000;
+/// Endpoints of the isolation run, and every how many of them hangs.
+const ENDPOINTS: usize = 1_000;
+const HANGING_EVERY: usize = 2;
+/// Events of the isolation run, one a second.
+const EVENTS: usize = 10;
+/// Verdicts a second of the latency run.
+const VERDICTS_PER_SECOND: u32 = 200;
+/// Connections of the floor: as many as the product has under way to one endpoint.
+const FLOOR_CONNECTIONS: usize = 16;
+/// Longest that a part may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// All figures.
+pub(crate) struct Outcome {
+    floor: f64,
+    backlog: f64,
+    usage: Usage,
+    latencies_ms: Vec<f64>,
+    healthy_alone_ms: Vec<f64>,
+    healthy_beside_ms: Vec<f64>,
+}
+
+impl Outcome {
+    pub(crate) fn to_json(&self) -> String {
+        let cpu: BTreeMap<_, _> = self.cpu_us().collect();
+        json!({
+            "floor_per_second": self.floor,
+            "backlog_per_second": self.backlog,
+            "ratio": self.backlog / self.floor.max(1.0),
+            "cpu_us_per_delivery": cpu,
+            "verdict_to_arrival_ms": {"p50": at(&self.latencies_ms, 0.5), "p99": at(&self.latencies_ms, 0.99)},
+            "healthy_alone_ms": {"p50": at(&self.healthy_alone_ms, 0.5), "p99": at(&self.healthy_alone_ms, 0.99)},
+            "healthy_beside_hanging_ms":
+                {"p50": at(&self.healthy_beside_ms, 0.5), "p99": at(&self.healthy_beside_ms, 0.99)},
+        })
+        .to_string()
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        let cpu: Vec<_> = self.cpu_us().map(|(name, us)| format!("{name} {us:.0}")).collect();
+        let (alone, beside) = (at(&self.healthy_alone_ms, 0.99), at(&self.healthy_beside_ms, 0.99));
+        format!(
+            "floor (sign and post)      {:.0} a second over {FLOOR_CONNECTIONS} connections\n\
+             backlog of {BACKLOG}          {:.0} deliveries a second, recorded: {:.2} of the floor\n\
+             CPU a delivery, µs         {}\n\
+             verdict to arrival         p50 {:.1} ms, p99 {:.1} ms at {VERDICTS_PER_SECOND} verdicts a second\n\
+             {ENDPOINTS} endpoints             healthy ones p50 {:.0} ms, p99 {alone:.0} ms\n\
+             one in {HANGING_EVERY} of them hangs      healthy ones p50 {:.0} ms, p99 {beside:.0} ms: {:.2} times",
+            self.floor,
+            self.backlog,
+            self.backlog / self.floor.max(1.0),
+            cpu.join(", "),
+            at(&self.latencies_ms, 0.5),
+            at(&self.latencies_ms, 0.99),
+            at(&self.healthy_alone_ms, 0.5),
+            at(&self.healthy_beside_ms, 0.5),
+            beside / alone.max(f64::MIN_POSITIVE),
+        )
+    }
+
+    fn cpu_us(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.usage.cpu.iter().map(|(name, time)| (*name, time.as_secs_f64() * 1e6 / BACKLOG as f64))
+    }
+}
+
+/// The value that `share` of them do not exceed; they are in rising order.
+fn at(sorted: &[f64], share: f64) -> f64 {
+    let index = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// Makes all parts, one after the other.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
+    let floor = floor(options.window()).await?;
+    progress(format_args!("floor: {floor:.0} a second"));
+    compare::rest().await?;
+    let (backlog, usage) = backlog().await?;
+    progress(format_args!("backlog: {backlog:.0} a second"));
+    compare::rest().await?;
+    let latencies_ms = latency(options.window()).await?;
+    progress(format_args!("latency: {} webhooks", latencies_ms.len()));
+    compare::rest().await?;
+    let healthy_alone_ms = fan_out(usize::MAX).await?;
+    compare::rest().await?;
+    let healthy_beside_ms = fan_out(HANGING_EVERY).await?;
+    Ok(Outcome { floor, backlog, usage, latencies_ms, healthy_alone_ms, healthy_beside_ms })
+}
+
+/// Signs and posts as fast as it goes.
+async fn floor(window: Duration) -> anyhow::Result<f64> {
+    let sink = Sink::start().await?;
+    let end = Instant::now() + window;
+    let mut posting = JoinSet::new();
+    for _ in 0..FLOOR_CONNECTIONS {
+        posting.spawn(post_until(sink.address(), end));
+    }
+    let mut posted = 0;
+    while let Some(count) = posting.join_next().await {
+        posted += count??;
+    }
+    Ok(posted as f64 / window.as_secs_f64())
+}
+
+async fn post_until(address: std::net::SocketAddr, end: Instant) -> anyhow::Result<u64> {
+    let key = Secret::new([7; 32]);
+    let (clock, body) = (Clock::system(), Bytes::from(store::body()));
+    let (mut sender, connection) = handshake(TokioIo::new(TcpStream::connect(address).await?)).await?;
+    tokio::spawn(connection);
+    let mut posted = 0;
+    while Instant::now() < end {
+        let now = clock.now().as_secs();
+        let request = Request::post("/ok")
+            .header("host", address.to_string())
+            .header("content-type", "application/json")
+            .header("webhook-id", "evt_1")
+            .header("webhook-timestamp", now)
+            .header("webhook-signature", webhook_signature(&key, "evt_1", now, &body))
+            .body(Full::new(body.clone()))?;
+        let answer = sender.send_request(request).await?;
+        answer.into_body().collect().await?;
+        posted += 1;
+    }
+    Ok(posted)
+}
+
+/// A notifier that starts with a backlog: recorded deliveries a second, and what they cost.
+async fn backlog() -> anyhow::Result<(f64, Usage)> {
+    let sink = Sink::start().await?;
+    let backend = Backend::production().await?;
+    let shop = Shop::open(&backend).await?;
+    shop.add_endpoints(&[sink.url("ok")]).await?;
+    shop.add_events(BACKLOG).await?;
+    let notifier = Touchstone::new("notifier", &backend)?.with("TOUCHSTONE_LOG", "warn");
+    let notifier = Box::pin(notifier.start()).await?;
+    let processes = with_servers(Processes::default().with("notifier", notifier.id()), &backend);
+    let before = processes.reading()?;
+    let first = sink.wait_for(1, PATIENCE).await?;
+    let recorded = shop.wait_until_delivered(BACKLOG, PATIENCE).await?;
+    let usage = processes.reading()?.since(&before);
+    ensure!(sink.arrivals().len() == BACKLOG, "{} arrived of {BACKLOG}", sink.arrivals().len());
+    Ok((BACKLOG as f64 / recorded.duration_since(first).as_secs_f64(), usage))
+}
+
+/// Verdicts at a fixed pace: from the time of scoring, before the commit, to the arrival, in rising order.
+async fn latency(window: Duration) -> anyhow::Result<Vec<f64>> {
+    let sink = Sink::start().await?;
+    let product = Box::pin(Product::start_with(Some(&sink.url("ok")))).await?;
+    let mut callers = HttpCaller::many(64, product.address, &product.orders);
+    let mut under_way = JoinSet::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / VERDICTS_PER_SECOND);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let end = Instant::now() + window;
+    let mut sent = 0;
+    while Instant::now() < end {
+        ticks.tick().await;
+        while let Some(caller) = under_way.try_join_next() {
+            callers.push(caller?);
+        }
+        let Some(mut caller) = callers.pop() else { continue };
+        sent += 1;
+        under_way.spawn(async move {
+            // An order that fails has no webhook, which is found out below.
+            let _ = caller.exchange(Duration::from_secs(5)).await;
+            caller
+        });
+    }
+    sink.wait_for(sent, PATIENCE).await?;
+    let mut latencies: Vec<_> =
+        sink.arrivals().iter().filter_map(|arrival| arrival.age_ms("/data/scored_at")).collect();
+    latencies.sort_by(f64::total_cmp);
+    // The first second warms up connections and caches, but order by time is gone: the percentiles bear with it.
+    Ok(latencies)
+}
+
+/// Events that each go to all endpoints: how old they are when they arrive at the healthy ones, in rising order.
+async fn fan_out(hanging_every: usize) -> anyhow::Result<Vec<f64>> {
+    let sink = Sink::start().await?;
+    let backend = Backend::production().await?;
+    let shop = Shop::open(&backend).await?;
+    let hangs = |index: &usize| index % hanging_every == hanging_every - 1;
+    let urls = (0..ENDPOINTS).map(|index| sink.url(if hangs(&index) { "hang" } else { "ok" }));
+    let urls: Vec<_> = urls.enumerate().map(|(index, url)| format!("{url}/{index}")).collect();
+    shop.add_endpoints(&urls).await?;
+    let notifier = Touchstone::new("notifier", &backend)?.with("TOUCHSTONE_LOG", "error");
+    let _notifier = Box::pin(notifier.start()).await?;
+    let healthy = (0..ENDPOINTS).filter(|index| !hangs(index)).count();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..EVENTS {
+        ticks.tick().await;
+        shop.announce_event().await?;
+    }
+    sink.wait_for(healthy * EVENTS, PATIENCE).await?;
+    let mut ages: Vec<_> = sink.arrivals().iter().filter_map(|arrival| arrival.age_ms("/timestamp")).collect();
+    ages.sort_by(f64::total_cmp);
+    Ok(ages)
+}
+
+/// A member of a JSON document by its pointer, as text.
+fn member<'a>(document: &'a Value, pointer: &str) -> anyhow::Result<&'a str> {
+    document.pointer(pointer).and_then(Value::as_str).with_context(|| format!("no {pointer} in {document}"))
+}

@@ -35,7 +35,7 @@ mod retry;
 mod sweep;
 mod webhook;
 
-pub use centra::{OPERATIONS, Operation};
+pub use centra::{ApiError, OPERATIONS, Operation};
 pub use compare::{CompareError, Difference, differences};
 pub use introspect::{IntrospectError, introspect};
 pub use retry::{RETRY_AFTER_MOST, SCHEDULE};

@@ -22,11 +22,11 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 
 use super::operations::Operation;
-use crate::connect::Connector;
+use crate::connect::{ConnectFault, Connector};
 use crate::retry::{RETRY_AFTER_MOST, parse_retry_after};
 
-/// Largest answer that is read.
-const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Largest answer that is read; a description of a whole API is the largest.
+const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// Most characters kept of a shop's error.
 const KEPT_CHARS: usize = 300;
 /// How long an idle connection is kept.
@@ -36,9 +36,9 @@ const EPOCH_FROM: i64 = 1_000_000_000;
 
 /// Why a request did not come to its answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ApiError {
+pub enum ApiError {
     /// 401 or 403: the token is invalid or has expired.
-    #[error("the shop refuses the access token ({0})")]
+    #[error("the shop refuses the token (status {0}): it is wrong or has expired")]
     Refused(u16),
     /// 429: nothing was done.
     #[error("the shop's rate limit is reached")]
@@ -170,11 +170,11 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Box<RawValue>, ApiError> {
 }
 
 fn unavailable(error: &legacy::Error) -> ApiError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    ApiError::Unavailable(kept(&cause.to_string()))
+    ApiError::Unavailable(match ConnectFault::behind(error) {
+        Some(fault) => fault.to_string(),
+        None if error.is_connect() => "the TLS handshake failed".to_owned(),
+        None => "the answer is no HTTP, or the connection broke".to_owned(),
+    })
 }
 
 /// When a shop wants to be asked again: `Retry-After` in seconds, as a date, or as seconds since 1970.
@@ -227,6 +227,15 @@ mod tests {
             assert_eq!(answer(status, body), Err(ApiError::Unavailable(format!("it answered {status}"))), "{body}");
         }
         assert!(matches!(answer(503, r#"{"data":{"orders":[]}}"#), Err(ApiError::Unavailable(_))));
+    }
+
+    #[test]
+    fn the_token_is_sent_and_in_no_log() {
+        let target = |token: &str| Target { url: "https://shop.example/graphql".to_owned(), token: Secret::new(token) };
+        let sent = request(&target("abc"), Bytes::new()).unwrap();
+        assert_eq!(sent.headers()[AUTHORIZATION], "Bearer abc");
+        assert!(!format!("{sent:?} {:?}", target("abc")).contains("abc"));
+        assert!(matches!(request(&target("a\nb"), Bytes::new()), Err(ApiError::Invalid(_))));
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod sweep;
 mod take;
 mod work;
 
+pub use client::ApiError;
+pub(crate) use client::{Api, Target};
 pub use operations::{OPERATIONS, Operation};
 pub(crate) use take::run as take_notices;
 pub(crate) use work::Worker;

@@ -5,7 +5,7 @@ use serde_json::json;
 use touchstone_schema::centra::SDL;
 
 use super::*;
-use crate::introspect::QUERY;
+use crate::introspect::INTROSPECTION;
 
 const OURS: &str = "
     type Query { orders(where: OrderFilter, page: Int = 1): [Order!]! }
@@ -37,7 +37,7 @@ const SAMPLES: &[Operation] = &[
 /// The answer of a shop with this schema.
 fn introspection_of(sdl: &str) -> Value {
     let schema = Schema::parse_and_validate(sdl, "shop").unwrap();
-    let document = ExecutableDocument::parse_and_validate(&schema, QUERY, "introspection").unwrap();
+    let document = ExecutableDocument::parse_and_validate(&schema, INTROSPECTION.text, "introspection").unwrap();
     let operation = document.operations.get(None).unwrap();
     let variables = coerce_variable_values(&schema, operation, &Default::default()).unwrap();
     let implementers = schema.implementers_map();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use touchstone_notifier::{Difference, IntrospectError, OPERATIONS, differences, introspect};
+use touchstone_notifier::{ApiError, Difference, IntrospectError, OPERATIONS, differences, introspect};
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{MasterKeys, SealContext};
 use touchstone_platform::egress::EgressPolicy;
@@ -132,17 +132,17 @@ fn tell(row: &ConnectionRow, difference: &Difference, findings: &mut Findings) {
 
 fn examine_refusal(row: &ConnectionRow, error: IntrospectError, findings: &mut Findings) {
     let mend = match &error {
-        IntrospectError::TokenRefused(_) => {
+        IntrospectError::Asked(ApiError::Refused(_)) => {
             format!(
                 "make a token in Centra, then touchstone centra set-token --connection {} --token-file FILE",
                 row.id
             )
         }
-        IntrospectError::Throttled => {
+        IntrospectError::Asked(ApiError::Busy { .. }) => {
             let found = format!("{}: {}", row.id, anyhow::Error::new(error));
             return findings.warn(API, found, "run doctor again in a minute");
         }
-        IntrospectError::Refused(_) => {
+        IntrospectError::Asked(ApiError::Invalid(_)) => {
             let found = format!("{}: cannot be compared, {error}", row.id);
             return findings.warn(API, found, "check the token's permissions; orders are worked on all the same");
         }

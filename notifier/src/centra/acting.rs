@@ -144,7 +144,10 @@ async fn send(shop: &Shop<'_>, hold: &Hold, effect: Effect) -> Result<(), Stop> 
         Effect::Cancel => (&CANCEL, json!({"order": {"id": id}, "input": cancellation(&shop.connection.settings)})),
         Effect::Resume | Effect::Keep => (&RESUME, json!({"order": {"id": id}})),
     };
-    // Nothing is sent that the lease might not outlive, or that is not wanted any more.
+    // Nothing is sent that the lease might not outlive, or that is not wanted any more, or once the process is to end.
+    if worker.shutdown.is_cancelled() {
+        return Err(Stop::Shutdown);
+    }
     shop.keep().await?;
     if !system.send_hold(hold, effect, shop.now()).await? {
         return Ok(());

@@ -96,10 +96,10 @@ impl<'w> Shop<'w> {
         Ok(())
     }
 
-    /// Gives the lease back, and the budget for the next turn.
-    pub(super) async fn leave(self) -> Budget {
+    /// Gives the lease back, or leaves it to run out; the budget is for the next turn.
+    pub(super) async fn leave(self, gives_back: bool) -> Budget {
         let lease = *self.lease.lock().await;
-        if let Err(error) = self.worker.system().leave_connection(&self.connection.id, lease).await {
+        if gives_back && let Err(error) = self.worker.system().leave_connection(&self.connection.id, lease).await {
             tracing::debug!(error = &error as &dyn std::error::Error, "a lease is left to run out");
         }
         self.budget.into_inner()
@@ -111,8 +111,9 @@ impl<'w> Shop<'w> {
         operation: &Operation,
         variables: &Value,
     ) -> Result<Result<Box<RawValue>, ApiError>, Stop> {
-        self.keep().await?;
         self.spend(operation.text.starts_with("mutation")).await?;
+        // Last, so that the lease outlives the request: what it is kept by is longer than one.
+        self.keep().await?;
         let answer = self.worker.api.ask(&self.target, operation, variables).await;
         metrics::counter!("touchstone_centra_requests_total", "operation" => operation.name,
             "outcome" => outcome(&answer))

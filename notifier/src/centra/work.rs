@@ -108,10 +108,13 @@ impl Worker {
             Ok(shop) => shop,
             Err(stop) => return tell(&id, &stop),
         };
-        if let Err(stop) = self.work_off(&shop).await {
-            tell(&id, &stop);
+        let done = self.work_off(&shop).await;
+        // Where the database is at fault the lease is left to run out: to begin anew at once would be to try in circles.
+        let gives_back = !matches!(done, Err(Stop::Store(_)));
+        if let Err(stop) = &done {
+            tell(&id, stop);
         }
-        let budget = shop.leave().await;
+        let budget = shop.leave(gives_back).await;
         self.budgets().insert(id, budget);
     }
 

@@ -49,6 +49,8 @@ macro_rules! on_both_ways_to_run {
     };
 }
 
+mod libraries;
+
 on_both_ways_to_run![
     event_is_delivered_once_with_a_valid_signature_when_its_message_comes_twice,
     failed_delivery_is_repeated_with_the_same_id_and_body_until_it_arrives,
@@ -153,27 +155,44 @@ impl World {
 
     /// Adds an endpoint that wants everything; returns its id and secret.
     async fn endpoint(&self, url: &str) -> Result<(EndpointId, String)> {
+        let (row, secret) = self.endpoint_row(url)?;
+        self.system().add_endpoint(&row).await?;
+        Ok((row.id, secret))
+    }
+
+    fn endpoint_row(&self, url: &str) -> Result<(EndpointRow, String)> {
         let id = EndpointId::mint(START, random::bytes());
         let secret = generate_webhook_secret();
-        let context = SealContext {
-            store: self.tenant.store_id.as_str(),
-            record: id.as_str(),
-            purpose: SealContext::WEBHOOK_SECRET,
-        };
         let row = EndpointRow {
-            id: id.clone(),
             store_id: self.tenant.store_id.clone(),
             url: url.to_owned(),
             events: Vec::new(),
-            sealed_secret: self.master_keys.seal(secret.expose(), &context)?,
+            sealed_secret: self.seal(&id, &secret)?,
+            id,
             previous_secret: None,
             enabled: true,
             disabled_reason: None,
             failing_since: None,
             created_at: START,
         };
-        self.system().add_endpoint(&row).await?;
-        Ok((id, secret.expose_text().context("text")?.to_owned()))
+        Ok((row, secret.expose_text().context("text")?.to_owned()))
+    }
+
+    fn seal(&self, endpoint: &EndpointId, secret: &Secret) -> Result<Vec<u8>> {
+        let context = SealContext {
+            store: self.tenant.store_id.as_str(),
+            record: endpoint.as_str(),
+            purpose: SealContext::WEBHOOK_SECRET,
+        };
+        Ok(self.master_keys.seal(secret.expose(), &context)?)
+    }
+
+    /// Gives an endpoint another secret, which is returned; the present one signs along until then.
+    async fn rotate(&self, endpoint: &EndpointId, until: Option<Timestamp>) -> Result<String> {
+        let secret = generate_webhook_secret();
+        let sealed = self.seal(endpoint, &secret)?;
+        ensure!(self.system().rotate_endpoint(endpoint, &sealed, until, self.clock.now()).await?, "it is there");
+        Ok(secret.expose_text().context("text")?.to_owned())
     }
 
     async fn add_event(&self) -> Result<Event> {

@@ -65,7 +65,11 @@ impl Connector {
     async fn try_addresses(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, ConnectFault> {
         let host = uri.host().ok_or(ConnectFault::Dns)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let resolved = resolve(host, port).await?;
+        self.try_permitted(resolve(host, port).await?).await
+    }
+
+    /// Connects to the first of the addresses that is permitted and answers; the others are never asked.
+    async fn try_permitted(&self, resolved: Vec<SocketAddr>) -> Result<TokioIo<TcpStream>, ConnectFault> {
         if resolved.is_empty() {
             return Err(ConnectFault::Dns);
         }
@@ -132,6 +136,31 @@ mod tests {
         for host in ["127.0.0.1", "localhost"] {
             assert_eq!(fault_of(&format!("http://{host}:{port}/"), "127.0.0.0/8").await, None, "{host}");
         }
+    }
+
+    /// A name may have any number of addresses, and others at the next look: only what this look gave is tried.
+    #[tokio::test]
+    async fn of_several_addresses_only_permitted_ones_are_connected_to() {
+        let private = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = private.local_addr().unwrap().port();
+        let public = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+        let closed = SocketAddr::from(([127, 0, 0, 3], port));
+        let (private_at, public_at) = (private.local_addr().unwrap(), public.local_addr().unwrap());
+        let egress = Arc::new(EgressPolicy::parse("127.0.0.2/31").unwrap());
+        let connector = Connector::new(egress, Duration::from_secs(2));
+        let reached = async |resolved: &[SocketAddr]| {
+            connector.try_permitted(resolved.to_vec()).await.map(|stream| stream.inner().peer_addr().unwrap())
+        };
+        for resolved in
+            [&[private_at, public_at][..], &[public_at, private_at], &[private_at, closed, private_at, public_at]]
+        {
+            assert_eq!(reached(resolved).await, Ok(public_at), "{resolved:?}");
+        }
+        assert_eq!(reached(&[private_at, private_at]).await, Err(ConnectFault::Blocked));
+        assert_eq!(reached(&[private_at, closed]).await, Err(ConnectFault::Refused), "the private one is no way out");
+        assert_eq!(reached(&[]).await, Err(ConnectFault::Dns));
+        let heard = tokio::time::timeout(Duration::ZERO, private.accept()).await;
+        assert!(heard.is_err(), "the private address was connected to");
     }
 
     #[tokio::test]

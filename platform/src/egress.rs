@@ -15,21 +15,22 @@ const SETTING: &str = "TOUCHSTONE_EGRESS_ALLOW";
 
 /// IPv4 networks that are not public (IANA special-purpose address registry, RFC 6890 and its updates).
 const PRIVATE_V4: &[Ipv4Net] = &[
-    v4(0, 0, 0, 0, 8),       // this network
-    v4(10, 0, 0, 0, 8),      // private
-    v4(100, 64, 0, 0, 10),   // carrier-grade translation
-    v4(127, 0, 0, 0, 8),     // loopback
-    v4(169, 254, 0, 0, 16),  // link-local, cloud metadata
-    v4(172, 16, 0, 0, 12),   // private
-    v4(192, 0, 0, 0, 24),    // protocol assignments
-    v4(192, 0, 2, 0, 24),    // documentation
-    v4(192, 88, 99, 0, 24),  // 6to4 relays, deprecated
-    v4(192, 168, 0, 0, 16),  // private
-    v4(198, 18, 0, 0, 15),   // benchmarking
-    v4(198, 51, 100, 0, 24), // documentation
-    v4(203, 0, 113, 0, 24),  // documentation
-    v4(224, 0, 0, 0, 4),     // multicast
-    v4(240, 0, 0, 0, 4),     // reserved, broadcast
+    v4(0, 0, 0, 0, 8),        // this network
+    v4(10, 0, 0, 0, 8),       // private
+    v4(100, 64, 0, 0, 10),    // carrier-grade translation
+    v4(127, 0, 0, 0, 8),      // loopback
+    v4(168, 63, 129, 16, 32), // host agent of one cloud, a public number that is only reached from inside
+    v4(169, 254, 0, 0, 16),   // link-local, cloud metadata
+    v4(172, 16, 0, 0, 12),    // private
+    v4(192, 0, 0, 0, 24),     // protocol assignments
+    v4(192, 0, 2, 0, 24),     // documentation
+    v4(192, 88, 99, 0, 24),   // 6to4 relays, deprecated
+    v4(192, 168, 0, 0, 16),   // private
+    v4(198, 18, 0, 0, 15),    // benchmarking
+    v4(198, 51, 100, 0, 24),  // documentation
+    v4(203, 0, 113, 0, 24),   // documentation
+    v4(224, 0, 0, 0, 4),      // multicast
+    v4(240, 0, 0, 0, 4),      // reserved, broadcast
 ];
 
 /// IPv6 networks of which nothing is public, or whose addresses lead into a local translator.
@@ -109,10 +110,13 @@ impl EgressPolicy {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !PRIVATE_V4.iter().any(|network| network.contains(&address)),
-        IpAddr::V6(address) => match embedded_v4(address) {
-            Some(inner) => is_public(IpAddr::V4(inner)),
-            None => global_unicast(address) && !PRIVATE_V6.iter().any(|network| network.contains(&address)),
-        },
+        IpAddr::V6(address) => {
+            let translated = translated_v4(address);
+            let embedded = translated.into_iter().chain(tunnelled_v4(address));
+            let is_routed = translated.is_some()
+                || (global_unicast(address) && !PRIVATE_V6.iter().any(|network| network.contains(&address)));
+            is_routed && embedded.map(IpAddr::V4).all(is_public)
+        }
     }
 }
 
@@ -121,10 +125,19 @@ fn global_unicast(address: Ipv6Addr) -> bool {
     address.segments()[0] & 0xe000 == 0x2000
 }
 
-/// The IPv4 address that a translator would reach for NAT64 (64:ff9b::/96) and 6to4 (2002::/16).
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address that a translator would reach for NAT64 (64:ff9b::/96) and 6to4 (2002::/16). A translator under a
+/// prefix of the operator's own cannot be told from a public address: it must not lead to private networks.
+fn translated_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(joined(high, low)),
+        _ => None,
+    }
+}
+
+/// The IPv4 address of an ISATAP interface, which a router of any prefix would tunnel to (RFC 5214).
+fn tunnelled_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [.., 0 | 0x200, 0x5efe, high, low] => Some(joined(high, low)),
         _ => None,
     }
 }
@@ -206,6 +219,11 @@ mod tests {
             "2002:7f00:1::1",
             "2002:a00:1::",
             "2002:a9fe:a9fe::1",
+            "2002:808:808::5efe:10.0.0.1",
+            "2a00:1450::5efe:10.0.0.1",
+            "2a00:1450::200:5efe:127.0.0.1",
+            "fe80::5efe:8.8.8.8",
+            "168.63.129.16",
             "3fff::1",
             "5f00::1",
             "4000::1",
@@ -249,6 +267,9 @@ mod tests {
             "::ffff:8.8.8.8",
             "64:ff9b::8.8.8.8",
             "2002:808:808::1",
+            "2a00:1450::5efe:8.8.8.8",
+            "168.63.129.15",
+            "168.63.129.17",
         ] {
             assert!(EgressPolicy::default().permits(address.parse().unwrap()), "{address} is refused");
         }

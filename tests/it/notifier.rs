@@ -49,6 +49,7 @@ macro_rules! on_both_ways_to_run {
     };
 }
 
+mod egress;
 mod libraries;
 
 on_both_ways_to_run![

@@ -50,6 +50,7 @@ macro_rules! on_both_ways_to_run {
 }
 
 mod egress;
+mod faults;
 mod libraries;
 
 on_both_ways_to_run![
@@ -152,6 +153,15 @@ impl World {
             tokio::time::timeout(PATIENCE, running).await.context("the notifier does not end")???;
         }
         Ok(())
+    }
+
+    /// Ends the notifier as a kill would: nothing is finished, recorded or given back.
+    async fn kill(&mut self) {
+        if let Some((_, running)) = self.running.take() {
+            running.abort();
+            // It was aborted, or had ended; either way it is over.
+            let _ = running.await;
+        }
     }
 
     /// Adds an endpoint that wants everything; returns its id and secret.

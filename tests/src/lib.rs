@@ -17,6 +17,6 @@ pub use self::{
     client::{Credentials, SignedClient},
     eventually::eventually,
     http::{Answer, HttpClient},
-    receiver::{Behaviour, Delivery, Receiver},
+    receiver::{Behaviour, Delivery, Flood, Receiver},
     touchstone::{Printed, Touchstone, touchstone, touchstone_json},
 };

@@ -33,6 +33,9 @@ use crate::eventually;
 /// Pause between the bytes of a dripping answer.
 const DRIP_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What a flooding answer sends at once.
+const FLOOD_FRAME: &[u8] = &[b'x'; 64 * 1024];
+
 /// How the receiver meets a delivery.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
@@ -42,6 +45,8 @@ pub enum Behaviour {
     Hang,
     /// Answers 200 and then sends its body byte by byte for ever.
     Drip,
+    /// Answers 200 and then sends its body as fast as it is taken, for ever.
+    Flood,
     /// Closes the connection without an answer.
     Close,
 }
@@ -108,6 +113,16 @@ impl Delivery {
 struct State {
     behaviour: Behaviour,
     deliveries: Vec<Delivery>,
+    flood: Flood,
+}
+
+/// What became of flooding answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flood {
+    /// Bytes that went out, what waits in the operating system's buffers included.
+    pub sent_bytes: u64,
+    /// Answers that ended because their connection was closed.
+    pub closed: usize,
 }
 
 /// A running receiver; it stops when dropped.
@@ -126,7 +141,11 @@ impl Receiver {
     pub async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State { behaviour: Behaviour::status(200), deliveries: Vec::new() }));
+        let state = Arc::new(Mutex::new(State {
+            behaviour: Behaviour::status(200),
+            deliveries: Vec::new(),
+            flood: Flood::default(),
+        }));
         let server = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
         Ok(Self { address, state, server })
     }
@@ -146,6 +165,12 @@ impl Receiver {
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         lock(&self.state).deliveries.clone()
+    }
+
+    /// What became of flooding answers until now.
+    #[must_use]
+    pub fn flood(&self) -> Flood {
+        lock(&self.state).flood
     }
 
     /// Waits until at least `count` deliveries have arrived, and gives all.
@@ -203,6 +228,7 @@ async fn meet(request: Request<Incoming>, state: Arc<Mutex<State>>) -> anyhow::R
         }
         Behaviour::Hang => std::future::pending().await,
         Behaviour::Drip => Ok(Response::new(AnswerBody::Drip(tokio::time::interval(DRIP_INTERVAL)))),
+        Behaviour::Flood => Ok(Response::new(AnswerBody::Flood(state))),
         Behaviour::Close => bail!("closed as asked"),
     }
 }
@@ -210,6 +236,15 @@ async fn meet(request: Request<Incoming>, state: Arc<Mutex<State>>) -> anyhow::R
 enum AnswerBody {
     Empty,
     Drip(Interval),
+    Flood(Arc<Mutex<State>>),
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Self::Flood(state) = self {
+            lock(state).flood.closed += 1;
+        }
+    }
 }
 
 impl Body for AnswerBody {
@@ -225,6 +260,10 @@ impl Body for AnswerBody {
             Self::Drip(interval) => {
                 ready!(interval.poll_tick(context));
                 Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
+            }
+            Self::Flood(state) => {
+                lock(state).flood.sent_bytes += FLOOD_FRAME.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(FLOOD_FRAME)))))
             }
         }
     }

@@ -165,21 +165,19 @@ struct ExampleReceiver {
 }
 
 impl ExampleReceiver {
-    async fn start(program: &str, example: &str, port: &Port, secret: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
+    async fn start(mut command: Command, port: &Port, secret: &str) -> anyhow::Result<Self> {
         command
-            .arg(project().join("examples").join(example))
             .env("TOUCHSTONE_WEBHOOK_SECRET", secret)
             .env("PORT", port.number().to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let output = child.stdout.take().context("the receiver has no output")?;
         let mut receiver = Self { lines: BufReader::new(output).lines(), _child: child };
         let listening = receiver.next_line().await?;
-        ensure!(listening.starts_with("listening"), "{example} said: {listening}");
+        ensure!(listening.starts_with("listening"), "{command:?} said: {listening}");
         Ok(receiver)
     }
 
@@ -189,13 +187,19 @@ impl ExampleReceiver {
     }
 }
 
-async fn example_receiver_verifies_a_webhook(program: &str, example: &str) -> anyhow::Result<()> {
+fn interpreted(program: &str, example: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg(project().join("examples").join(example));
+    command
+}
+
+async fn example_receiver_verifies_a_webhook(receiver: Command) -> anyhow::Result<()> {
     let shop = Shop::open(Backend::embedded()?).await?;
     let port = Port::reserve()?;
     let url = format!("http://127.0.0.1:{}/", port.number());
     let endpoint =
         touchstone_json(&shop.backend, &["endpoint", "create", "--store", &shop.store, "--url", &url]).await?;
-    let mut receiver = ExampleReceiver::start(program, example, &port, &text(&endpoint, "secret")?).await?;
+    let mut receiver = ExampleReceiver::start(receiver, &port, &text(&endpoint, "secret")?).await?;
     let example = project().join("examples/python/score_order.py");
     recommends(&shop.run("python3", &[&example]).await?, "recommended_action: ACTION")?;
     recommends(&receiver.next_line().await?, "verified order.scored 1001 ACTION")
@@ -203,10 +207,18 @@ async fn example_receiver_verifies_a_webhook(program: &str, example: &str) -> an
 
 #[tokio::test]
 async fn python_receiver_verifies_a_webhook() -> anyhow::Result<()> {
-    example_receiver_verifies_a_webhook("python3", "python/receive_webhook.py").await
+    example_receiver_verifies_a_webhook(interpreted("python3", "python/receive_webhook.py")).await
 }
 
 #[tokio::test]
 async fn node_receiver_verifies_a_webhook() -> anyhow::Result<()> {
-    example_receiver_verifies_a_webhook("node", "node/receive-webhook.mjs").await
+    example_receiver_verifies_a_webhook(interpreted("node", "node/receive-webhook.mjs")).await
+}
+
+#[tokio::test]
+async fn rust_receiver_verifies_a_webhook() -> anyhow::Result<()> {
+    // Built with this test, and so beside it.
+    let test = std::env::current_exe()?;
+    let built = test.ancestors().nth(2).context("the test lies in no folder")?;
+    example_receiver_verifies_a_webhook(Command::new(built.join("examples/receive-webhook"))).await
 }

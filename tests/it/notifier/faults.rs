@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -72,7 +72,7 @@ async fn endless_head_is_cut_off_with_its_connection(world: &mut World) -> Resul
 
 /// Sends one header field without end until the connection is closed; how many bytes left.
 async fn send_endless_head(mut stream: TcpStream) -> u64 {
-    let frame = [b'x'; 64 * 1024];
+    let frame = vec![b'x'; 64 * 1024];
     let mut sent_bytes = 0;
     if stream.write_all(b"HTTP/1.1 200 OK\r\nx-endless: ").await.is_err() {
         return sent_bytes;
@@ -239,9 +239,7 @@ async fn notifier_whose_worker_dies_ends_with_an_error_that_names_it(world: &mut
     ensure!(world.clock.now() == START);
     let (_, running) = world.running.take().context("it was started")?;
     let ended = tokio::time::timeout(PATIENCE, running).await.context("the notifier goes on")??;
-    ensure!(
-        matches!(&ended, Err(NotifierError::Died(told)) if told.contains("panicked") && told.contains("broken as asked")),
-        "{ended:?}"
-    );
+    let Err(NotifierError::Died(told)) = ended else { bail!("{ended:?}") };
+    ensure!(told.contains("panicked") && told.contains("broken as asked"), "{told}");
     Ok(())
 }

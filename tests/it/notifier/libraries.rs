@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -117,7 +117,7 @@ async fn both_secrets_verify_during_a_rotation_and_the_old_one_no_longer_after_i
     receiver.behave(Behaviour::status(204));
     world.clock.advance(Duration::from_secs(61));
     world.announced_event().await?;
-    let [during, after] = &receiver.wait_for(2, PATIENCE).await?[..] else { anyhow::bail!("there are more than two") };
+    let [during, after] = &receiver.wait_for(2, PATIENCE).await?[..] else { bail!("there are more than two") };
     ensure!(during.header("webhook-signature").split(' ').count() == 2, "{:?}", during.headers);
     for library in Library::all()? {
         let name = library.program.display();

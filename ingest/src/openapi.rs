@@ -1,7 +1,8 @@
 //! The OpenAPI 3.1 document: routes and schemas from the code, and around them what every route has in common.
 
 use serde_json::{Map, Value, json};
-use touchstone_schema::event::EventKind;
+
+mod webhooks;
 
 /// Refusals that every signed operation may give: status, codes, when.
 const REFUSALS: &[(&str, &str, &str)] = &[
@@ -78,7 +79,7 @@ pub(crate) fn document(public_url: &str) -> String {
     let mut document = serde_json::to_value(&described).unwrap_or_default();
     document["info"] = json!({"title": "Touchstone", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT});
     document["servers"] = json!([{"url": public_url}]);
-    document["webhooks"] = webhooks();
+    document["webhooks"] = webhooks::webhooks();
     document["components"]["securitySchemes"] = security_schemes();
     document["components"]["schemas"]["Problem"] = problem_schema();
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
@@ -177,35 +178,6 @@ fn problem_schema() -> Value {
             "request_id": {"type": "string"},
         },
     })
-}
-
-/// What merchants receive, signed as Standard Webhooks 1.0.
-fn webhooks() -> Value {
-    let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "description": description, "schema": {"type": "string"}});
-    let webhook = |kind: &EventKind| {
-        let data = if *kind == EventKind::PaymentFailed {
-            json!({"order_id": "1001", "mode": "live", "connection_id": "cen_01ARZ3NDEKTSV4RRFFQ69G5FAV", "occurred_at": "2026-01-02T03:04:05.678Z"})
-        } else {
-            json!({"transaction_id": "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order_id": "1001", "revision": 1, "sequence": 1, "mode": "live"})
-        };
-        json!({"post": {
-            "operationId": kind.as_str(), "tags": ["Webhooks"], "summary": kind.as_str(),
-            "description": "At least once; tell repetitions by webhook-id. Any 2xx within 15 s is success.",
-            "parameters": [
-                header("webhook-id", "The event's id, the same on every attempt."),
-                header("webhook-timestamp", "Unix seconds of this attempt."),
-                header("webhook-signature", "`v1,` and the base64 HMAC-SHA256 of `{id}.{timestamp}.{body}`; several, separated by spaces, during a rotation."),
-            ],
-            "requestBody": {"required": true, "content": {"application/json": {
-                "schema": {"type": "object", "required": ["type", "timestamp", "data"], "properties": {
-                    "type": {"const": kind.as_str()}, "timestamp": {"type": "string", "format": "date-time"}, "data": {"type": "object"},
-                }},
-                "example": {"type": kind.as_str(), "timestamp": "2026-01-02T03:04:05.678Z", "data": data},
-            }}},
-            "responses": {"2XX": {"description": "Received."}, "410": {"description": "Switches the endpoint off."}},
-        }})
-    };
-    EventKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), webhook(kind))).collect::<Map<_, _>>().into()
 }
 
 #[cfg(test)]

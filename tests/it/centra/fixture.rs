@@ -179,10 +179,19 @@ impl HeldShop {
     /// The data of the webhook that told of an order.
     pub(super) async fn told(&self, id: &str, kind: &str) -> Result<Value> {
         let told = eventually(PATIENCE, "a webhook", async || {
-            let documents = self.receiver.deliveries().into_iter().filter_map(|delivery| delivery.json().ok());
-            documents.into_iter().find(|document| document["type"] == kind && document["data"]["order_id"] == id)
+            self.webhooks().into_iter().find(|document| document["type"] == kind && document["data"]["order_id"] == id)
         });
         Ok(told.await?["data"].clone())
+    }
+
+    /// Everything that the merchant was told, oldest first.
+    pub(super) fn webhooks(&self) -> Vec<Value> {
+        self.receiver.deliveries().into_iter().filter_map(|delivery| delivery.json().ok()).collect()
+    }
+
+    /// Where the merchant is told of it.
+    pub(super) fn webhooks_url(&self) -> String {
+        self.receiver.url()
     }
 
     /// Gives the connection another token.
@@ -239,7 +248,7 @@ async fn connect(door: &Door, centra: &Centra, settings: ConnectionSettings) -> 
 }
 
 /// Has the merchant told of everything.
-async fn listen(door: &Door, receiver: &Receiver) -> Result<()> {
+pub(super) async fn listen(door: &Door, receiver: &Receiver) -> Result<()> {
     let now = door.clock.now();
     let id = EndpointId::mint(now, random::bytes());
     let store_id = door.keys.mine.tenant.store_id.clone();

@@ -22,6 +22,7 @@ macro_rules! on_both_ways_to_run {
     };
 }
 
+mod described;
 mod endings;
 mod faults;
 mod fixture;

@@ -8,6 +8,7 @@ use sea_orm_migration::prelude::*;
 
 mod m0001_spine;
 mod m0002_centra;
+mod m0003_endpoints;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -15,6 +16,6 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_spine::Migration), Box::new(m0002_centra::Migration)]
+        vec![Box::new(m0001_spine::Migration), Box::new(m0002_centra::Migration), Box::new(m0003_endpoints::Migration)]
     }
 }

@@ -23,7 +23,7 @@ use touchstone_schema::time::Timestamp;
 use crate::plan::Leased;
 use crate::record::Record;
 use crate::retry::{Ending, next_step, parse_retry_after};
-use crate::webhook::{self, Answer, Client};
+use crate::webhook::{self, Answer, Client, Signed};
 use crate::{Dependencies, Settings};
 
 /// Most deliveries that wait here for one endpoint.
@@ -285,7 +285,12 @@ impl Attempter {
                 return failed("secret");
             }
         };
-        match self.client.post(&delivery.endpoint.url, id, timestamp_s, &signature, body).await {
+        let Some(own) = webhook::own_headers(&self.master_keys, &delivery.endpoint) else {
+            tracing::error!(endpoint = %delivery.endpoint.id, store = %delivery.endpoint.store_id, "own headers cannot be used");
+            return failed("headers");
+        };
+        let signed = Signed { id, timestamp_s, signature: &signature, body };
+        match self.client.post(&delivery.endpoint.url, &signed, &own).await {
             Ok(answer) => judge(answer, self.clock.now()),
             Err(failure) => failed(failure.as_str()),
         }

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod lists;
 pub mod money;
 pub mod order;
+pub mod own_headers;
 pub mod policy;
 pub mod secret;
 pub mod submission;

@@ -69,5 +69,15 @@ pub const RULE_CONDITIONS: usize = 50;
 pub const RULE_NAME_CHARS: usize = 64;
 /// Longest text that a rule compares with, and longest line that it explains itself by, in characters.
 pub const RULE_TEXT_CHARS: usize = 256;
+/// Most headers of the merchant's own of one webhook endpoint.
+pub const OWN_HEADERS: usize = 10;
+/// Longest name of such a header, in characters.
+pub const OWN_HEADER_NAME_CHARS: usize = 64;
+/// Longest value of such a header, in visible ASCII characters and spaces.
+pub const OWN_HEADER_VALUE_CHARS: usize = 512;
+/// Longest description of a webhook endpoint, in characters.
+pub const ENDPOINT_DESCRIPTION_CHARS: usize = 256;
+/// Most deliveries a second that a webhook endpoint can be limited to.
+pub const ENDPOINT_RATE_MOST: u32 = 1_000;
 /// Largest compiled pattern, in bytes.
 pub const PATTERN_BYTES: usize = 65_536;

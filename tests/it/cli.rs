@@ -16,6 +16,40 @@ pub(crate) async fn new_store(backend: &Backend) -> anyhow::Result<String> {
     Ok(text(&store, "store_id")?.to_owned())
 }
 
+/// Settings of an endpoint come back, the values of its own headers never do.
+async fn endpoint_settings_come_back_without_secrets(backend: &Backend, store: &str) -> anyhow::Result<()> {
+    let hook = "https://shop.example/hook";
+    let create = ["endpoint", "create", "--store", store, "--url", hook];
+    let own = ["--description", "Keller's ERP", "--header", "Authorization: Bearer hunter2", "--header", "X-Shop: 7"];
+    let made = touchstone_json(backend, &[create.as_slice(), &own].concat()).await?;
+    let endpoint = text(&made, "endpoint_id")?;
+    let show = ["endpoint", "show", "--endpoint", endpoint];
+    let set = ["endpoint", "set", "--endpoint", endpoint];
+    let shown = touchstone_json(backend, &show).await?;
+    assert_eq!((&shown["description"], &shown["url"]), (&json!("Keller's ERP"), &json!(hook)));
+    assert_eq!(shown["headers"], json!(["Authorization", "X-Shop"]));
+    let listed = touchstone_json(backend, &["endpoint", "list", "--store", store]).await?;
+    let told = format!("{shown}{listed}{}", touchstone(backend, &show).await?.stdout);
+    ensure!(!told.contains("hunter2"), "{told}");
+
+    let moved = ["--url", "https://shop.example/other", "--events", "order.decided", "--header", "X-Other: hunter2"];
+    touchstone_json(backend, &[set.as_slice(), &moved].concat()).await?;
+    let shown = touchstone_json(backend, &show).await?;
+    assert_eq!((&shown["url"], &shown["events"]), (&json!("https://shop.example/other"), &json!(["order.decided"])));
+    assert_eq!((&shown["headers"], &shown["description"]), (&json!(["X-Other"]), &json!("Keller's ERP")));
+    touchstone_json(backend, &[set.as_slice(), &["--all-events", "--clear-headers"]].concat()).await?;
+    let shown = touchstone_json(backend, &show).await?;
+    assert_eq!((&shown["events"], &shown["headers"]), (&json!([]), &json!([])));
+
+    for wrong in [["--header", "webhook-id: hunter2"], ["--header", "hunter2"], ["--url", "http://10.0.0.1/hook"]] {
+        let refused = touchstone(backend, &[set.as_slice(), &wrong].concat()).await?;
+        assert_ne!(refused.code, Some(0), "{wrong:?}");
+        ensure!(!format!("{}{}", refused.stdout, refused.stderr).contains("hunter2"), "{}", refused.stderr);
+    }
+    assert_eq!(touchstone(backend, &set).await?.code, Some(2), "something must be given");
+    Ok(())
+}
+
 async fn accounts_come_back_as_they_were_made(backend: &Backend) -> anyhow::Result<()> {
     let store = new_store(backend).await?;
     touchstone_json(backend, &["store", "set", "--store", &store, "--mode", "shadow", "--rate-limit", "7"]).await?;
@@ -54,6 +88,23 @@ async fn accounts_come_back_as_they_were_made(backend: &Backend) -> anyhow::Resu
     assert_eq!(listed["events"], json!(["order.scored", "order.decided"]));
     let resealed = touchstone_json(backend, &["key", "reseal"]).await?;
     assert_eq!(resealed["resealed"], 0);
+    endpoint_settings_come_back_without_secrets(backend, &store).await
+}
+
+#[tokio::test]
+async fn own_headers_are_resealed_under_a_new_master_key() -> anyhow::Result<()> {
+    let mut backend = Backend::production().await?;
+    touchstone_json(&backend, &["migrate"]).await?;
+    let store = new_store(&backend).await?;
+    let hook = ["endpoint", "create", "--store", &store, "--url", "https://shop.example/hook"];
+    touchstone_json(&backend, &[hook.as_slice(), &["--header", "X-Shop: 7"]].concat()).await?;
+    let new = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let old = backend.master_key.clone().context("production has a key")?;
+    backend.master_key = Some(format!("new:{new},{old}"));
+    // The store's data key, the signing secret and the headers.
+    assert_eq!(touchstone_json(&backend, &["key", "reseal"]).await?["resealed"], 3);
+    backend.master_key = Some(format!("new:{new}"));
+    assert_eq!(touchstone_json(&backend, &["key", "reseal"]).await?["resealed"], 0);
     Ok(())
 }
 

@@ -50,6 +50,7 @@ macro_rules! on_both_ways_to_run {
 }
 
 mod egress;
+mod endpoints;
 mod faults;
 mod libraries;
 
@@ -68,6 +69,15 @@ on_both_ways_to_run![
     garbage_on_the_queue_is_set_aside_and_the_next_message_goes_on,
 ];
 
+/// Settings of tests: attempts end soon, and what is due is found at once.
+fn quick() -> Settings {
+    Settings {
+        attempt_timeout: Duration::from_secs(2),
+        poll_interval: Duration::from_millis(50),
+        ..Settings::default()
+    }
+}
+
 /// One store of one backend, and a notifier that runs on demand.
 struct World {
     store: Store,
@@ -76,7 +86,7 @@ struct World {
     clock: Clock,
     master_keys: Arc<MasterKeys>,
     tenant: Tenant,
-    running: Option<(CancellationToken, JoinHandle<Result<(), NotifierError>>)>,
+    running: Vec<(CancellationToken, JoinHandle<Result<(), NotifierError>>)>,
     _backend: Backend,
 }
 
@@ -119,7 +129,7 @@ impl World {
         };
         system.add_store(&row).await?;
         let directory = Directory::open(store.clone(), Some(Arc::clone(&master_keys)), Clock::system()).await?;
-        Ok(Self { store, directory, queue, clock, master_keys, tenant, running: None, _backend: backend })
+        Ok(Self { store, directory, queue, clock, master_keys, tenant, running: Vec::new(), _backend: backend })
     }
 
     fn system(&self) -> SystemStore<'_> {
@@ -128,11 +138,11 @@ impl World {
 
     /// Starts a notifier that may reach `allow`.
     fn start(&mut self, allow: &str) -> Result<()> {
-        let settings = Settings {
-            attempt_timeout: Duration::from_secs(2),
-            poll_interval: Duration::from_millis(50),
-            ..Settings::default()
-        };
+        self.start_with(allow, quick())
+    }
+
+    /// Starts a notifier of these settings, beside those that run.
+    fn start_with(&mut self, allow: &str, settings: Settings) -> Result<()> {
         let dependencies = Dependencies {
             store: self.store.clone(),
             directory: Arc::clone(&self.directory),
@@ -143,12 +153,12 @@ impl World {
         };
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(touchstone_notifier::run(settings, dependencies, shutdown.clone()));
-        self.running = Some((shutdown, running));
+        self.running.push((shutdown, running));
         Ok(())
     }
 
     async fn stop(&mut self) -> Result<()> {
-        if let Some((shutdown, running)) = self.running.take() {
+        for (shutdown, running) in self.running.drain(..) {
             shutdown.cancel();
             tokio::time::timeout(PATIENCE, running).await.context("the notifier does not end")???;
         }
@@ -157,7 +167,7 @@ impl World {
 
     /// Ends the notifier as a kill would: nothing is finished, recorded or given back.
     async fn kill(&mut self) {
-        if let Some((_, running)) = self.running.take() {
+        for (_, running) in self.running.drain(..) {
             running.abort();
             // It was aborted, or had ended; either way it is over.
             let _ = running.await;
@@ -166,7 +176,17 @@ impl World {
 
     /// Adds an endpoint that wants everything; returns its id and secret.
     async fn endpoint(&self, url: &str) -> Result<(EndpointId, String)> {
+        self.endpoint_with(url, Ok).await
+    }
+
+    /// The same, changed before it is added.
+    async fn endpoint_with(
+        &self,
+        url: &str,
+        change: impl FnOnce(EndpointRow) -> Result<EndpointRow>,
+    ) -> Result<(EndpointId, String)> {
         let (row, secret) = self.endpoint_row(url)?;
+        let row = change(row)?;
         self.system().add_endpoint(&row).await?;
         Ok((row.id, secret))
     }
@@ -174,18 +194,8 @@ impl World {
     fn endpoint_row(&self, url: &str) -> Result<(EndpointRow, String)> {
         let id = EndpointId::mint(START, random::bytes());
         let secret = generate_webhook_secret();
-        let row = EndpointRow {
-            store_id: self.tenant.store_id.clone(),
-            url: url.to_owned(),
-            events: Vec::new(),
-            sealed_secret: self.seal(&id, &secret)?,
-            id,
-            previous_secret: None,
-            enabled: true,
-            disabled_reason: None,
-            failing_since: None,
-            created_at: START,
-        };
+        let sealed = self.seal(&id, &secret)?;
+        let row = EndpointRow::new(id, self.tenant.store_id.clone(), url, sealed, START);
         Ok((row, secret.expose_text().context("text")?.to_owned()))
     }
 

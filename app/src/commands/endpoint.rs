@@ -20,7 +20,13 @@ use url::Url;
 use super::key::shown;
 use super::{DEFAULT_GRACE, parse_grace, store};
 use crate::compose::Operator;
-use crate::output::{Output, fields, table};
+use crate::output::{Output, fields};
+
+mod listing;
+mod settings;
+
+use settings::EndpointChanges;
+pub(crate) use settings::EndpointSettings;
 
 /// Webhook endpoints.
 #[derive(Debug, Subcommand)]
@@ -36,12 +42,28 @@ pub(crate) enum EndpointCommand {
         /// Types of events that it wants; all when not given.
         #[arg(long, value_delimiter = ',')]
         events: Vec<EventKind>,
+        #[command(flatten)]
+        settings: EndpointSettings,
+    },
+    /// Change settings of an endpoint; deliveries from then on follow them.
+    Set {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
+        #[command(flatten)]
+        changes: EndpointChanges,
     },
     /// List the endpoints of a store.
     List {
         /// The store.
         #[arg(long)]
         store: StoreId,
+    },
+    /// Show an endpoint; of its own headers only the names.
+    Show {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
     },
     /// Stop delivering to an endpoint.
     Disable {
@@ -87,11 +109,12 @@ fn parse_url(text: &str) -> Result<Url, String> {
 
 pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
     match command {
-        EndpointCommand::Create { store, url, events } => {
+        EndpointCommand::Create { store, url, events, settings } => {
             store::existing(operator, &store).await?;
             operator.check_egress(&url)?;
             let keys = operator.master_keys()?;
-            let made = create(operator.system(), &keys, &operator.clock, store, url, events).await?;
+            let wanted = Wanted { url, events, settings };
+            let made = create(operator.system(), &keys, &operator.clock, store, wanted).await?;
             output.show(&made, || {
                 let told = fields(&[
                     ("endpoint_id", Some(made.endpoint_id.to_string())),
@@ -104,7 +127,9 @@ pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: O
                 )
             })
         }
-        EndpointCommand::List { store } => list(&store, operator, output).await,
+        EndpointCommand::Set { endpoint, changes } => settings::set(&endpoint, changes, operator, output).await,
+        EndpointCommand::List { store } => listing::list(&store, operator, output).await,
+        EndpointCommand::Show { endpoint } => listing::show(&endpoint, operator, output).await,
         EndpointCommand::Disable { endpoint } => switch(&endpoint, false, operator, output).await,
         EndpointCommand::Enable { endpoint } => switch(&endpoint, true, operator, output).await,
         EndpointCommand::Rotate { endpoint, grace } => rotate(&endpoint, grace, operator, output).await,
@@ -119,29 +144,32 @@ pub(crate) struct NewEndpoint {
     pub(crate) secret: String,
 }
 
+/// What a new endpoint shall be.
+pub(crate) struct Wanted {
+    pub(crate) url: Url,
+    pub(crate) events: Vec<EventKind>,
+    pub(crate) settings: EndpointSettings,
+}
+
 /// Adds an endpoint.
 pub(crate) async fn create(
     system: SystemStore<'_>,
     master_keys: &MasterKeys,
     clock: &Clock,
     store_id: StoreId,
-    url: Url,
-    events: Vec<EventKind>,
+    wanted: Wanted,
 ) -> anyhow::Result<NewEndpoint> {
     let now = clock.now();
     let id = EndpointId::mint(now, random::bytes());
     let secret = generate_webhook_secret();
+    let sealed_secret = seal(master_keys, &secret, &store_id, &id)?;
+    let settings = wanted.settings;
+    let headers = settings::sealed_headers(&settings.headers, master_keys, &store_id, &id)?;
     let row = EndpointRow {
-        url: url.into(),
-        events,
-        sealed_secret: seal(master_keys, &secret, &store_id, &id)?,
-        previous_secret: None,
-        enabled: true,
-        disabled_reason: None,
-        failing_since: None,
-        created_at: now,
-        id,
-        store_id,
+        events: wanted.events,
+        description: settings.description.unwrap_or_default(),
+        headers,
+        ..EndpointRow::new(id, store_id, wanted.url.as_str(), sealed_secret, now)
     };
     system.add_endpoint(&row).await.context("the endpoint cannot be added")?;
     Ok(NewEndpoint { endpoint_id: row.id, secret: shown(&secret) })
@@ -155,43 +183,6 @@ fn seal(keys: &MasterKeys, secret: &Secret, store: &StoreId, endpoint: &Endpoint
 async fn existing(id: &EndpointId, operator: &Operator) -> anyhow::Result<EndpointRow> {
     let endpoint = operator.system().endpoint(id).await?;
     endpoint.with_context(|| format!("there is no endpoint {id}; see `touchstone endpoint list --store STORE`"))
-}
-
-async fn list(store: &StoreId, operator: &Operator, output: Output) -> anyhow::Result<()> {
-    store::existing(operator, store).await?;
-    let endpoints = operator.system().endpoints(store).await?;
-    let documents: Vec<_> = endpoints
-        .iter()
-        .map(|endpoint| {
-            json!({
-                "endpoint_id": endpoint.id,
-                "url": endpoint.url,
-                "events": endpoint.events,
-                "enabled": endpoint.enabled,
-                "disabled_reason": endpoint.disabled_reason,
-                "failing_since": endpoint.failing_since.map(|at| at.to_rfc3339()),
-                "previous_secret_until": endpoint.previous_secret.as_ref().map(|(_, until)| until.to_rfc3339()),
-                "created_at": endpoint.created_at.to_rfc3339(),
-            })
-        })
-        .collect();
-    output.show(&json!({ "endpoints": documents }), || {
-        let rows = endpoints.iter().map(|endpoint| {
-            let events: Vec<_> = endpoint.events.iter().map(|kind| kind.as_str()).collect();
-            let events = if events.is_empty() { "all".to_owned() } else { events.join(", ") };
-            vec![endpoint.id.to_string(), endpoint.url.clone(), events, state_of(endpoint)]
-        });
-        let empty = format!("No endpoints yet.\nNext: touchstone endpoint create --store {store} --url https://…");
-        table(&["endpoint", "url", "events", "state"], rows.collect(), &empty)
-    })
-}
-
-fn state_of(endpoint: &EndpointRow) -> String {
-    match (endpoint.enabled, &endpoint.failing_since) {
-        (false, _) => format!("disabled: {}", endpoint.disabled_reason.as_deref().unwrap_or("by an operator")),
-        (true, Some(since)) => format!("enabled; failing since {}", since.to_rfc3339()),
-        (true, None) => "enabled".to_owned(),
-    }
 }
 
 async fn switch(id: &EndpointId, enabled: bool, operator: &Operator, output: Output) -> anyhow::Result<()> {

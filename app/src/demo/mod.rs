@@ -119,7 +119,8 @@ impl Accounts {
         let scopes = vec![KeyScope::Signed];
         let key = key::create(system(), keys, clock, store.clone(), KeyMode::Live, scopes).await?;
         let url = Url::parse(&format!("http://{}/webhooks", receiver.address))?;
-        let endpoint = endpoint::create(system(), keys, clock, store.clone(), url, vec![]).await?;
+        let wanted = endpoint::Wanted { url, events: vec![], settings: endpoint::EndpointSettings::default() };
+        let endpoint = endpoint::create(system(), keys, clock, store.clone(), wanted).await?;
         receiver.verify_with(webhook_key(&Secret::new(endpoint.secret))?);
         Ok(Self { store, key })
     }

@@ -76,18 +76,8 @@ impl Shop {
             let (id, store_id) = (EndpointId::mint(self.clock.now(), random::bytes()), self.tenant.store_id.clone());
             let context =
                 SealContext { store: store_id.as_str(), record: id.as_str(), purpose: SealContext::WEBHOOK_SECRET };
-            let row = EndpointRow {
-                url: url.clone(),
-                events: Vec::new(),
-                sealed_secret: self.master.seal(generate_webhook_secret().expose(), &context)?,
-                previous_secret: None,
-                enabled: true,
-                disabled_reason: None,
-                failing_since: None,
-                created_at: self.clock.now(),
-                id,
-                store_id,
-            };
+            let sealed = self.master.seal(generate_webhook_secret().expose(), &context)?;
+            let row = EndpointRow::new(id.clone(), store_id.clone(), url, sealed, self.clock.now());
             self.store.system(SystemReason::Operator).add_endpoint(&row).await?;
         }
         Ok(())

@@ -10,13 +10,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use touchstone_platform::egress::EgressPolicy;
+use touchstone_schema::own_headers::OwnHeaders;
 use url::Url;
 
 use crate::Settings;
@@ -74,6 +75,19 @@ pub(crate) struct Answer {
     pub(crate) start: String,
 }
 
+/// What is sent, and the headers that vouch for it.
+#[derive(Debug)]
+pub(crate) struct Signed<'a> {
+    /// `webhook-id`.
+    pub(crate) id: &'a str,
+    /// `webhook-timestamp`.
+    pub(crate) timestamp_s: i64,
+    /// `webhook-signature`.
+    pub(crate) signature: &'a str,
+    /// The signed bytes.
+    pub(crate) body: Bytes,
+}
+
 /// See the module. Cloning shares the connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -97,15 +111,8 @@ impl Client {
     }
 
     /// Sends `body` with the signature headers; any status is an answer.
-    pub(crate) async fn post(
-        &self,
-        url: &str,
-        id: &str,
-        timestamp_s: i64,
-        signature: &str,
-        body: Bytes,
-    ) -> Result<Answer, Failure> {
-        let request = request(url, id, timestamp_s, signature, body).ok_or(Failure::Protocol)?;
+    pub(crate) async fn post(&self, url: &str, signed: &Signed<'_>, own: &OwnHeaders) -> Result<Answer, Failure> {
+        let request = request(url, signed, own).ok_or(Failure::Protocol)?;
         tokio::time::timeout(self.limit, self.exchange(request)).await.map_err(|_| Failure::Timeout)?
     }
 
@@ -136,8 +143,8 @@ async fn read_start(mut response: Response<Incoming>) -> Result<Vec<u8>, Failure
 }
 
 /// `None` when the URL or a header value cannot be sent. User and password of the URL become Basic authentication, as
-/// every HTTP client does.
-fn request(url: &str, id: &str, timestamp_s: i64, signature: &str, body: Bytes) -> Option<Request<Full<Bytes>>> {
+/// every HTTP client does. The merchant's own headers come first, so that ours replace whatever they would stand for.
+fn request(url: &str, signed: &Signed<'_>, own: &OwnHeaders) -> Option<Request<Full<Bytes>>> {
     let mut url = Url::parse(url).ok()?;
     if !matches!(url.scheme(), "http" | "https") {
         return None;
@@ -147,18 +154,26 @@ fn request(url: &str, id: &str, timestamp_s: i64, signature: &str, body: Bytes) 
     url.set_username("").ok()?;
     url.set_password(None).ok()?;
     url.set_fragment(None);
-    let mut request = Request::post(url.as_str().parse::<Uri>().ok()?)
-        .header(CONTENT_TYPE, "application/json")
-        .header(USER_AGENT, concat!("Touchstone/", env!("CARGO_PKG_VERSION")))
-        .header("webhook-id", id)
-        .header("webhook-timestamp", timestamp_s)
-        .header("webhook-signature", signature);
+    let mut request = Request::post(url.as_str().parse::<Uri>().ok()?).body(Full::new(signed.body.clone())).ok()?;
+    let headers = request.headers_mut();
     if let Some(credentials) = credentials {
-        let mut value = HeaderValue::try_from(format!("Basic {credentials}")).ok()?;
-        value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
+        headers.insert(AUTHORIZATION, secret_value(format!("Basic {credentials}").as_bytes())?);
     }
-    request.body(Full::new(body)).ok()
+    for (name, value) in own.iter() {
+        headers.insert(HeaderName::try_from(name).ok()?, secret_value(value.expose())?);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Touchstone/", env!("CARGO_PKG_VERSION"))));
+    headers.insert("webhook-id", HeaderValue::try_from(signed.id).ok()?);
+    headers.insert("webhook-timestamp", HeaderValue::from(signed.timestamp_s));
+    headers.insert("webhook-signature", HeaderValue::try_from(signed.signature).ok()?);
+    Some(request)
+}
+
+fn secret_value(value: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn classify(error: &legacy::Error) -> Failure {
@@ -183,6 +198,26 @@ fn printable(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn signed() -> Signed<'static> {
+        Signed { id: "evt_1", timestamp_s: 1, signature: "v1,x", body: Bytes::new() }
+    }
+
+    #[test]
+    fn own_headers_are_sent_and_replace_no_credentials_of_ours() {
+        let own = OwnHeaders::parse([b"Authorization: Bearer t".as_slice(), b"X-Shop: 7"]).unwrap();
+        let request = request("https://user:pass@example.com/", &signed(), &own).unwrap();
+        let headers = request.headers();
+        assert_eq!(
+            (&headers[AUTHORIZATION], &headers["x-shop"]),
+            (&"Bearer t".parse().unwrap(), &"7".parse().unwrap())
+        );
+        assert_eq!(headers.get_all(AUTHORIZATION).iter().count(), 1);
+        for (name, value) in [("webhook-id", "evt_1"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,x")] {
+            assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{name}");
+        }
+        assert!(!format!("{headers:?}").contains("Bearer"), "{headers:?}");
+    }
+
     #[test]
     fn start_of_an_answer_is_printable_and_bounded() {
         assert_eq!(printable(b"ok\r\n\x1b[31m\0"), "ok   [31m ");
@@ -192,7 +227,7 @@ mod tests {
 
     #[test]
     fn only_web_addresses_make_a_request() {
-        let made = |url| request(url, "evt_1", 1, "v1,x", Bytes::new());
+        let made = |url| request(url, &signed(), &OwnHeaders::default());
         for url in ["file:///etc/passwd", "ftp://example.com/", "gopher://example.com", "example.com", "http://", ""] {
             assert!(made(url).is_none(), "{url}");
         }
@@ -205,7 +240,7 @@ mod tests {
     #[test]
     fn odd_spellings_of_addresses_become_addresses() {
         for url in ["http://0x7f.1/", "http://2130706433/", "http://017700000001/", "http://127.1/"] {
-            let request = request(url, "evt_1", 1, "v1,x", Bytes::new()).unwrap();
+            let request = request(url, &signed(), &OwnHeaders::default()).unwrap();
             assert_eq!(request.uri().host(), Some("127.0.0.1"), "{url}");
         }
     }

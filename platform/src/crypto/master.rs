@@ -94,6 +94,8 @@ impl SealContext<'_> {
     pub const HMAC_SECRET: &'static str = "hmac-secret";
     /// The signing secret of a webhook endpoint.
     pub const WEBHOOK_SECRET: &'static str = "webhook-secret";
+    /// The merchant's own headers of a webhook endpoint.
+    pub const WEBHOOK_HEADERS: &'static str = "webhook-headers";
     /// A store's Centra token.
     pub const CENTRA_TOKEN: &'static str = "centra-token";
 }

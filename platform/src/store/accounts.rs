@@ -5,8 +5,7 @@
 
 use sea_orm::QueryResult;
 use touchstone_schema::centra::ConnectionSettings;
-use touchstone_schema::event::EventKind;
-use touchstone_schema::ids::{ConnectionId, EndpointId, EventId, KeyId, MerchantId, StoreId};
+use touchstone_schema::ids::{ConnectionId, EventId, KeyId, MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode};
 use touchstone_schema::time::Timestamp;
@@ -21,7 +20,8 @@ mod keys;
 mod reseal;
 mod stores;
 
-pub use reseal::{CENTRA_TOKEN, DATA_KEY, HMAC_SECRET, Reseal, WEBHOOK_SECRET};
+pub use endpoints::{EndpointChange, EndpointRow, SealedHeaders};
+pub use reseal::{CENTRA_TOKEN, DATA_KEY, HMAC_SECRET, Reseal, WEBHOOK_HEADERS, WEBHOOK_SECRET};
 
 pub(super) use connections::connection_of;
 
@@ -92,31 +92,6 @@ pub struct KeyRow {
     pub created_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-}
-
-/// A row of `endpoints`.
-#[derive(Debug, Clone)]
-pub struct EndpointRow {
-    /// The endpoint.
-    pub id: EndpointId,
-    /// Its store.
-    pub store_id: StoreId,
-    /// Where to deliver.
-    pub url: String,
-    /// Which events it wants; empty means all.
-    pub events: Vec<EventKind>,
-    /// Sealed signing secret (context `webhook-secret`).
-    pub sealed_secret: Vec<u8>,
-    /// The secret before the last rotation, and until when it signs along.
-    pub previous_secret: Option<(Vec<u8>, Timestamp)>,
-    /// Whether it receives.
-    pub enabled: bool,
-    /// Why it was disabled.
-    pub disabled_reason: Option<String>,
-    /// When its present run of failures began.
-    pub failing_since: Option<Timestamp>,
-    /// When it was made.
-    pub created_at: Timestamp,
 }
 
 /// A row of `centra_connections`.

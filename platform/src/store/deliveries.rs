@@ -44,6 +44,12 @@ pub struct EndpointTarget {
     pub url: String,
     /// Sealed signing secrets that are valid now, newest first, with the context `webhook-secret`.
     pub sealed_secrets: Vec<Vec<u8>>,
+    /// Sealed headers of the merchant's own, with the context `webhook-headers`.
+    pub sealed_headers: Option<Vec<u8>>,
+    /// Most deliveries a second.
+    pub rate_limit: Option<u32>,
+    /// Whether its deliveries keep the order of their events.
+    pub ordered: bool,
     /// When its present run of failures began.
     pub failing_since: Option<Timestamp>,
 }
@@ -192,6 +198,9 @@ pub(super) fn due_delivery(
             store_id,
             url: column(row, "url")?,
             sealed_secrets,
+            sealed_headers: column(row, "sealed_headers")?,
+            rate_limit: column::<Option<i64>>(row, "rate_limit")?.and_then(|limit| u32::try_from(limit).ok()),
+            ordered: column::<i64>(row, "ordered")? != 0,
             failing_since: column::<Option<i64>>(row, "failing_since")?.map(Timestamp::from_millis),
         },
         attempts,

@@ -56,7 +56,7 @@ RETURNING id";
 /// as [`super::scoring::verdict_event_data`] does.
 pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mode, e.transaction_id, e.kind, \
      e.sequence, e.occurred_at, e.request_id, p.id AS endpoint_id, p.url, p.sealed_secret, \
-     p.previous_secret, p.previous_until, p.failing_since, \
+     p.previous_secret, p.previous_until, p.sealed_headers, p.rate_limit, p.ordered, p.failing_since, \
      COALESCE(e.data, (SELECT '{\"revision\":' || r.revision || ',\"sequence\":' || e.sequence || ',' || substr(r.verdict, 2) \
      FROM revisions r WHERE r.transaction_id = e.transaction_id AND r.revision = e.revision)) AS data";
 

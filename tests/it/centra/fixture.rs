@@ -253,17 +253,7 @@ pub(super) async fn listen(door: &Door, receiver: &Receiver) -> Result<()> {
     let id = EndpointId::mint(now, random::bytes());
     let store_id = door.keys.mine.tenant.store_id.clone();
     let context = SealContext { store: store_id.as_str(), record: id.as_str(), purpose: SealContext::WEBHOOK_SECRET };
-    let row = EndpointRow {
-        url: receiver.url(),
-        events: Vec::new(),
-        sealed_secret: door.master.seal(generate_webhook_secret().expose(), &context)?,
-        previous_secret: None,
-        enabled: true,
-        disabled_reason: None,
-        failing_since: None,
-        created_at: now,
-        id,
-        store_id,
-    };
+    let sealed = door.master.seal(generate_webhook_secret().expose(), &context)?;
+    let row = EndpointRow::new(id, store_id, &receiver.url(), sealed, now);
     Ok(door.store.system(SystemReason::Operator).add_endpoint(&row).await?)
 }

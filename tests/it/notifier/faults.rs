@@ -237,7 +237,7 @@ async fn notifier_whose_worker_dies_ends_with_an_error_that_names_it(world: &mut
     world.queue = Arc::new(Broken(Arc::clone(&world.queue)));
     world.start("")?;
     ensure!(world.clock.now() == START);
-    let (_, running) = world.running.take().context("it was started")?;
+    let (_, running) = world.running.pop().context("it was started")?;
     let ended = tokio::time::timeout(PATIENCE, running).await.context("the notifier goes on")??;
     let Err(NotifierError::Died(told)) = ended else { bail!("{ended:?}") };
     ensure!(told.contains("panicked") && told.contains("broken as asked"), "{told}");

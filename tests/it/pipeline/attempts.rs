@@ -111,17 +111,10 @@ async fn notice_that_is_repeated_counts_once(pipeline: &mut Pipeline) -> Result<
 async fn merchant_is_told_of_each_failed_payment_once(pipeline: &mut Pipeline) -> Result<()> {
     let mine = pipeline.door.keys.mine.clone();
     let now = pipeline.door.clock.now();
+    let id = EndpointId::mint(now, random::bytes());
     let endpoint = EndpointRow {
-        id: EndpointId::mint(now, random::bytes()),
-        store_id: mine.tenant.store_id.clone(),
-        url: "https://shop.example/hook".to_owned(),
         events: vec![EventKind::PaymentFailed],
-        sealed_secret: vec![1],
-        previous_secret: None,
-        enabled: true,
-        disabled_reason: None,
-        failing_since: None,
-        created_at: now,
+        ..EndpointRow::new(id, mine.tenant.store_id.clone(), "https://shop.example/hook", vec![1], now)
     };
     pipeline.door.store.system(SystemReason::Operator).add_endpoint(&endpoint).await?;
     let (connection, url) = pipeline.door.connect_shop(&mine).await?;

@@ -1,12 +1,94 @@
 //! Webhook endpoints.
 
 use sea_orm::QueryResult;
+use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{EndpointId, StoreId};
 use touchstone_schema::time::Timestamp;
 
-use super::{AuditLine, EndpointRow, audit, joined, list, optional_time, previous_secret, time};
+use super::{AuditLine, audit, joined, list, optional_time, previous_secret, time};
 use crate::store::database::{column, execute, parsed, row, rows};
 use crate::store::{StoreError, SystemStore};
+
+/// A row of `endpoints`.
+#[derive(Debug, Clone)]
+pub struct EndpointRow {
+    /// The endpoint.
+    pub id: EndpointId,
+    /// Its store.
+    pub store_id: StoreId,
+    /// Where to deliver.
+    pub url: String,
+    /// Which events it wants; empty means all.
+    pub events: Vec<EventKind>,
+    /// What it is for, in the merchant's words.
+    pub description: String,
+    /// Headers of the merchant's own, where there are any.
+    pub headers: Option<SealedHeaders>,
+    /// Most deliveries a second, of one notifier.
+    pub rate_limit: Option<u32>,
+    /// Whether its deliveries are attempted one after the other, in the order of their events.
+    pub ordered: bool,
+    /// Sealed signing secret (context `webhook-secret`).
+    pub sealed_secret: Vec<u8>,
+    /// The secret before the last rotation, and until when it signs along.
+    pub previous_secret: Option<(Vec<u8>, Timestamp)>,
+    /// Whether it receives.
+    pub enabled: bool,
+    /// Why it was disabled.
+    pub disabled_reason: Option<String>,
+    /// When its present run of failures began.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl EndpointRow {
+    /// An endpoint that is switched on, wants everything as it comes and has no settings yet.
+    pub fn new(id: EndpointId, store_id: StoreId, url: &str, sealed_secret: Vec<u8>, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            store_id,
+            url: url.to_owned(),
+            events: Vec::new(),
+            description: String::new(),
+            headers: None,
+            rate_limit: None,
+            ordered: false,
+            sealed_secret,
+            previous_secret: None,
+            enabled: true,
+            disabled_reason: None,
+            failing_since: None,
+            created_at,
+        }
+    }
+}
+
+/// An endpoint's own headers: their values are secrets, so only the names can be told.
+#[derive(Debug, Clone)]
+pub struct SealedHeaders {
+    /// The names, as they were given.
+    pub names: Vec<String>,
+    /// Names and values, sealed with the context `webhook-headers`.
+    pub sealed: Vec<u8>,
+}
+
+/// Changes to an endpoint; `None` leaves a setting as it is.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointChange {
+    /// New URL.
+    pub url: Option<String>,
+    /// New filter; empty means all.
+    pub events: Option<Vec<EventKind>>,
+    /// New description.
+    pub description: Option<String>,
+    /// New headers in the place of the old ones, or none.
+    pub headers: Option<Option<SealedHeaders>>,
+    /// New limit of deliveries a second, or none.
+    pub rate_limit: Option<Option<u32>>,
+    /// Whether deliveries keep their order.
+    pub ordered: Option<bool>,
+}
 
 impl SystemStore<'_> {
     /// Adds an endpoint.
@@ -20,9 +102,15 @@ impl SystemStore<'_> {
             row.sealed_secret.clone().into(),
             i64::from(row.enabled).into(),
             row.created_at.as_millis().into(),
+            row.description.as_str().into(),
+            names_of(row.headers.as_ref()).into(),
+            row.headers.as_ref().map(|headers| headers.sealed.clone()).into(),
+            row.rate_limit.map(i64::from).into(),
+            i64::from(row.ordered).into(),
         ];
-        let sql = "INSERT INTO endpoints (id, store_id, url, events, sealed_secret, enabled, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let sql = "INSERT INTO endpoints (id, store_id, url, events, sealed_secret, enabled, created_at, description,
+            header_names, sealed_headers, rate_limit, ordered)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         execute(change.transaction(), sql, values).await?;
         let line = AuditLine {
             actor: self.actor(),
@@ -78,6 +166,32 @@ impl SystemStore<'_> {
         self.change_endpoint(id, sql, vec![sealed_secret.to_vec().into(), until.into()], "endpoint.rotate", now).await
     }
 
+    /// Changes settings of an endpoint; false when there is no such endpoint. Audited.
+    pub async fn set_endpoint(
+        &self,
+        id: &EndpointId,
+        settings: &EndpointChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let headers = settings.headers.as_ref().map(Option::as_ref);
+        let values = vec![
+            settings.url.as_deref().into(),
+            settings.events.as_deref().map(joined).into(),
+            settings.description.as_deref().into(),
+            headers.map(names_of).into(),
+            headers.flatten().map(|headers| headers.sealed.clone()).into(),
+            i64::from(settings.rate_limit.is_some()).into(),
+            settings.rate_limit.flatten().map(i64::from).into(),
+            settings.ordered.map(i64::from).into(),
+        ];
+        let sql = "UPDATE endpoints SET url = COALESCE($2, url), events = COALESCE($3, events),
+            description = COALESCE($4, description), header_names = COALESCE($5, header_names),
+            sealed_headers = CASE WHEN $5 IS NULL THEN sealed_headers ELSE $6 END,
+            rate_limit = CASE WHEN $7 = 1 THEN $8 ELSE rate_limit END, ordered = COALESCE($9, ordered)
+            WHERE id = $1";
+        self.change_endpoint(id, sql, values, "endpoint.set", now).await
+    }
+
     /// Runs an update whose first parameter is the endpoint, with its audit line.
     async fn change_endpoint(
         &self,
@@ -112,6 +226,10 @@ fn endpoint_of(row: &QueryResult) -> Result<EndpointRow, StoreError> {
         store_id: parsed(row, "store_id")?,
         url: column(row, "url")?,
         events: list(row, "events")?,
+        description: column(row, "description")?,
+        headers: headers_of(row)?,
+        rate_limit: column::<Option<i64>>(row, "rate_limit")?.and_then(|limit| u32::try_from(limit).ok()),
+        ordered: column::<i64>(row, "ordered")? != 0,
         sealed_secret: column(row, "sealed_secret")?,
         previous_secret: previous_secret(row, "previous_secret")?,
         enabled: column::<i64>(row, "enabled")? != 0,
@@ -119,4 +237,14 @@ fn endpoint_of(row: &QueryResult) -> Result<EndpointRow, StoreError> {
         failing_since: optional_time(row, "failing_since")?,
         created_at: time(row, "created_at")?,
     })
+}
+
+fn headers_of(row: &QueryResult) -> Result<Option<SealedHeaders>, StoreError> {
+    let Some(sealed) = column::<Option<Vec<u8>>>(row, "sealed_headers")? else { return Ok(None) };
+    let names: String = column(row, "header_names")?;
+    Ok(Some(SealedHeaders { names: names.split(',').map(str::to_owned).collect(), sealed }))
+}
+
+fn names_of(headers: Option<&SealedHeaders>) -> String {
+    headers.map_or_else(String::new, |headers| headers.names.join(","))
 }

@@ -16,7 +16,8 @@ pub const DATA_KEY: &str = SealContext::DATA_KEY;
 pub const HMAC_SECRET: &str = SealContext::HMAC_SECRET;
 /// Purpose of an endpoint's sealed signing secrets; their record is the endpoint.
 pub const WEBHOOK_SECRET: &str = SealContext::WEBHOOK_SECRET;
-
+/// Purpose of an endpoint's sealed headers; their record is the endpoint.
+pub const WEBHOOK_HEADERS: &str = SealContext::WEBHOOK_HEADERS;
 /// Purpose of a connection's sealed access token; its record is the connection.
 pub const CENTRA_TOKEN: &str = SealContext::CENTRA_TOKEN;
 
@@ -28,12 +29,13 @@ struct Sealed {
     purpose: &'static str,
 }
 
-const SEALED: [Sealed; 6] = [
+const SEALED: [Sealed; 7] = [
     Sealed { table: "stores", store: "id", column: "sealed_data_key", purpose: DATA_KEY },
     Sealed { table: "api_keys", store: "store_id", column: "sealed_hmac_secret", purpose: HMAC_SECRET },
     Sealed { table: "api_keys", store: "store_id", column: "previous_hmac_secret", purpose: HMAC_SECRET },
     Sealed { table: "endpoints", store: "store_id", column: "sealed_secret", purpose: WEBHOOK_SECRET },
     Sealed { table: "endpoints", store: "store_id", column: "previous_secret", purpose: WEBHOOK_SECRET },
+    Sealed { table: "endpoints", store: "store_id", column: "sealed_headers", purpose: WEBHOOK_HEADERS },
     Sealed { table: "centra_connections", store: "store_id", column: "sealed_token", purpose: CENTRA_TOKEN },
 ];
 

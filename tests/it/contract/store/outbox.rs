@@ -32,18 +32,8 @@ async fn add_endpoint(database: &Database, tenant: &Tenant) -> anyhow::Result<()
         created_at: START,
     };
     system.add_store(&store).await?;
-    let endpoint = EndpointRow {
-        id: EndpointId::mint(START, random::bytes()),
-        store_id: tenant.store_id.clone(),
-        url: "https://shop.example/hook".to_owned(),
-        events: Vec::new(),
-        sealed_secret: vec![1],
-        previous_secret: None,
-        enabled: true,
-        disabled_reason: None,
-        failing_since: None,
-        created_at: START,
-    };
+    let id = EndpointId::mint(START, random::bytes());
+    let endpoint = EndpointRow::new(id, tenant.store_id.clone(), "https://shop.example/hook", vec![1], START);
     Ok(system.add_endpoint(&endpoint).await?)
 }
 

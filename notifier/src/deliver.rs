@@ -2,8 +2,9 @@
 //!
 //! Guarantee: an attempt is made only while its lease outlasts the attempt's time-out, so no two attempts of one
 //! delivery are in flight. A slow endpoint fills its own slots and its own line, then its deliveries go back to the
-//! database; endpoints with work take turns. Failure: whatever goes wrong in an attempt is a failed attempt; what this
-//! process cannot send at all (a secret that does not open) is one too, so it is seen.
+//! database; endpoints with work take turns. An endpoint begins with few slots and gets more while it answers; those that
+//! fail share half of all slots, so that the others never wait for them; one that only times out is left alone for a
+//! while, and its deliveries are due again after that. Failure: what is not attempted is given back, or its lease ends.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +12,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
-use touchstone_platform::crypto::MasterKeys;
-use touchstone_platform::random;
-use touchstone_platform::store::deliveries::{AttemptRecord, DueDelivery, NextStep};
+use touchstone_platform::store::deliveries::{DueDelivery, GivenBack};
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
 
+use crate::Settings;
+use crate::attempt::Attempter;
+use crate::pace::{Outcome, Pace};
 use crate::plan::Leased;
 use crate::record::Record;
-use crate::retry::{Ending, next_step, parse_retry_after};
-use crate::webhook::{self, Answer, Client, Signed};
-use crate::{Dependencies, Settings};
 
 /// Most deliveries that wait here for one endpoint.
 const ENDPOINT_LINE: usize = 128;
@@ -53,13 +51,33 @@ impl BusyEndpoints {
     }
 }
 
+/// A leased delivery in its line.
+#[derive(Debug)]
+struct Waiting {
+    delivery: DueDelivery,
+    until: Timestamp,
+    /// Planned just now: what was due before goes first.
+    fresh: bool,
+}
+
 /// What waits and what flies to one endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
-    waiting: VecDeque<(DueDelivery, Timestamp)>,
+    waiting: VecDeque<Waiting>,
     in_flight: usize,
+    /// Most that may fly: doubled by each arrival, back to the least by each failure.
+    slots: usize,
     failing: bool,
     has_turn: bool,
+}
+
+/// An attempt that ended.
+#[derive(Debug)]
+struct Flown {
+    endpoint: EndpointId,
+    outcome: Outcome,
+    /// Whether it took one of the slots that failing endpoints share.
+    shared: bool,
 }
 
 /// Owns the lines and the attempts in flight.
@@ -70,10 +88,15 @@ pub(crate) struct Dispatcher {
     attempter: Attempter,
     record: mpsc::Sender<Record>,
     busy: BusyEndpoints,
+    pace: Pace,
     lines: HashMap<EndpointId, Line>,
     turns: VecDeque<EndpointId>,
+    /// Turns of endpoints that fail.
+    failing_turns: VecDeque<EndpointId>,
+    /// Attempts in flight to endpoints that fail.
+    failing_in_flight: usize,
     waiting: usize,
-    attempts: JoinSet<(EndpointId, bool)>,
+    attempts: JoinSet<Flown>,
 }
 
 impl Dispatcher {
@@ -90,8 +113,11 @@ impl Dispatcher {
             attempter,
             record,
             busy,
+            pace: Pace::default(),
             lines: HashMap::new(),
             turns: VecDeque::new(),
+            failing_turns: VecDeque::new(),
+            failing_in_flight: 0,
             waiting: 0,
             attempts: JoinSet::new(),
         }
@@ -103,7 +129,7 @@ impl Dispatcher {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.attempts.join_next() => match ended {
-                    Ok((endpoint, arrived)) => self.ended(&endpoint, arrived),
+                    Ok(flown) => self.ended(&flown).await,
                     Err(error) => return died(&error),
                 },
                 leased = handed.recv() => match leased {
@@ -126,7 +152,7 @@ impl Dispatcher {
             }
         }
         let lines = std::mem::take(&mut self.lines);
-        for (delivery, until) in lines.into_values().flat_map(|line| line.waiting) {
+        for Waiting { delivery, until, .. } in lines.into_values().flat_map(|line| line.waiting) {
             self.give_back(delivery, until, now).await;
         }
         while let Some(ended) = self.attempts.join_next().await {
@@ -137,17 +163,24 @@ impl Dispatcher {
     }
 
     async fn take(&mut self, leased: Leased) {
-        for delivery in leased.deliveries {
+        let Leased { deliveries, until, fresh } = leased;
+        let now = self.clock.now();
+        for delivery in deliveries {
             let id = delivery.endpoint.id.clone();
-            let failing = delivery.endpoint.failing_since.is_some();
-            let line = self.lines.entry(id.clone()).or_insert_with(|| Line { failing, ..Line::default() });
-            if line.waiting.len() >= ENDPOINT_LINE || self.waiting >= LINES {
-                self.busy.mark(&id, true);
-                let due = self.clock.now() + LINE_FULL_PAUSE;
-                self.give_back(delivery, leased.until, due).await;
+            if let Some(paused) = self.pace.paused(&id, now) {
+                self.give_back(delivery, until, self.after_trial(paused)).await;
                 continue;
             }
-            line.waiting.push_back((delivery, leased.until));
+            let failing = delivery.endpoint.failing_since.is_some();
+            let slots = self.settings.failing_concurrency;
+            let new = || Line { waiting: VecDeque::new(), in_flight: 0, slots, failing, has_turn: false };
+            let line = self.lines.entry(id.clone()).or_insert_with(new);
+            if line.waiting.len() >= ENDPOINT_LINE || self.waiting >= LINES {
+                self.busy.mark(&id, true);
+                self.give_back(delivery, until, now + LINE_FULL_PAUSE).await;
+                continue;
+            }
+            line.waiting.push_back(Waiting { delivery, until, fresh });
             self.waiting += 1;
             self.offer_turn(&id);
         }
@@ -156,51 +189,110 @@ impl Dispatcher {
     /// Gives the endpoint a place in the round, when it has work and a free slot.
     fn offer_turn(&mut self, endpoint: &EndpointId) {
         let Some(line) = self.lines.get_mut(endpoint) else { return };
-        let slots = if line.failing { self.settings.failing_concurrency } else { self.settings.endpoint_concurrency };
+        // One attempt finds out whether an endpoint that only timed out answers again.
+        let slots = if self.pace.on_trial(endpoint) { 1 } else { line.slots };
         if !line.has_turn && !line.waiting.is_empty() && line.in_flight < slots {
             line.has_turn = true;
-            self.turns.push_back(endpoint.clone());
+            let turns = if line.failing { &mut self.failing_turns } else { &mut self.turns };
+            turns.push_back(endpoint.clone());
         }
     }
 
+    /// Whose turn it is: an endpoint that fails gets its own only while such endpoints leave half of the slots to others.
+    fn next_turn(&mut self) -> Option<(EndpointId, bool)> {
+        if self.attempts.len() >= self.settings.concurrency {
+            return None;
+        }
+        let shared = (self.settings.concurrency / 2).max(1);
+        if self.failing_in_flight < shared
+            && let Some(endpoint) = self.failing_turns.pop_front()
+        {
+            return Some((endpoint, true));
+        }
+        self.turns.pop_front().map(|endpoint| (endpoint, false))
+    }
+
     async fn start(&mut self) {
-        while self.attempts.len() < self.settings.concurrency {
-            let Some(endpoint) = self.turns.pop_front() else { return };
+        while let Some((endpoint, shared)) = self.next_turn() {
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.has_turn = false;
-            let Some((delivery, until)) = line.waiting.pop_front() else { continue };
+            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else { continue };
             self.waiting -= 1;
             // Half a line is room enough to be told of again.
             if line.waiting.len() <= ENDPOINT_LINE / 2 {
                 self.busy.mark(&endpoint, false);
             }
             let now = self.clock.now();
-            if now + self.settings.attempt_timeout < until {
-                line.in_flight += 1;
-                self.attempts.spawn(self.attempter.clone().attempt(delivery, self.record.clone()));
-            } else {
+            let limit = delivery.endpoint.rate_limit;
+            if now + self.settings.attempt_timeout >= until {
                 self.give_back(delivery, until, now).await;
+            } else if let Some(due) = limit.and_then(|limit| self.pace.begin(&endpoint, limit, fresh, now)) {
+                self.give_back(delivery, until, due).await;
+            } else {
+                line.in_flight += 1;
+                self.failing_in_flight += usize::from(shared);
+                let attempt = self.attempter.clone().attempt(delivery, self.record.clone());
+                self.attempts.spawn(async move {
+                    let (endpoint, outcome) = attempt.await;
+                    Flown { endpoint, outcome, shared }
+                });
             }
             self.offer_turn(&endpoint);
+            self.forget_idle(&endpoint);
         }
     }
 
-    fn ended(&mut self, endpoint: &EndpointId, arrived: bool) {
+    async fn ended(&mut self, flown: &Flown) {
+        let Flown { endpoint, outcome, shared } = flown;
+        self.failing_in_flight -= usize::from(*shared);
+        let least = self.settings.failing_concurrency;
         if let Some(line) = self.lines.get_mut(endpoint) {
             line.in_flight -= 1;
-            line.failing = !arrived;
-            if line.in_flight == 0 && line.waiting.is_empty() {
-                self.lines.remove(endpoint);
-                self.busy.mark(endpoint, false);
-            }
+            line.failing = *outcome != Outcome::Arrived;
+            line.slots = if line.failing { least } else { (line.slots * 2).min(self.settings.endpoint_concurrency) };
+        }
+        let now = self.clock.now();
+        if let Some(paused) = self.pace.ended(endpoint, *outcome, now) {
+            self.pause(endpoint, paused).await;
         }
         self.offer_turn(endpoint);
+        self.forget_idle(endpoint);
+    }
+
+    /// Lets the endpoint alone: one delivery is due when the pause ends, to find out whether it answers, and all others after
+    /// that, so that nobody looks at them meanwhile.
+    async fn pause(&mut self, endpoint: &EndpointId, paused: Timestamp) {
+        tracing::warn!(%endpoint, until = paused.to_rfc3339(), "the endpoint only times out: it is left alone for a while");
+        let waiting = self.lines.get_mut(endpoint).map(|line| std::mem::take(&mut line.waiting)).unwrap_or_default();
+        self.waiting -= waiting.len();
+        self.busy.mark(endpoint, false);
+        let later = self.after_trial(paused);
+        for (at, Waiting { delivery, until, .. }) in waiting.into_iter().enumerate() {
+            self.give_back(delivery, until, if at == 0 { paused } else { later }).await;
+        }
+        self.send(Record::Postpone { endpoint: endpoint.clone(), due: later }).await;
+    }
+
+    /// When an attempt that begins at the end of a pause has told how it goes on.
+    fn after_trial(&self, paused: Timestamp) -> Timestamp {
+        paused + self.settings.attempt_timeout + LINE_FULL_PAUSE
+    }
+
+    fn forget_idle(&mut self, endpoint: &EndpointId) {
+        let idle = |line: &Line| line.in_flight == 0 && line.waiting.is_empty() && !line.has_turn;
+        if self.lines.get(endpoint).is_some_and(idle) {
+            self.lines.remove(endpoint);
+            self.busy.mark(endpoint, false);
+        }
     }
 
     async fn give_back(&self, delivery: DueDelivery, leased_until: Timestamp, due: Timestamp) {
-        let record = Record::GiveBack { delivery: delivery.id, leased_until, due };
+        self.send(Record::GiveBack(GivenBack { delivery: delivery.id, leased_until, due })).await;
+    }
+
+    async fn send(&self, record: Record) {
         if self.record.send(record).await.is_err() {
-            tracing::debug!("a lease is left to run out");
+            tracing::debug!("shutting down: a lease is left to run out");
         }
     }
 
@@ -213,122 +305,4 @@ impl Dispatcher {
 /// The dispatcher ends, and with it the process: an attempt does not panic unless something is very wrong.
 fn died(error: &tokio::task::JoinError) {
     tracing::error!(error = error as &dyn std::error::Error, "a delivery attempt died");
-}
-
-/// Makes one attempt.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempter {
-    clock: Clock,
-    master_keys: Arc<MasterKeys>,
-    client: Client,
-}
-
-/// How an attempt ended, before it is decided what follows.
-struct Ended {
-    ending: Ending,
-    status: Option<u16>,
-    error: Option<&'static str>,
-    start: String,
-}
-
-impl Attempter {
-    pub(crate) fn new(with: &Dependencies, client: Client) -> Self {
-        Self { clock: with.clock.clone(), master_keys: Arc::clone(&with.master_keys), client }
-    }
-
-    /// Attempts, and sends the record; tells the endpoint and whether it arrived.
-    async fn attempt(self, delivery: DueDelivery, record: mpsc::Sender<Record>) -> (EndpointId, bool) {
-        let started_at = self.clock.now();
-        let began = Instant::now();
-        let ended = self.send(&delivery, started_at).await;
-        let number = delivery.attempts.saturating_add(1);
-        let now = self.clock.now();
-        let next = next_step(ended.ending, number, now, random::fraction());
-        let attempt = AttemptRecord {
-            delivery: delivery.id.clone(),
-            endpoint: delivery.endpoint.id.clone(),
-            store_id: delivery.endpoint.store_id.clone(),
-            number,
-            started_at,
-            duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
-            status: ended.status,
-            error: ended.error.map(str::to_owned),
-            response_start: ended.start,
-            next,
-        };
-        tell(&delivery, &attempt, now);
-        if record.send(Record::Attempt(attempt)).await.is_err() {
-            tracing::debug!(delivery = %delivery.id, "an attempt is left unrecorded");
-        }
-        (delivery.endpoint.id, next == NextStep::Delivered)
-    }
-
-    async fn send(&self, delivery: &DueDelivery, started_at: Timestamp) -> Ended {
-        let failed = |error| Ended {
-            ending: Ending::Failed { retry_after: None },
-            status: None,
-            error: Some(error),
-            start: String::new(),
-        };
-        let id = delivery.event.id.as_str();
-        let Ok(body) = webhook::body(&delivery.event) else { return failed("body") };
-        let timestamp_s = started_at.as_secs();
-        let signature = match webhook::signatures(&self.master_keys, &delivery.endpoint, id, timestamp_s, &body) {
-            Ok(signature) => signature,
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    endpoint = %delivery.endpoint.id,
-                    store = %delivery.endpoint.store_id,
-                    "the signing secret cannot be used"
-                );
-                return failed("secret");
-            }
-        };
-        let Some(own) = webhook::own_headers(&self.master_keys, &delivery.endpoint) else {
-            tracing::error!(endpoint = %delivery.endpoint.id, store = %delivery.endpoint.store_id, "own headers cannot be used");
-            return failed("headers");
-        };
-        let signed = Signed { id, timestamp_s, signature: &signature, body };
-        match self.client.post(&delivery.endpoint.url, &signed, &own).await {
-            Ok(answer) => judge(answer, self.clock.now()),
-            Err(failure) => failed(failure.as_str()),
-        }
-    }
-}
-
-/// 2xx is success and nothing else is: a redirect is a failure, never followed.
-fn judge(answer: Answer, now: Timestamp) -> Ended {
-    let ending = match answer.status {
-        200..=299 => Ending::Arrived,
-        410 => Ending::Gone,
-        429 | 503 => Ending::Failed {
-            retry_after: answer.retry_after.as_deref().and_then(|value| parse_retry_after(value, now)),
-        },
-        _ => Ending::Failed { retry_after: None },
-    };
-    let error = (ending != Ending::Arrived).then_some("http_status");
-    Ended { ending, status: Some(answer.status), error, start: answer.start }
-}
-
-fn tell(delivery: &DueDelivery, attempt: &AttemptRecord, now: Timestamp) {
-    let outcome = attempt.error.clone().unwrap_or_else(|| "delivered".to_owned());
-    metrics::counter!("touchstone_webhook_attempts_total", "outcome" => outcome).increment(1);
-    let (event, endpoint, store) = (&delivery.event.id, &delivery.endpoint.id, &delivery.endpoint.store_id);
-    let (request_id, number, error, status) =
-        (&delivery.event.request_id, attempt.number, attempt.error.as_deref(), attempt.status);
-    match attempt.next {
-        NextStep::Delivered => {
-            let latency = now.since(delivery.event.occurred_at).as_secs_f64();
-            metrics::histogram!("touchstone_webhook_latency_seconds").record(latency);
-            tracing::debug!(%event, %endpoint, %store, %request_id, number, "webhook delivered");
-        }
-        NextStep::RetryAt(due) => {
-            let due = due.to_rfc3339();
-            tracing::info!(%event, %endpoint, %store, %request_id, number, error, status, due, "webhook failed");
-        }
-        NextStep::Dead | NextStep::DisableEndpoint => {
-            tracing::warn!(%event, %endpoint, %store, %request_id, number, error, status, "webhook given up");
-        }
-    }
 }

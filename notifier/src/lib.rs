@@ -1,7 +1,7 @@
 //! The notifier: tells merchants what happened, by signed webhooks, and settles the orders that Centra shops hold for us.
 //!
 //! The flow of an event: `consume` takes the wake-up from the queue → `plan` makes a delivery per endpoint → `deliver`
-//! attempts it, through `webhook` → `retry` says what follows → `record` commits it; `sweep` finds events that
+//! says when and `attempt` makes it, at the endpoint's `pace`, through `webhook` → `retry` says what follows → `record` commits it; `sweep` finds events that
 //! nobody announced and deliveries that are due again. The flow of a held order is told in `centra`.
 //!
 //! Guarantee: every event reaches every endpoint that wants it at least once, or ends as a dead delivery that operators
@@ -23,12 +23,14 @@ use touchstone_platform::queue::Queue;
 use touchstone_platform::store::Store;
 use touchstone_schema::limits::EVENT_SWEEP_AGE;
 
+mod attempt;
 mod centra;
 mod compare;
 mod connect;
 mod consume;
 mod deliver;
 mod introspect;
+mod pace;
 mod plan;
 mod record;
 mod retry;
@@ -56,7 +58,7 @@ pub struct Settings {
     pub concurrency: usize,
     /// Most attempts in flight to one endpoint.
     pub endpoint_concurrency: usize,
-    /// Most attempts in flight to an endpoint whose last attempt failed.
+    /// Most attempts in flight to an endpoint whose last attempt failed, or that was not attempted lately.
     pub failing_concurrency: usize,
     /// Longest time between two looks for due deliveries.
     pub poll_interval: Duration,
@@ -141,7 +143,7 @@ pub async fn run(
     let (record, records) = mpsc::channel(RECORDS_WAITING);
     let planner = plan::Planner::new(&settings, &dependencies, hand_over);
     let busy = deliver::BusyEndpoints::default();
-    let attempter = deliver::Attempter::new(&dependencies, client);
+    let attempter = attempt::Attempter::new(&dependencies, client);
     let dispatcher =
         deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy.clone());
 

@@ -26,6 +26,8 @@ pub(crate) struct Leased {
     pub(crate) deliveries: Vec<DueDelivery>,
     /// When their leases end.
     pub(crate) until: Timestamp,
+    /// Planned just now, not found due.
+    pub(crate) fresh: bool,
 }
 
 /// Why events were not planned.
@@ -65,7 +67,7 @@ impl Planner {
                 let until = now + self.settings.lease();
                 match self.store.system(SystemReason::RoleLoop).plan(together, now, until).await {
                     Ok(deliveries) => {
-                        planned.push(Leased { deliveries, until });
+                        planned.push(Leased { deliveries, until, fresh: true });
                         break;
                     }
                     Err(error) if error.is_transient() => {
@@ -94,7 +96,7 @@ impl Planner {
         let now = self.clock.now();
         let until = now + self.settings.lease();
         let deliveries = self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, busy).await?;
-        Ok(Leased { deliveries, until })
+        Ok(Leased { deliveries, until, fresh: false })
     }
 
     /// How long until something falls due; `None` when nothing waits.

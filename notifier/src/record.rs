@@ -4,7 +4,6 @@
 //! records are held and attempts stop for lack of room; at shutdown the database has [`LAST_TRIES`] to come back, after
 //! which the leases run out and the attempts are made again.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -12,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
-use touchstone_platform::store::deliveries::AttemptRecord;
+use touchstone_platform::store::deliveries::{AttemptRecord, GivenBack};
 use touchstone_platform::store::{Store, StoreError, SystemReason};
-use touchstone_schema::ids::DeliveryId;
+use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
 
 /// Most attempts committed together.
@@ -28,12 +27,12 @@ pub(crate) enum Record {
     /// An attempt that was made.
     Attempt(AttemptRecord),
     /// A lease given back unused.
-    GiveBack {
-        /// The delivery.
-        delivery: DeliveryId,
-        /// When its lease ends.
-        leased_until: Timestamp,
-        /// When it shall be due.
+    GiveBack(GivenBack),
+    /// What is due of an endpoint shall be due later.
+    Postpone {
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// When.
         due: Timestamp,
     },
 }
@@ -43,19 +42,19 @@ pub(crate) async fn run(store: Store, clock: Clock, mut records: mpsc::Receiver<
     let mut waiting = Vec::with_capacity(RECORDED_TOGETHER);
     while records.recv_many(&mut waiting, RECORDED_TOGETHER).await > 0 {
         let mut attempts = Vec::with_capacity(waiting.len());
-        let mut given_back: HashMap<(Timestamp, Timestamp), Vec<DeliveryId>> = HashMap::new();
+        let (mut given_back, mut postponed) = (Vec::new(), Vec::new());
         for record in waiting.drain(..) {
             match record {
                 Record::Attempt(attempt) => attempts.push(attempt),
-                Record::GiveBack { delivery, leased_until, due } => {
-                    given_back.entry((leased_until, due)).or_default().push(delivery);
-                }
+                Record::GiveBack(lease) => given_back.push(lease),
+                Record::Postpone { endpoint, due } => postponed.push((endpoint, due)),
             }
         }
         let recorder = Recorder { store: &store, clock: &clock, shutdown: &shutdown };
         recorder.attempts(&attempts).await;
-        for ((leased_until, due), deliveries) in given_back {
-            recorder.give_back(&deliveries, leased_until, due).await;
+        recorder.give_back(&given_back).await;
+        for (endpoint, due) in postponed {
+            recorder.postpone(&endpoint, due).await;
         }
     }
 }
@@ -117,10 +116,20 @@ impl Recorder<'_> {
     }
 
     /// One try: what is not given back falls due when its lease ends.
-    async fn give_back(&self, deliveries: &[DeliveryId], leased_until: Timestamp, due: Timestamp) {
-        let given = self.store.system(SystemReason::RoleLoop).postpone(deliveries, leased_until, due).await;
-        if let Err(error) = given {
+    async fn give_back(&self, leases: &[GivenBack]) {
+        if leases.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.system(SystemReason::RoleLoop).give_back(leases).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "leases are left to run out");
+        }
+    }
+
+    /// One try: what is not postponed is taken up and given back by the dispatcher.
+    async fn postpone(&self, endpoint: &EndpointId, due: Timestamp) {
+        let postponed = self.store.system(SystemReason::RoleLoop).postpone(endpoint, self.clock.now(), due).await;
+        if let Err(error) = postponed {
+            tracing::warn!(error = &error as &dyn std::error::Error, %endpoint, "deliveries are not postponed");
         }
     }
 

@@ -165,7 +165,7 @@ impl World {
         Ok(())
     }
 
-    /// Ends the notifier as a kill would: nothing is finished, recorded or given back.
+    /// Ends the notifiers as a kill would: nothing is finished, recorded or given back.
     async fn kill(&mut self) {
         for (_, running) in self.running.drain(..) {
             running.abort();

@@ -34,6 +34,9 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Longest `Retry-After` value looked at.
 const RETRY_AFTER_CHARS: usize = 64;
 
+/// How an attempt is recorded that took too long.
+pub(crate) const TIMED_OUT: &str = "timeout";
+
 /// Why an attempt got no answer, as it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -58,7 +61,7 @@ impl Failure {
             Self::BlockedAddress => "blocked_address",
             Self::Connect => "connect",
             Self::Tls => "tls",
-            Self::Timeout => "timeout",
+            Self::Timeout => TIMED_OUT,
             Self::Protocol => "protocol",
         }
     }

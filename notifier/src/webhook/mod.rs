@@ -3,5 +3,5 @@
 mod client;
 mod sign;
 
-pub(crate) use client::{Answer, Client, Signed};
+pub(crate) use client::{Answer, Client, Signed, TIMED_OUT};
 pub(crate) use sign::{body, own_headers, signatures};

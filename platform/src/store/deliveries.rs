@@ -18,6 +18,7 @@ mod claiming;
 mod listing;
 mod recording;
 
+pub use claiming::GivenBack;
 pub use recording::DISABLE_AFTER;
 
 /// A delivery whose next attempt is due, leased to the caller.

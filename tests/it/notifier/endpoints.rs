@@ -1,15 +1,23 @@
-//! Settings of endpoints: headers of the merchant's own.
+//! Endpoints: headers of the merchant's own, limits, and what a bad one does to the others.
+
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use touchstone_notifier::Settings;
 use touchstone_platform::crypto::SealContext;
 use touchstone_platform::store::accounts::{EndpointRow, SealedHeaders};
-use touchstone_tests::Receiver;
+use touchstone_platform::store::deliveries::DeliveryFilter;
+use touchstone_schema::time::Timestamp;
+use touchstone_tests::{Behaviour, Receiver, eventually};
 
-use super::{Backend, PATIENCE, World};
+use super::{Backend, PATIENCE, START, World};
 
 on_both_ways_to_run![
     own_headers_arrive_beside_a_signature_that_verifies,
     own_headers_never_replace_the_signature_whatever_is_stored,
+    limited_endpoint_gets_its_number_a_second_and_others_all_at_once,
+    hanging_half_of_the_endpoints_delays_nothing_of_the_other_half,
+    endpoint_that_only_times_out_is_left_alone_and_comes_back,
 ];
 
 fn sealed(world: &World, row: &EndpointRow, lines: &str) -> Result<SealedHeaders> {
@@ -48,5 +56,87 @@ async fn own_headers_never_replace_the_signature_whatever_is_stored(world: &mut 
         ensure!(row.last_error.as_deref() == Some("headers"), "{row:?}");
     }
     ensure!(receiver.deliveries().is_empty());
+    world.stop().await
+}
+
+async fn limited_endpoint_gets_its_number_a_second_and_others_all_at_once(world: &mut World) -> Result<()> {
+    let (limited, free) = (Receiver::start().await?, Receiver::start().await?);
+    let (endpoint, _) =
+        world.endpoint_with(&limited.url(), |row| Ok(EndpointRow { rate_limit: Some(3), ..row })).await?;
+    world.endpoint(&free.url()).await?;
+    world.start("127.0.0.0/8")?;
+    for _ in 0..8 {
+        world.announced_event().await?;
+    }
+    free.wait_for(8, PATIENCE).await?;
+    for (second, (arrived, due)) in [(3, [3, 2]), (6, [0, 2]), (8, [0, 0])].into_iter().enumerate() {
+        let (now, second) = (world.clock.now(), u64::try_from(second)?);
+        ensure!(now == START + Duration::from_secs(second));
+        limited.wait_for(arrived, PATIENCE).await?;
+        let expected = [START + Duration::from_secs(1), START + Duration::from_secs(2)].map(|at| Some(at.to_rfc3339()));
+        let filter = DeliveryFilter { endpoint_id: Some(endpoint.clone()), ..DeliveryFilter::default() };
+        eventually(PATIENCE, "what waits is due later", async || {
+            let listed = world.system().deliveries(&filter, 20).await.ok()?;
+            let found = expected.clone().map(|at| listed.iter().filter(|row| row.next_attempt_at == at).count());
+            let delivered = listed.iter().filter(|row| row.state == "delivered").count();
+            (found == due && delivered == arrived).then_some(())
+        })
+        .await?;
+        // Everything has its due time, so nothing more can be under way within this second.
+        ensure!(limited.deliveries().len() == arrived, "{arrived} of a second");
+        world.clock.advance(Duration::from_secs(1));
+    }
+    world.stop().await
+}
+
+/// Twenty endpoints of forty hang. The clock stands still, so whatever waits for their time-outs would wait for the pause
+/// that follows as well.
+async fn hanging_half_of_the_endpoints_delays_nothing_of_the_other_half(world: &mut World) -> Result<()> {
+    let (hanging, healthy) = (Receiver::start().await?, Receiver::start().await?);
+    hanging.behave(Behaviour::Hang);
+    let mut hung = Vec::new();
+    for at in 0..20 {
+        hung.push(world.endpoint(&format!("{}/{at}", hanging.url())).await?.0);
+        world.endpoint(&format!("{}/{at}", healthy.url())).await?;
+    }
+    // Fewer slots than the hanging ones would take at sixteen each, and an attempt that outlasts the patience.
+    let settings = Settings { attempt_timeout: PATIENCE * 2, concurrency: 64, ..super::quick() };
+    world.start_with("127.0.0.0/8", settings)?;
+    for _ in 0..10 {
+        world.announced_event().await?;
+    }
+    healthy.wait_for(200, PATIENCE).await?;
+    ensure!(hanging.deliveries().len() <= 40, "two slots each: {}", hanging.deliveries().len());
+    world.kill().await;
+    Ok(())
+}
+
+async fn endpoint_that_only_times_out_is_left_alone_and_comes_back(world: &mut World) -> Result<()> {
+    let receiver = Receiver::start().await?;
+    receiver.behave(Behaviour::Hang);
+    let (endpoint, _) = world.endpoint(&receiver.url()).await?;
+    let settings = Settings { attempt_timeout: Duration::from_millis(300), ..super::quick() };
+    world.start_with("127.0.0.0/8", settings)?;
+    for _ in 0..30 {
+        world.announced_event().await?;
+    }
+    let filter = DeliveryFilter { endpoint_id: Some(endpoint.clone()), ..DeliveryFilter::default() };
+    // All that was not attempted is due after the pause: no look for due deliveries meets it before.
+    let pause = START + Duration::from_secs(30);
+    let untried = eventually(PATIENCE, "the rest waits for the end of the pause", async || {
+        let listed = world.system().deliveries(&filter, 100).await.ok()?;
+        let untried: Vec<_> = listed.iter().filter(|row| row.attempts == 0).collect();
+        let due = untried.iter().filter_map(|row| Timestamp::parse_rfc3339(row.next_attempt_at.as_deref()?));
+        (listed.len() == 30 && due.clone().all(|due| due >= pause)).then_some(untried.len())
+    })
+    .await?;
+    ensure!((20..=25).contains(&untried), "five time-outs, and those in flight beside them: {untried}");
+    receiver.behave(Behaviour::status(200));
+    world.clock.advance(Duration::from_secs(600));
+    eventually(PATIENCE, "everything arrives", async || {
+        let listed = world.system().deliveries(&filter, 100).await.ok()?;
+        listed.iter().all(|row| row.state == "delivered").then_some(())
+    })
+    .await?;
     world.stop().await
 }

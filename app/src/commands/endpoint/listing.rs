@@ -15,6 +15,7 @@ fn document(endpoint: &EndpointRow) -> Value {
         "description": endpoint.description,
         "events": endpoint.events,
         "headers": names(endpoint),
+        "rate_limit": endpoint.rate_limit,
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "failing_since": endpoint.failing_since.map(|at| at.to_rfc3339()),
@@ -71,6 +72,7 @@ pub(super) async fn show(id: &EndpointId, operator: &Operator, output: Output) -
             ("for", Some(endpoint.description.clone()).filter(|text| !text.is_empty())),
             ("events", Some(events_of(&endpoint))),
             ("own headers", Some(names(&endpoint).join(", ")).filter(|text| !text.is_empty())),
+            ("rate limit", endpoint.rate_limit.map(|limit| format!("{limit} a second"))),
             ("state", Some(state_of(&endpoint))),
         ])
     })

@@ -7,7 +7,7 @@ use touchstone_platform::crypto::{MasterKeys, SealContext};
 use touchstone_platform::store::accounts::{EndpointChange, SealedHeaders, WEBHOOK_HEADERS};
 use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{EndpointId, StoreId};
-use touchstone_schema::limits::ENDPOINT_DESCRIPTION_CHARS;
+use touchstone_schema::limits::{ENDPOINT_DESCRIPTION_CHARS, ENDPOINT_RATE_MOST};
 use touchstone_schema::own_headers::OwnHeaders;
 use touchstone_schema::secret::Secret;
 use url::Url;
@@ -26,6 +26,9 @@ pub(crate) struct EndpointSettings {
     /// are not shown again.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = secret_line)]
     pub(super) headers: Vec<Secret>,
+    /// Most deliveries a second; 0, and when not given: no limit.
+    #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
+    pub(super) rate_limit: Option<u32>,
 }
 
 /// Settings to change.
@@ -50,6 +53,9 @@ pub(crate) struct EndpointChanges {
     /// Take away all headers that it has.
     #[arg(long, conflicts_with = "headers")]
     clear_headers: bool,
+    /// Most deliveries a second; 0: no limit.
+    #[arg(long = "rate-limit", value_name = "PER_SECOND", value_parser = parse_rate)]
+    rate_limit: Option<u32>,
 }
 
 /// Takes any text, so that no message of the command line quotes a secret; [`OwnHeaders`] judges it.
@@ -61,6 +67,16 @@ fn parse_description(text: &str) -> Result<String, String> {
     let sound = text.chars().count() <= ENDPOINT_DESCRIPTION_CHARS && !text.chars().any(char::is_control);
     let refused = || format!("a description is one line of at most {ENDPOINT_DESCRIPTION_CHARS} characters");
     sound.then(|| text.to_owned()).ok_or_else(refused)
+}
+
+fn parse_rate(text: &str) -> Result<u32, String> {
+    let rate = text.parse().ok().filter(|rate| *rate <= ENDPOINT_RATE_MOST);
+    rate.ok_or_else(|| format!("expected a number of deliveries a second from 0 (no limit) to {ENDPOINT_RATE_MOST}"))
+}
+
+/// The limit that a flag stands for.
+pub(super) fn limit(rate: u32) -> Option<u32> {
+    (rate > 0).then_some(rate)
 }
 
 /// The headers sealed for their endpoint; none when none are given.
@@ -100,6 +116,7 @@ pub(super) async fn set(
         events: (changes.all_events || !changes.events.is_empty()).then_some(changes.events),
         description: changes.description,
         headers,
+        rate_limit: changes.rate_limit.map(limit),
         ..EndpointChange::default()
     };
     operator

@@ -45,13 +45,29 @@ UPDATE deliveries SET state = 'dead', last_error = $2 WHERE id IN (SELECT value 
 
 const NEXT_DUE: &str = "SELECT due_at FROM deliveries WHERE state = 'pending' ORDER BY due_at LIMIT 1";
 
-const POSTPONE_POSTGRES: &str = "
-UPDATE deliveries SET due_at = $2, leased_until = 0
-WHERE id = ANY($1) AND state = 'pending' AND leased_until = $3";
+const GIVE_BACK_POSTGRES: &str = "
+UPDATE deliveries d SET due_at = given.due_at, leased_until = 0
+FROM UNNEST($1::text[], $2::bigint[], $3::bigint[]) AS given (id, leased_until, due_at)
+WHERE d.id = given.id AND d.state = 'pending' AND d.leased_until = given.leased_until";
 
-const POSTPONE_SQLITE: &str = "
-UPDATE deliveries SET due_at = $2, leased_until = 0
-WHERE id IN (SELECT value FROM json_each($1)) AND state = 'pending' AND leased_until = $3";
+const GIVE_BACK_SQLITE: &str = "
+UPDATE deliveries SET due_at = given.due_at, leased_until = 0
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS leased_until, value ->> 2 AS due_at FROM json_each($1)) AS given
+WHERE deliveries.id = given.id AND deliveries.state = 'pending' AND deliveries.leased_until = given.leased_until";
+
+const POSTPONE: &str = "
+UPDATE deliveries SET due_at = $3 WHERE state = 'pending' AND due_at <= $2 AND endpoint_id = $1";
+
+/// A lease that was not used.
+#[derive(Debug, Clone)]
+pub struct GivenBack {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// When the lease ends.
+    pub leased_until: Timestamp,
+    /// When the delivery shall be due.
+    pub due: Timestamp,
+}
 
 impl SystemStore<'_> {
     /// Leases up to `most` deliveries that are due and not leased by anyone, oldest due first, those to `busy` endpoints
@@ -126,22 +142,31 @@ impl SystemStore<'_> {
         found.map(|found| column(&found, "due_at").map(Timestamp::from_millis)).transpose()
     }
 
-    /// Gives leases back that end at `leased_until`, unattempted: the deliveries are due at `due`.
-    pub async fn postpone(
-        &self,
-        deliveries: &[DeliveryId],
-        leased_until: Timestamp,
-        due: Timestamp,
-    ) -> Result<(), StoreError> {
-        let ids = deliveries.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
-        let (statement, ids) = if self.store.is_embedded() {
-            (POSTPONE_SQLITE, Value::from(json(&ids)))
-        } else {
-            (POSTPONE_POSTGRES, Value::from(ids))
-        };
+    /// Gives leases back: their deliveries are due as they say. One that another notifier holds by now stays as it is.
+    pub async fn give_back(&self, leases: &[GivenBack]) -> Result<(), StoreError> {
         let change = self.store.begin().await?;
-        execute(change.transaction(), statement, [ids, due.as_millis().into(), leased_until.as_millis().into()])
-            .await?;
+        if self.store.is_embedded() {
+            let given: Vec<_> = leases
+                .iter()
+                .map(|one| serde_json::json!([one.delivery, one.leased_until.as_millis(), one.due.as_millis()]))
+                .collect();
+            execute(change.transaction(), GIVE_BACK_SQLITE, [json(&given).into()]).await?;
+        } else {
+            let numbers = |of: fn(&GivenBack) -> Timestamp| {
+                Value::from(leases.iter().map(|one| of(one).as_millis()).collect::<Vec<_>>())
+            };
+            let ids = leases.iter().map(|one| one.delivery.as_str().to_owned()).collect::<Vec<_>>();
+            let values = [Value::from(ids), numbers(|one| one.leased_until), numbers(|one| one.due)];
+            execute(change.transaction(), GIVE_BACK_POSTGRES, values).await?;
+        }
+        change.commit().await
+    }
+
+    /// Has everything that is due of an endpoint, and that nobody has leased, be due at `due`.
+    pub async fn postpone(&self, endpoint: &EndpointId, now: Timestamp, due: Timestamp) -> Result<(), StoreError> {
+        let change = self.store.begin().await?;
+        let values = [endpoint.as_str().into(), now.as_millis().into(), due.as_millis().into()];
+        execute(change.transaction(), POSTPONE, values).await?;
         change.commit().await
     }
 }

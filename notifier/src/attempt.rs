@@ -58,6 +58,7 @@ impl Attempter {
             delivery: delivery.id.clone(),
             endpoint: delivery.endpoint.id.clone(),
             store_id: delivery.endpoint.store_id.clone(),
+            ordered: delivery.endpoint.ordered,
             number,
             started_at,
             duration_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),

@@ -147,7 +147,7 @@ pub async fn run(
     let dispatcher =
         deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy.clone());
 
-    let work = Arc::new(Notify::new());
+    let (work, due) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let shops = centra::Worker::new(&settings, &dependencies, planner.clone(), Arc::clone(&work), shutdown.clone());
     let shops = Arc::new(shops.map_err(NotifierError::Roots)?);
 
@@ -155,9 +155,9 @@ pub async fn run(
     tasks.spawn(named("centra", shops.run()));
     tasks.spawn(named("notices", centra::take_notices(dependencies.clone(), Arc::clone(&work), shutdown.clone())));
     tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
-    tasks.spawn(named("sweep", sweep::run(settings, planner, busy, shutdown.clone())));
+    tasks.spawn(named("sweep", sweep::run(settings, planner, busy, Arc::clone(&due), shutdown.clone())));
     tasks.spawn(named("deliver", dispatcher.run(handed, shutdown.clone())));
-    tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, shutdown.clone())));
+    tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, due, shutdown.clone())));
 
     let mut outcome = Ok(());
     while let Some(ended) = tasks.join_next().await {

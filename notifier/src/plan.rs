@@ -99,6 +99,16 @@ impl Planner {
         Ok(Leased { deliveries, until, fresh: false })
     }
 
+    /// Leases the next delivery of each ordered endpoint in whose line nothing is under way although something waits.
+    pub(crate) async fn move_stalled(&self) -> Result<Leased, StoreError> {
+        let system = self.store.system(SystemReason::RoleLoop);
+        let lines = system.stalled().await?;
+        let now = self.clock.now();
+        let until = now + self.settings.lease();
+        let deliveries = system.release(&lines, now, Some(until)).await?;
+        Ok(Leased { deliveries, until, fresh: false })
+    }
+
     /// How long until something falls due; `None` when nothing waits.
     pub(crate) async fn until_due(&self) -> Result<Option<std::time::Duration>, StoreError> {
         let due = self.store.system(SystemReason::RoleLoop).next_due().await?;

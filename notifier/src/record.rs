@@ -4,14 +4,15 @@
 //! records are held and attempts stop for lack of room; at shutdown the database has [`LAST_TRIES`] to come back, after
 //! which the leases run out and the attempts are made again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
-use touchstone_platform::store::deliveries::{AttemptRecord, GivenBack};
+use touchstone_platform::store::deliveries::{AttemptRecord, GivenBack, NextStep};
 use touchstone_platform::store::{Store, StoreError, SystemReason};
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
@@ -38,7 +39,15 @@ pub(crate) enum Record {
 }
 
 /// Records until the dispatcher has ended.
-pub(crate) async fn run(store: Store, clock: Clock, mut records: mpsc::Receiver<Record>, shutdown: CancellationToken) {
+///
+/// `due` is told when the next delivery of an ordered endpoint is due.
+pub(crate) async fn run(
+    store: Store,
+    clock: Clock,
+    mut records: mpsc::Receiver<Record>,
+    due: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     let mut waiting = Vec::with_capacity(RECORDED_TOGETHER);
     while records.recv_many(&mut waiting, RECORDED_TOGETHER).await > 0 {
         let mut attempts = Vec::with_capacity(waiting.len());
@@ -52,6 +61,9 @@ pub(crate) async fn run(store: Store, clock: Clock, mut records: mpsc::Receiver<
         }
         let recorder = Recorder { store: &store, clock: &clock, shutdown: &shutdown };
         recorder.attempts(&attempts).await;
+        if recorder.move_lines(&attempts).await {
+            due.notify_one();
+        }
         recorder.give_back(&given_back).await;
         for (endpoint, due) in postponed {
             recorder.postpone(&endpoint, due).await;
@@ -111,6 +123,24 @@ impl Recorder<'_> {
                     }
                 }
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One try: a line that does not move here is found by the sweep. True when something is due now.
+    async fn move_lines(&self, attempts: &[AttemptRecord]) -> bool {
+        let over = |attempt: &&AttemptRecord| attempt.ordered && !matches!(attempt.next, NextStep::RetryAt(_));
+        let mut lines: Vec<_> = attempts.iter().filter(over).map(|attempt| attempt.endpoint.clone()).collect();
+        if lines.is_empty() {
+            return false;
+        }
+        lines.sort_unstable();
+        lines.dedup();
+        match self.store.system(SystemReason::RoleLoop).release(&lines, self.clock.now(), None).await {
+            Ok(released) => !released.is_empty(),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "lines move later");
+                false
             }
         }
     }

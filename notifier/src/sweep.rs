@@ -1,4 +1,5 @@
-//! Finds what nobody announced: deliveries that are due, and events whose message was lost.
+//! Finds what nobody announced: deliveries that are due, events whose message was lost, and lines of ordered endpoints that
+//! stand still.
 //!
 //! Guarantee: a due delivery is looked for at least once per poll interval, so rows written by another process (a replay
 //! from the command line, a retry of a notifier that died) are found without a message.
@@ -6,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::retry::Backoff;
@@ -22,8 +24,14 @@ const SWEPT_TOGETHER: u64 = 256;
 /// Least time between two looks that found nothing.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Sweeps until shutdown.
-pub(crate) async fn run(settings: Arc<Settings>, planner: Planner, busy: BusyEndpoints, shutdown: CancellationToken) {
+/// Sweeps until shutdown, at once when `due` is told.
+pub(crate) async fn run(
+    settings: Arc<Settings>,
+    planner: Planner,
+    busy: BusyEndpoints,
+    due: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     let mut backoff = Backoff::default();
     let mut events_looked_at: Option<Instant> = None;
     while !shutdown.is_cancelled() {
@@ -40,6 +48,7 @@ pub(crate) async fn run(settings: Arc<Settings>, planner: Planner, busy: BusyEnd
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
+            () = due.notified() => {}
         }
     }
 }
@@ -58,6 +67,7 @@ async fn sweep(
             tracing::info!(events = lost.len(), "planning events that no message announced");
             planner.hand_over(planner.plan(&lost, shutdown).await.unwrap_or_default()).await;
         }
+        planner.hand_over([planner.move_stalled().await?]).await;
         *events_looked_at = Some(Instant::now());
     }
     let leased = planner.claim(CLAIMED_TOGETHER, &busy.list()).await?;

@@ -38,13 +38,14 @@ async fn endpoint_settings_come_back_without_secrets(backend: &Backend, store: &
     assert_eq!((&shown["url"], &shown["events"]), (&json!("https://shop.example/other"), &json!(["order.decided"])));
     assert_eq!((&shown["headers"], &shown["description"]), (&json!(["X-Other"]), &json!("Keller's ERP")));
     assert_eq!(shown["rate_limit"], json!(null));
-    touchstone_json(backend, &[set.as_slice(), &["--rate-limit", "7"]].concat()).await?;
-    assert_eq!(touchstone_json(backend, &show).await?["rate_limit"], json!(7));
-    let bare = ["--all-events", "--clear-headers", "--rate-limit", "0"];
+    touchstone_json(backend, &[set.as_slice(), &["--rate-limit", "7", "--ordered", "true"]].concat()).await?;
+    let shown = touchstone_json(backend, &show).await?;
+    assert_eq!((&shown["rate_limit"], &shown["ordered"]), (&json!(7), &json!(true)));
+    let bare = ["--all-events", "--clear-headers", "--rate-limit", "0", "--ordered", "false"];
     touchstone_json(backend, &[set.as_slice(), &bare].concat()).await?;
     let shown = touchstone_json(backend, &show).await?;
     assert_eq!((&shown["events"], &shown["headers"]), (&json!([]), &json!([])));
-    assert_eq!(shown["rate_limit"], json!(null));
+    assert_eq!((&shown["rate_limit"], &shown["ordered"]), (&json!(null), &json!(false)));
 
     for wrong in [["--header", "webhook-id: hunter2"], ["--header", "hunter2"], ["--url", "http://10.0.0.1/hook"]] {
         let refused = touchstone(backend, &[set.as_slice(), &wrong].concat()).await?;

@@ -53,6 +53,7 @@ mod egress;
 mod endpoints;
 mod faults;
 mod libraries;
+mod ordering;
 
 on_both_ways_to_run![
     event_is_delivered_once_with_a_valid_signature_when_its_message_comes_twice,

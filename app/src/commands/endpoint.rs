@@ -170,6 +170,7 @@ pub(crate) async fn create(
         description: settings.description.unwrap_or_default(),
         headers,
         rate_limit: settings.rate_limit.and_then(settings::limit),
+        ordered: settings.ordered.unwrap_or(false),
         ..EndpointRow::new(id, store_id, wanted.url.as_str(), sealed_secret, now)
     };
     system.add_endpoint(&row).await.context("the endpoint cannot be added")?;

@@ -16,10 +16,13 @@ use super::database::{column, count, parsed};
 
 mod claiming;
 mod listing;
+mod ordering;
 mod recording;
 
 pub use claiming::GivenBack;
 pub use recording::DISABLE_AFTER;
+
+pub(super) use ordering::{PARKED, line_up};
 
 /// A delivery whose next attempt is due, leased to the caller.
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ pub struct AttemptRecord {
     pub endpoint: EndpointId,
     /// Its store.
     pub store_id: StoreId,
+    /// Whether the endpoint's deliveries keep their order.
+    pub ordered: bool,
     /// Number of the attempt, from 1.
     pub number: u32,
     /// When it began.
@@ -108,7 +113,7 @@ pub struct DeliveryView {
     pub state: String,
     /// Attempts made.
     pub attempts: u32,
-    /// When the next attempt is due, while pending.
+    /// When the next attempt is due, while pending; none while others of an ordered endpoint come first.
     pub next_attempt_at: Option<String>,
     /// Class of the last failure.
     pub last_error: Option<String>,

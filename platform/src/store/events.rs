@@ -9,7 +9,7 @@ use touchstone_schema::ids::{DeliveryId, EventId};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{column, execute, parsed, row, rows};
-use super::deliveries::{DueDelivery, due_delivery};
+use super::deliveries::{DueDelivery, PARKED, due_delivery};
 use super::{StoreError, SystemStore};
 use crate::random;
 
@@ -20,7 +20,8 @@ const WANTED: &str = "p.store_id = e.store_id AND p.enabled = 1 AND CASE e.kind
         ELSE p.events = '' OR ',' || p.events || ',' LIKE '%,' || e.kind || ',%' END";
 
 /// Claims and plans in one statement, so in one round trip. Rows locked by another planner are passed over: it plans them. A
-/// delivery's id is its time and 64 bits of a salted hash, in the alphabet of the others.
+/// delivery's id is its time and 64 bits of a salted hash, in the alphabet of the others. Those to ordered endpoints take
+/// their places in line.
 const PLAN_POSTGRES: &str = "
 WITH open AS (
     SELECT event_id FROM unplanned WHERE event_id = ANY($1) FOR UPDATE SKIP LOCKED
@@ -29,10 +30,13 @@ WITH open AS (
 ), wanted AS (
     SELECT {columns} FROM claimed JOIN events e ON e.id = claimed.event_id JOIN endpoints p ON {wanted}
 ), planned AS (
-    INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at)
+    INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at,
+        position)
     SELECT $4 || upper(left(encode(sha256(convert_to($5 || event_id || endpoint_id, 'UTF8')), 'hex'), 16)),
-        event_id, endpoint_id, store_id, 'pending', 0, $3, $3, $2
-    FROM wanted
+        event_id, endpoint_id, store_id, 'pending', 0, CASE WHEN ordered = 1 THEN {parked} ELSE $3 END,
+        CASE WHEN ordered = 1 THEN 0 ELSE $3 END, $2,
+        CASE WHEN ordered = 1 THEN nextval('delivery_positions') ELSE 0 END
+    FROM (SELECT * FROM wanted ORDER BY occurred_at, sequence, event_id) AS in_order
     ON CONFLICT (event_id, endpoint_id) DO NOTHING
     RETURNING id, event_id, endpoint_id
 )
@@ -41,13 +45,16 @@ FROM planned JOIN wanted ON wanted.event_id = planned.event_id AND wanted.endpoi
 
 const PLAN_SQLITE: &str = "
 SELECT {columns} FROM events e JOIN endpoints p ON {wanted}
-WHERE e.id IN (SELECT event_id FROM unplanned WHERE event_id IN (SELECT value FROM json_each($1)))";
+WHERE e.id IN (SELECT event_id FROM unplanned WHERE event_id IN (SELECT value FROM json_each($1)))
+ORDER BY e.occurred_at, e.sequence, e.id";
 
 const CLAIM_SQLITE: &str = "DELETE FROM unplanned WHERE event_id IN (SELECT value FROM json_each($1))";
 
 const INSERT_SQLITE: &str = "
-INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', 0, $3, $3, $2
+INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at, position)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', 0,
+    CASE WHEN value ->> 4 = '1' THEN {parked} ELSE $3 END, CASE WHEN value ->> 4 = '1' THEN 0 ELSE $3 END, $2,
+    CASE WHEN value ->> 4 = '1' THEN (SELECT COALESCE(MAX(rowid), 0) FROM deliveries) + 2 + key ELSE 0 END
 FROM json_each($1) WHERE TRUE
 ON CONFLICT (event_id, endpoint_id) DO NOTHING
 RETURNING id";
@@ -73,7 +80,7 @@ const WAIT: &str = "INSERT INTO unplanned (event_id, occurred_at) VALUES ($1, $2
 impl SystemStore<'_> {
     /// Plans deliveries of the events that are not planned yet, one per enabled endpoint that wants the event, takes the
     /// events out of the outbox, all in one transaction, and returns the new deliveries already leased to the caller until
-    /// `lease_until`. Events planned before are passed over, so any message may come twice.
+    /// `lease_until`; of an ordered endpoint the one whose turn it is. Events planned before are passed over, so any message may come twice.
     pub async fn plan(
         &self,
         events: &[EventId],
@@ -87,7 +94,7 @@ impl SystemStore<'_> {
             let change = self.store.begin().await?;
             let planned = plan_embedded(change.transaction(), events, now, lease_until).await?;
             change.commit().await?;
-            return Ok(planned);
+            return Ok(self.without_lines(planned, now, lease_until).await);
         }
         // The ten characters after an id's prefix are its time; those of a fresh id carry the time of planning.
         let salt = DeliveryId::mint(now, random::bytes());
@@ -100,7 +107,32 @@ impl SystemStore<'_> {
             salt.as_str().into(),
         ];
         let found = rows(&self.store.database, plan_statement(false), values).await?;
-        found.iter().map(|row| due_delivery(row, parsed(row, "delivery_id")?, 0, now)).collect()
+        let planned = found.iter().map(|row| due_delivery(row, parsed(row, "delivery_id")?, 0, now));
+        let planned = planned.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.without_lines(planned, now, lease_until).await)
+    }
+
+    /// Replaces the deliveries of ordered endpoints, which are in line by now, by those whose turn it is.
+    async fn without_lines(
+        &self,
+        mut planned: Vec<DueDelivery>,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Vec<DueDelivery> {
+        let mut lines: Vec<_> =
+            planned.iter().filter(|one| one.endpoint.ordered).map(|one| one.endpoint.id.clone()).collect();
+        if lines.is_empty() {
+            return planned;
+        }
+        lines.sort_unstable();
+        lines.dedup();
+        planned.retain(|delivery| !delivery.endpoint.ordered);
+        // The plan has committed: what is not released here is found in its line.
+        match self.release(&lines, now, Some(lease_until)).await {
+            Ok(released) => planned.extend(released),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "lines move later"),
+        }
+        planned
     }
 
     /// Events that were left unplanned since before `older_than`, oldest first.
@@ -143,7 +175,10 @@ pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Eve
 fn plan_statement(embedded: bool) -> &'static str {
     static POSTGRES: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let wanted = WANTED.replace("{member}", "e.data::json ->> 'endpoint_id'");
-        PLAN_POSTGRES.replace("{columns}", EVENT_AND_ENDPOINT).replace("{wanted}", &wanted)
+        PLAN_POSTGRES
+            .replace("{parked}", &PARKED.to_string())
+            .replace("{columns}", EVENT_AND_ENDPOINT)
+            .replace("{wanted}", &wanted)
     });
     static SQLITE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let wanted = WANTED.replace("{member}", "e.data ->> '$.endpoint_id'");
@@ -173,11 +208,14 @@ async fn plan_embedded(
             text(row, "event_id")?,
             text(row, "endpoint_id")?,
             text(row, "store_id")?,
+            column::<i64>(row, "ordered")?.to_string(),
         ]);
         planned.push(due_delivery(row, id, 0, now)?);
     }
     let values = [json(&inserts).into(), now.as_millis().into(), lease_until.as_millis().into()];
-    let made = rows(transaction, INSERT_SQLITE, values).await?;
+    static INSERT: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| INSERT_SQLITE.replace("{parked}", &PARKED.to_string()));
+    let made = rows(transaction, &INSERT, values).await?;
     let made =
         made.iter().map(|row| parsed(row, "id")).collect::<Result<std::collections::HashSet<DeliveryId>, _>>()?;
     planned.retain(|delivery| made.contains(&delivery.id));

@@ -16,6 +16,7 @@ fn document(endpoint: &EndpointRow) -> Value {
         "events": endpoint.events,
         "headers": names(endpoint),
         "rate_limit": endpoint.rate_limit,
+        "ordered": endpoint.ordered,
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason,
         "failing_since": endpoint.failing_since.map(|at| at.to_rfc3339()),
@@ -73,6 +74,7 @@ pub(super) async fn show(id: &EndpointId, operator: &Operator, output: Output) -
             ("events", Some(events_of(&endpoint))),
             ("own headers", Some(names(&endpoint).join(", ")).filter(|text| !text.is_empty())),
             ("rate limit", endpoint.rate_limit.map(|limit| format!("{limit} a second"))),
+            ("ordered", endpoint.ordered.then(|| "one after the other".to_owned())),
             ("state", Some(state_of(&endpoint))),
         ])
     })

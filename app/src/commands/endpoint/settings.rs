@@ -29,6 +29,9 @@ pub(crate) struct EndpointSettings {
     /// Most deliveries a second; 0, and when not given: no limit.
     #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
     pub(super) rate_limit: Option<u32>,
+    /// true: one delivery after the other, in the order of the events.
+    #[arg(long, value_name = "TRUE|FALSE")]
+    pub(super) ordered: Option<bool>,
 }
 
 /// Settings to change.
@@ -56,6 +59,9 @@ pub(crate) struct EndpointChanges {
     /// Most deliveries a second; 0: no limit.
     #[arg(long = "rate-limit", value_name = "PER_SECOND", value_parser = parse_rate)]
     rate_limit: Option<u32>,
+    /// true: one delivery after the other, in the order of the events.
+    #[arg(long = "ordered", value_name = "TRUE|FALSE")]
+    ordered: Option<bool>,
 }
 
 /// Takes any text, so that no message of the command line quotes a secret; [`OwnHeaders`] judges it.
@@ -117,7 +123,7 @@ pub(super) async fn set(
         description: changes.description,
         headers,
         rate_limit: changes.rate_limit.map(limit),
-        ..EndpointChange::default()
+        ordered: changes.ordered,
     };
     operator
         .system()

@@ -1,12 +1,13 @@
 //! Webhook endpoints.
 
-use sea_orm::QueryResult;
+use sea_orm::{QueryResult, Value};
 use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{EndpointId, StoreId};
 use touchstone_schema::time::Timestamp;
 
 use super::{AuditLine, audit, joined, list, optional_time, previous_secret, time};
 use crate::store::database::{column, execute, parsed, row, rows};
+use crate::store::deliveries::line_up;
 use crate::store::{StoreError, SystemStore};
 
 /// A row of `endpoints`.
@@ -166,7 +167,8 @@ impl SystemStore<'_> {
         self.change_endpoint(id, sql, vec![sealed_secret.to_vec().into(), until.into()], "endpoint.rotate", now).await
     }
 
-    /// Changes settings of an endpoint; false when there is no such endpoint. Audited.
+    /// Changes settings of an endpoint; false when there is no such endpoint. One that becomes ordered has what waits put in
+    /// line. Audited.
     pub async fn set_endpoint(
         &self,
         id: &EndpointId,
@@ -189,7 +191,9 @@ impl SystemStore<'_> {
             sealed_headers = CASE WHEN $5 IS NULL THEN sealed_headers ELSE $6 END,
             rate_limit = CASE WHEN $7 = 1 THEN $8 ELSE rate_limit END, ordered = COALESCE($9, ordered)
             WHERE id = $1";
-        self.change_endpoint(id, sql, values, "endpoint.set", now).await
+        let ordered = settings.ordered == Some(true);
+        let then = ordered.then(|| (line_up(self.store.is_embedded()), [id.as_str().into(), now.as_millis().into()]));
+        self.change_endpoint_and(id, (sql, values), then, "endpoint.set", now).await
     }
 
     /// Runs an update whose first parameter is the endpoint, with its audit line.
@@ -197,7 +201,19 @@ impl SystemStore<'_> {
         &self,
         id: &EndpointId,
         sql: &str,
-        mut values: Vec<sea_orm::Value>,
+        values: Vec<Value>,
+        action: &'static str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.change_endpoint_and(id, (sql, values), None, action, now).await
+    }
+
+    /// The same, and in the same transaction what follows from it.
+    async fn change_endpoint_and(
+        &self,
+        id: &EndpointId,
+        (sql, mut values): (&str, Vec<Value>),
+        then: Option<(String, [Value; 2])>,
         action: &'static str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -206,6 +222,9 @@ impl SystemStore<'_> {
         let change = self.store.begin().await?;
         let found = execute(change.transaction(), sql, values).await? > 0;
         if found {
+            if let Some((sql, values)) = then {
+                execute(change.transaction(), &sql, values).await?;
+            }
             let line = AuditLine {
                 actor: self.actor(),
                 store: Some(&endpoint.store_id),

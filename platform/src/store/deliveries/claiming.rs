@@ -10,7 +10,7 @@ use crate::store::events::{EVENT_AND_ENDPOINT, json};
 use crate::store::{StoreError, SystemStore};
 
 /// `last_error` of a delivery whose endpoint was switched off before it arrived.
-const ENDPOINT_DISABLED: &str = "endpoint_disabled";
+pub(super) const ENDPOINT_DISABLED: &str = "endpoint_disabled";
 
 /// A due delivery of an endpoint that is switched off is given up, where operators see and can replay it.
 const CLAIM_POSTGRES: &str = "

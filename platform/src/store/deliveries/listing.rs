@@ -6,6 +6,7 @@ use touchstone_schema::limits::PAGE_ITEMS;
 use touchstone_schema::time::Timestamp;
 
 use super::claiming::limit;
+use super::ordering::PARKED;
 use super::{AttemptView, DeliveryFilter, DeliveryView};
 use crate::store::database::{column, count, execute, parsed, row, rows};
 use crate::store::{StoreError, SystemStore};
@@ -19,8 +20,13 @@ WHERE ";
 const MATCHES: &str = "($1 = '' OR d.store_id = $1) AND ($2 = '' OR d.endpoint_id = $2) AND ($3 = '' OR d.state = $3)
     AND d.created_at >= $4 AND d.id > $5 AND ($6 = '' OR d.id = $6)";
 
+/// Whether the delivery takes its place in the line of its endpoint again, where the notifier finds it.
+const ORDERED: &str = "(SELECT p.ordered FROM endpoints p WHERE p.id = d.endpoint_id) = 1";
+
 const REPLAY: &str = "
-UPDATE deliveries AS d SET state = 'pending', attempts = 0, due_at = $7, leased_until = 0, last_error = NULL
+UPDATE deliveries AS d SET state = 'pending', attempts = 0, leased_until = 0, last_error = NULL,
+    due_at = CASE WHEN {ordered} THEN {parked} ELSE $7 END,
+    position = CASE WHEN {ordered} AND d.position = 0 THEN 1 ELSE d.position END
 WHERE d.state IN ('delivered', 'dead') AND ";
 
 const ATTEMPTS: &str = "
@@ -57,7 +63,8 @@ impl SystemStore<'_> {
         let mut values = filter_values(filter, only);
         values.push(now.as_millis().into());
         let change = self.store.begin().await?;
-        let replayed = execute(change.transaction(), &format!("{REPLAY}{MATCHES}"), values).await?;
+        let statement = REPLAY.replace("{ordered}", ORDERED).replace("{parked}", &PARKED.to_string());
+        let replayed = execute(change.transaction(), &format!("{statement}{MATCHES}"), values).await?;
         change.commit().await?;
         Ok(replayed)
     }
@@ -76,14 +83,14 @@ fn filter_values(filter: &DeliveryFilter, only: Option<&DeliveryId>) -> Vec<Valu
 
 fn view(row: &QueryResult) -> Result<DeliveryView, StoreError> {
     let state: String = column(row, "state")?;
-    let due_at = Timestamp::from_millis(column(row, "due_at")?);
+    let due_at: i64 = column(row, "due_at")?;
     Ok(DeliveryView {
         id: parsed(row, "id")?,
         event_id: parsed(row, "event_id")?,
         kind: column(row, "kind")?,
         endpoint_id: parsed(row, "endpoint_id")?,
         attempts: count(row, "attempts")?,
-        next_attempt_at: (state == "pending").then(|| due_at.to_rfc3339()),
+        next_attempt_at: (state == "pending" && due_at < PARKED).then(|| Timestamp::from_millis(due_at).to_rfc3339()),
         last_error: column(row, "last_error")?,
         created_at: Timestamp::from_millis(column(row, "created_at")?).to_rfc3339(),
         state,

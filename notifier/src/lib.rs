@@ -29,6 +29,7 @@ mod compare;
 mod connect;
 mod consume;
 mod deliver;
+mod forget;
 mod introspect;
 mod pace;
 mod plan;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Age at which an event that nobody planned is planned by the sweep.
     pub sweep_age: Duration,
+    /// How long attempts are kept.
+    pub attempts_kept: Duration,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
     /// Pause after a first failure at a Centra shop; those after further ones grow from it.
@@ -82,6 +85,7 @@ impl Default for Settings {
             failing_concurrency: 2,
             poll_interval: Duration::from_secs(1),
             sweep_age: EVENT_SWEEP_AGE,
+            attempts_kept: Duration::from_secs(90 * 86_400),
             centra_timeout: Duration::from_secs(10),
             centra_pause: Duration::from_secs(1),
             centra_shops: 16,
@@ -155,6 +159,8 @@ pub async fn run(
     tasks.spawn(named("centra", shops.run()));
     tasks.spawn(named("notices", centra::take_notices(dependencies.clone(), Arc::clone(&work), shutdown.clone())));
     tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
+    let (store, clock) = (dependencies.store.clone(), dependencies.clock.clone());
+    tasks.spawn(named("forget", forget::run(Arc::clone(&settings), store, clock, shutdown.clone())));
     tasks.spawn(named("sweep", sweep::run(settings, planner, busy, Arc::clone(&due), shutdown.clone())));
     tasks.spawn(named("deliver", dispatcher.run(handed, shutdown.clone())));
     tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, due, shutdown.clone())));

@@ -47,6 +47,9 @@ async fn endpoint_settings_come_back_without_secrets(backend: &Backend, store: &
     assert_eq!((&shown["events"], &shown["headers"]), (&json!([]), &json!([])));
     assert_eq!((&shown["rate_limit"], &shown["ordered"]), (&json!(null), &json!(false)));
 
+    let recover = ["endpoint", "recover", "--endpoint", endpoint, "--since", "24h"];
+    let recovered = touchstone_json(backend, &recover).await?;
+    assert_eq!((&recovered["recovered"], &recovered["dead"], &recovered["waiting"]), (&json!(0), &json!(0), &json!(0)));
     for wrong in [["--header", "webhook-id: hunter2"], ["--header", "hunter2"], ["--url", "http://10.0.0.1/hook"]] {
         let refused = touchstone(backend, &[set.as_slice(), &wrong].concat()).await?;
         assert_ne!(refused.code, Some(0), "{wrong:?}");

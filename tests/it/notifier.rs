@@ -54,6 +54,7 @@ mod endpoints;
 mod faults;
 mod libraries;
 mod ordering;
+mod recovery;
 
 on_both_ways_to_run![
     event_is_delivered_once_with_a_valid_signature_when_its_message_comes_twice,

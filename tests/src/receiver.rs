@@ -24,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use sha2::Sha256;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::{AbortHandle, JoinSet},
     time::Interval,
 };
@@ -43,6 +44,8 @@ pub enum Behaviour {
     Answer(u16, Vec<(String, String)>),
     /// Takes the request and never answers.
     Hang,
+    /// Answers 200 when there is a permit, which it uses up.
+    Hold(Arc<Semaphore>),
     /// Answers 200 and then sends its body byte by byte for ever.
     Drip,
     /// Answers 200 and then sends its body as fast as it is taken, for ever.
@@ -227,6 +230,10 @@ async fn meet(request: Request<Incoming>, state: Arc<Mutex<State>>) -> anyhow::R
             Ok(response.body(AnswerBody::Empty)?)
         }
         Behaviour::Hang => std::future::pending().await,
+        Behaviour::Hold(gate) => {
+            gate.acquire().await?.forget();
+            Ok(Response::new(AnswerBody::Empty))
+        }
         Behaviour::Drip => Ok(Response::new(AnswerBody::Drip(tokio::time::interval(DRIP_INTERVAL)))),
         Behaviour::Flood => Ok(Response::new(AnswerBody::Flood(state))),
         Behaviour::Close => bail!("closed as asked"),

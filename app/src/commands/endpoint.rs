@@ -18,7 +18,7 @@ use touchstone_schema::tenant::{KeyMode, Tenant};
 use url::Url;
 
 use super::key::shown;
-use super::{DEFAULT_GRACE, parse_grace, store};
+use super::{DEFAULT_GRACE, Since, parse_grace, parse_since, store};
 use crate::compose::Operator;
 use crate::output::{Output, fields};
 
@@ -86,6 +86,15 @@ pub(crate) enum EndpointCommand {
         #[arg(long, default_value = DEFAULT_GRACE, value_parser = parse_grace)]
         grace: Duration,
     },
+    /// Send what died, and at once what waits for another attempt.
+    Recover {
+        /// The endpoint.
+        #[arg(long)]
+        endpoint: EndpointId,
+        /// Only what was planned since then: a time, or a span before now such as 24h.
+        #[arg(long, value_parser = parse_since)]
+        since: Since,
+    },
     /// Send an `endpoint.test` event to an endpoint.
     Test {
         /// The endpoint.
@@ -133,6 +142,7 @@ pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: O
         EndpointCommand::Disable { endpoint } => switch(&endpoint, false, operator, output).await,
         EndpointCommand::Enable { endpoint } => switch(&endpoint, true, operator, output).await,
         EndpointCommand::Rotate { endpoint, grace } => rotate(&endpoint, grace, operator, output).await,
+        EndpointCommand::Recover { endpoint, since } => recover(&endpoint, since, operator, output).await,
         EndpointCommand::Test { endpoint } => test(&endpoint, operator, output).await,
     }
 }
@@ -187,6 +197,14 @@ async fn existing(id: &EndpointId, operator: &Operator) -> anyhow::Result<Endpoi
     endpoint.with_context(|| format!("there is no endpoint {id}; see `touchstone endpoint list --store STORE`"))
 }
 
+async fn enabled(id: &EndpointId, operator: &Operator) -> anyhow::Result<EndpointRow> {
+    let endpoint = existing(id, operator).await?;
+    if !endpoint.enabled {
+        bail!("endpoint {id} is disabled; first `touchstone endpoint enable --endpoint {id}`");
+    }
+    Ok(endpoint)
+}
+
 async fn switch(id: &EndpointId, enabled: bool, operator: &Operator, output: Output) -> anyhow::Result<()> {
     let reason = Some("switched off by an operator");
     if !operator.system().set_endpoint_enabled(id, enabled, reason, operator.clock.now()).await? {
@@ -194,7 +212,7 @@ async fn switch(id: &EndpointId, enabled: bool, operator: &Operator, output: Out
     }
     output.show(&json!({ "endpoint_id": id, "enabled": enabled }), || {
         if enabled {
-            format!("Endpoint {id} is enabled.\nNext: touchstone delivery replay --endpoint {id} --since 24h")
+            format!("Endpoint {id} is enabled.\nNext: touchstone endpoint recover --endpoint {id} --since 24h")
         } else {
             format!("Endpoint {id} is disabled: new events are not planned for it.")
         }
@@ -223,11 +241,32 @@ async fn rotate(id: &EndpointId, grace: Duration, operator: &Operator, output: O
     })
 }
 
-async fn test(id: &EndpointId, operator: &Operator, output: Output) -> anyhow::Result<()> {
-    let endpoint = existing(id, operator).await?;
-    if !endpoint.enabled {
-        bail!("endpoint {id} is disabled; first `touchstone endpoint enable --endpoint {id}`");
+/// Page by page: what was recovered stays so when this is interrupted, and it may be run again.
+async fn recover(id: &EndpointId, since: Since, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    let endpoint = enabled(id, operator).await?;
+    let now = operator.clock.now();
+    let (since, of) = (since.at(now), (&endpoint.store_id, id));
+    let (mut dead, mut waiting, mut after) = (0, 0, None);
+    loop {
+        let page = operator.system().recover(of, since, after.as_ref(), now).await?;
+        dead += page.dead;
+        waiting += page.waiting;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
     }
+    let document = json!({ "endpoint_id": id, "recovered": dead + waiting, "dead": dead, "waiting": waiting });
+    output.show(&document, || {
+        format!(
+            "{dead} dead deliveries begin anew, {waiting} that waited are due now.\n\
+             Next: touchstone delivery list --endpoint {id} --state pending"
+        )
+    })
+}
+
+async fn test(id: &EndpointId, operator: &Operator, output: Output) -> anyhow::Result<()> {
+    let endpoint = enabled(id, operator).await?;
     let now = operator.clock.now();
     let event = Event {
         id: EventId::mint(now, random::bytes()),

@@ -18,9 +18,11 @@ mod claiming;
 mod listing;
 mod ordering;
 mod recording;
+mod recovering;
 
 pub use claiming::GivenBack;
 pub use recording::DISABLE_AFTER;
+pub use recovering::Recovered;
 
 pub(super) use ordering::{PARKED, line_up};
 

@@ -17,6 +17,7 @@ on_both_ways_to_run![
     own_headers_never_replace_the_signature_whatever_is_stored,
     limited_endpoint_gets_its_number_a_second_and_others_all_at_once,
     hanging_half_of_the_endpoints_delays_nothing_of_the_other_half,
+    endpoints_known_to_fail_share_half_of_the_slots,
     endpoint_that_only_times_out_is_left_alone_and_comes_back,
 ];
 
@@ -107,6 +108,33 @@ async fn hanging_half_of_the_endpoints_delays_nothing_of_the_other_half(world: &
     }
     healthy.wait_for(200, PATIENCE).await?;
     ensure!(hanging.deliveries().len() <= 40, "two slots each: {}", hanging.deliveries().len());
+    world.kill().await;
+    Ok(())
+}
+
+/// That they fail is in the database, so a notifier that has just started knows it.
+async fn endpoints_known_to_fail_share_half_of_the_slots(world: &mut World) -> Result<()> {
+    let (failing, healthy) = (Receiver::start().await?, Receiver::start().await?);
+    failing.behave(Behaviour::status(500));
+    let mut failed = Vec::new();
+    for at in 0..20 {
+        failed.push(world.endpoint(&format!("{}/{at}", failing.url())).await?.0);
+    }
+    world.endpoint(&healthy.url()).await?;
+    world.start("127.0.0.0/8")?;
+    world.announced_event().await?;
+    for endpoint in &failed {
+        world.delivery(endpoint, "a failed attempt", |row| row.attempts == 1).await?;
+    }
+    world.stop().await?;
+    failing.behave(Behaviour::Hang);
+    let settings = Settings { attempt_timeout: PATIENCE * 2, concurrency: 16, ..super::quick() };
+    world.start_with("127.0.0.0/8", settings)?;
+    for _ in 0..10 {
+        world.announced_event().await?;
+    }
+    healthy.wait_for(11, PATIENCE).await?;
+    ensure!(failing.deliveries().len() <= 20 + 8, "half of sixteen slots: {}", failing.deliveries().len());
     world.kill().await;
     Ok(())
 }

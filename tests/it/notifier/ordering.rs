@@ -1,8 +1,10 @@
 //! Ordered endpoints: one delivery after the other, whatever happens to the first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tokio::sync::Semaphore;
 use touchstone_platform::store::accounts::{EndpointChange, EndpointRow};
 use touchstone_platform::store::deliveries::{DeliveryFilter, DeliveryView};
 use touchstone_schema::event::Event;
@@ -14,6 +16,7 @@ use super::{Backend, PATIENCE, World};
 
 on_both_ways_to_run![
     order_is_kept_while_the_first_fails_over_restarts_and_with_two_notifiers,
+    two_notifiers_have_one_attempt_in_flight_and_others_go_on,
     dead_delivery_lets_the_next_pass,
     line_moves_on_after_a_crash_before_the_release,
     endpoint_that_becomes_ordered_has_its_backlog_in_line_and_back,
@@ -82,6 +85,30 @@ async fn order_is_kept_while_the_first_fails_over_restarts_and_with_two_notifier
     let mut arrived = ids(&receiver);
     arrived.dedup();
     ensure!(arrived == events.iter().map(|event| event.id.to_string()).collect::<Vec<_>>(), "{arrived:?}");
+    world.stop().await
+}
+
+async fn two_notifiers_have_one_attempt_in_flight_and_others_go_on(world: &mut World) -> Result<()> {
+    let (receiver, free) = (Receiver::start().await?, Receiver::start().await?);
+    let gate = Arc::new(Semaphore::new(0));
+    receiver.behave(Behaviour::Hold(Arc::clone(&gate)));
+    let endpoint = ordered(world, &receiver).await?;
+    world.endpoint(&free.url()).await?;
+    world.start("127.0.0.0/8")?;
+    world.start("127.0.0.0/8")?;
+    let mut announced = Vec::new();
+    for planned in 1..=6 {
+        announced.extend(events(world, 1).await?);
+        let all_planned = |rows: &Vec<DeliveryView>| rows.len() == planned;
+        eventually(PATIENCE, "it is planned", async || listed(world, &endpoint).await.filter(all_planned)).await?;
+    }
+    free.wait_for(6, PATIENCE).await?;
+    for arrived in 1..=6 {
+        receiver.wait_for(arrived, PATIENCE).await?;
+        ensure!(receiver.deliveries().len() == arrived, "the next waits for the answer to this one");
+        gate.add_permits(1);
+    }
+    ensure!(ids(&receiver) == announced.iter().map(|event| event.id.to_string()).collect::<Vec<_>>());
     world.stop().await
 }
 

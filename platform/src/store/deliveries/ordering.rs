@@ -13,7 +13,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::claiming::{ENDPOINT_DISABLED, limit};
 use super::{DueDelivery, due_delivery};
-use crate::store::database::{count, execute, parsed, rows};
+use crate::store::database::{column, count, execute, parsed, rows};
 use crate::store::events::{EVENT_AND_ENDPOINT, json};
 use crate::store::{StoreError, SystemStore};
 
@@ -25,7 +25,8 @@ const FREED_TOGETHER: u64 = 1_000;
 /// Stalled lines found in one look.
 const STALLED_TOGETHER: u64 = 256;
 
-const LOCK_POSTGRES: &str = "SELECT id FROM endpoints WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+/// The lock comes first: what follows must see what whoever held it has committed.
+const LOCK: &str = "SELECT id, ordered, enabled FROM endpoints WHERE id {any} ORDER BY id {lock}";
 
 /// Endpoints whose line may not wait: switched off, or ordered no more.
 const FREE: &str = "
@@ -35,19 +36,19 @@ SET due_at = $2,
     last_error = CASE WHEN p.enabled = 1 THEN d.last_error ELSE $3 END
 FROM endpoints p
 WHERE p.id = d.endpoint_id AND d.id IN (
-    SELECT w.id FROM deliveries w JOIN endpoints o ON o.id = w.endpoint_id
-    WHERE w.endpoint_id {any} AND (o.ordered = 0 OR o.enabled = 0)
-        AND w.state = 'pending' AND w.position > 0 AND w.due_at = {parked}
+    SELECT w.id FROM deliveries w
+    WHERE w.endpoint_id {any} AND w.state = 'pending' AND w.position > 0 AND w.due_at = {parked}
     LIMIT $4)";
 
-/// The first of each line, where nothing is under way.
+/// The first of each line, where nothing is under way. Each question is one step in the index of lines; put as a join it
+/// would read whole lines.
 const HEADS: &str = "
 SELECT (SELECT h.id FROM deliveries h
     WHERE h.endpoint_id = p.id AND h.state = 'pending' AND h.position > 0 AND h.due_at = {parked}
     ORDER BY h.position, h.id LIMIT 1) AS id
 FROM endpoints p
-WHERE p.id {any} AND p.ordered = 1 AND p.enabled = 1 AND NOT EXISTS (SELECT 1 FROM deliveries a
-    WHERE a.endpoint_id = p.id AND a.state = 'pending' AND a.position > 0 AND a.due_at < {parked})";
+WHERE p.id {any} AND p.ordered = 1 AND p.enabled = 1 AND (SELECT a.id FROM deliveries a
+    WHERE a.endpoint_id = p.id AND a.state = 'pending' AND a.position > 0 AND a.due_at < {parked} LIMIT 1) IS NULL";
 
 const RELEASE_POSTGRES: &str = "
 WITH head AS ({heads})
@@ -74,10 +75,10 @@ WITH RECURSIVE line (id) AS (
     FROM line WHERE line.id IS NOT NULL
 )
 SELECT p.id FROM line JOIN endpoints p ON p.id = line.id
-WHERE EXISTS (SELECT 1 FROM deliveries w
-    WHERE w.endpoint_id = p.id AND w.state = 'pending' AND w.position > 0 AND w.due_at = {parked})
-AND (p.ordered = 0 OR p.enabled = 0 OR NOT EXISTS (SELECT 1 FROM deliveries a
-    WHERE a.endpoint_id = p.id AND a.state = 'pending' AND a.position > 0 AND a.due_at < {parked}))
+WHERE (SELECT w.id FROM deliveries w
+    WHERE w.endpoint_id = p.id AND w.state = 'pending' AND w.position > 0 AND w.due_at = {parked} LIMIT 1) IS NOT NULL
+AND (p.ordered = 0 OR p.enabled = 0 OR (SELECT a.id FROM deliveries a
+    WHERE a.endpoint_id = p.id AND a.state = 'pending' AND a.position > 0 AND a.due_at < {parked} LIMIT 1) IS NULL)
 LIMIT $1";
 
 /// Puts what waits of an endpoint in line, by the time of its planning. What is leased at this moment is left to its end.
@@ -87,7 +88,9 @@ WHERE id IN (SELECT id FROM deliveries WHERE endpoint_id = $1 AND state = 'pendi
 
 fn filled(statement: &str, embedded: bool) -> String {
     let any = if embedded { "IN (SELECT value FROM json_each($1))" } else { "= ANY($1)" };
-    let statement = statement.replace("{heads}", HEADS).replace("{columns}", EVENT_AND_ENDPOINT);
+    let lock = if embedded { "" } else { "FOR NO KEY UPDATE" };
+    let statement =
+        statement.replace("{lock}", lock).replace("{heads}", HEADS).replace("{columns}", EVENT_AND_ENDPOINT);
     statement.replace("{any}", any).replace("{parked}", &PARKED.to_string())
 }
 
@@ -115,14 +118,20 @@ impl SystemStore<'_> {
         let due = lease_until.unwrap_or(now).as_millis();
         let leased = lease_until.map_or(0, Timestamp::as_millis);
         let change = self.store.begin().await?;
-        if !embedded {
-            // The statements below must see what whoever held the lock has committed.
-            rows(change.transaction(), LOCK_POSTGRES, [ids.clone()]).await?;
+        static LOCK_POSTGRES: LazyLock<String> = LazyLock::new(|| filled(LOCK, false));
+        static LOCK_SQLITE: LazyLock<String> = LazyLock::new(|| filled(LOCK, true));
+        let lock = if embedded { &LOCK_SQLITE } else { &LOCK_POSTGRES };
+        let mut closed = Vec::new();
+        for found in rows(change.transaction(), lock, [ids.clone()]).await? {
+            if column::<i64>(&found, "ordered")? == 0 || column::<i64>(&found, "enabled")? == 0 {
+                closed.push(column::<String>(&found, "id")?);
+            }
         }
-        let freeing = [ids.clone(), now.as_millis().into(), ENDPOINT_DISABLED.into(), limit(FREED_TOGETHER)];
-        static FREE_POSTGRES: LazyLock<String> = LazyLock::new(|| filled(FREE, false));
-        static FREE_SQLITE: LazyLock<String> = LazyLock::new(|| filled(FREE, true));
-        execute(change.transaction(), if embedded { &FREE_SQLITE } else { &FREE_POSTGRES }, freeing).await?;
+        if !closed.is_empty() {
+            let closed = if embedded { Value::from(json(&closed)) } else { Value::from(closed) };
+            let values = [closed, now.as_millis().into(), ENDPOINT_DISABLED.into(), limit(FREED_TOGETHER)];
+            execute(change.transaction(), &filled(FREE, embedded), values).await?;
+        }
         static RELEASE: LazyLock<String> = LazyLock::new(|| filled(RELEASE_POSTGRES, false));
         static FIND: LazyLock<String> = LazyLock::new(|| filled(FIND_SQLITE, true));
         let found = if embedded {

@@ -68,7 +68,8 @@ async fn sweep(
             planner.hand_over(planner.plan(&lost, shutdown).await.unwrap_or_default()).await;
         }
         planner.hand_over([planner.move_stalled().await?]).await;
-        *events_looked_at = Some(Instant::now());
+        // Where there may be more, they are looked for again at once.
+        *events_looked_at = ((lost.len() as u64) < SWEPT_TOGETHER).then(Instant::now);
     }
     let leased = planner.claim(CLAIMED_TOGETHER, &busy.list()).await?;
     let full = leased.deliveries.len() as u64 == CLAIMED_TOGETHER;

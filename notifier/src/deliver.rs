@@ -176,8 +176,12 @@ impl Dispatcher {
             let new = || Line { waiting: VecDeque::new(), in_flight: 0, slots, failing, has_turn: false };
             let line = self.lines.entry(id.clone()).or_insert_with(new);
             if line.waiting.len() >= ENDPOINT_LINE || self.waiting >= LINES {
-                self.busy.mark(&id, true);
+                // One with nothing in its line is stopped by the lines of others: nothing of its own would free it again.
+                if !line.waiting.is_empty() {
+                    self.busy.mark(&id, true);
+                }
                 self.give_back(delivery, until, now + LINE_FULL_PAUSE).await;
+                self.forget_idle(&id);
                 continue;
             }
             line.waiting.push_back(Waiting { delivery, until, fresh });

@@ -63,13 +63,15 @@ async fn sweep(
 ) -> Result<Duration, StoreError> {
     if events_looked_at.is_none_or(|at| at.elapsed() >= settings.poll_interval) {
         let lost = planner.unplanned(SWEPT_TOGETHER).await?;
+        let mut may_be_more = lost.len() as u64 == SWEPT_TOGETHER;
         if !lost.is_empty() {
             tracing::info!(events = lost.len(), "planning events that no message announced");
-            planner.hand_over(planner.plan(&lost, shutdown).await.unwrap_or_default()).await;
+            let planned = planner.plan(&lost, shutdown).await;
+            may_be_more &= planned.is_ok();
+            planner.hand_over(planned.unwrap_or_default()).await;
         }
         planner.hand_over([planner.move_stalled().await?]).await;
-        // Where there may be more, they are looked for again at once.
-        *events_looked_at = ((lost.len() as u64) < SWEPT_TOGETHER).then(Instant::now);
+        *events_looked_at = (!may_be_more).then(Instant::now);
     }
     let leased = planner.claim(CLAIMED_TOGETHER, &busy.list()).await?;
     let full = leased.deliveries.len() as u64 == CLAIMED_TOGETHER;

@@ -17,6 +17,7 @@ on_both_ways_to_run![
     own_headers_never_replace_the_signature_whatever_is_stored,
     limited_endpoint_gets_its_number_a_second_and_others_all_at_once,
     hanging_half_of_the_endpoints_delays_nothing_of_the_other_half,
+    more_endpoints_than_there_is_room_for_are_all_served,
     endpoints_known_to_fail_share_half_of_the_slots,
     endpoint_that_only_times_out_is_left_alone_and_comes_back,
 ];
@@ -87,6 +88,24 @@ async fn limited_endpoint_gets_its_number_a_second_and_others_all_at_once(world:
         ensure!(limited.deliveries().len() == arrived, "{arrived} of a second");
         world.clock.advance(Duration::from_secs(1));
     }
+    world.stop().await
+}
+
+/// A notifier has room for 2 048 deliveries at once; the others find none and must not be forgotten.
+async fn more_endpoints_than_there_is_room_for_are_all_served(world: &mut World) -> Result<()> {
+    const ENDPOINTS: usize = 2_200;
+    let receiver = Receiver::start().await?;
+    for at in 0..ENDPOINTS {
+        world.endpoint(&format!("{}/{at}", receiver.url())).await?;
+    }
+    world.start("127.0.0.0/8")?;
+    world.announced_event().await?;
+    eventually(PATIENCE, "all of them to be served", async || {
+        // What found no room is due again a second later.
+        world.clock.advance(Duration::from_millis(100));
+        (receiver.deliveries().len() >= ENDPOINTS).then_some(())
+    })
+    .await?;
     world.stop().await
 }
 

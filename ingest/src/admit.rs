@@ -1,4 +1,4 @@
-//! Admission: one step in the cache that refuses revoked keys, callers over their limit and replays.
+//! Admission: one step in the cache that refuses revoked keys, callers over their limit and replays of signed requests.
 //!
 //! Guarantee: a request that is answered 503 gives its own nonce back, by compare-and-delete, and no other's.
 //! Failure: while the cache is away every request is 503; replay protection is never skipped.
@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use touchstone_platform::cache::{Admission, Admitted, RateState};
+use touchstone_platform::cache::{Admission, Admitted, RateState, SignedRequest};
 use touchstone_platform::random;
 use touchstone_schema::verdict::FinishedVerdict;
 
@@ -42,11 +42,9 @@ pub(crate) async fn admit(
     let admission = Admission {
         tenant: &caller.key.tenant,
         key: &caller.key.id,
-        nonce: &caller.nonce,
-        mark: &mark,
         limit_per_minute: caller.store.rate_limit_per_minute,
         now: arrival.at,
-        order_id,
+        signed: caller.nonce.as_deref().map(|nonce| SignedRequest { nonce, mark: &mark, order_id }),
     };
     match timeout(PATIENCE, dependencies.cache.admit(&admission)).await {
         Ok(Ok(Admitted::Yes { rate, finished })) => Ok(Ticket { caller, rate, finished, mark }),
@@ -74,7 +72,8 @@ impl Ticket {
 }
 
 async fn release(dependencies: &Dependencies, caller: &Caller, mark: &str) {
-    let released = dependencies.cache.release_nonce(&caller.key.id, &caller.nonce, mark);
+    let Some(nonce) = &caller.nonce else { return };
+    let released = dependencies.cache.release_nonce(&caller.key.id, nonce, mark);
     if !matches!(timeout(RELEASE_PATIENCE, released).await, Ok(Ok(()))) {
         tracing::debug!("a nonce could not be given back; it expires by itself");
     }

@@ -33,12 +33,13 @@ pub(crate) enum Signed<'a> {
     Target(&'a Method, &'a Uri),
 }
 
-/// A caller whose signature, key and scope are right. Not admitted yet: it may be over its limit or a replay.
+/// A caller whose credentials and scope are right. Not admitted yet: it may be over its limit or a replay.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) key: Arc<KeyEntry>,
     pub(crate) store: Arc<StoreProfile>,
-    pub(crate) nonce: String,
+    /// None on surfaces whose credential is no signature.
+    pub(crate) nonce: Option<String>,
 }
 
 /// The five headers, in their right forms.
@@ -75,7 +76,7 @@ pub(crate) async fn authenticate(
     if !key.scopes.contains(&KeyScope::Signed) {
         return Err(Problem::missing_scope(KeyScope::Signed.as_str()));
     }
-    Ok(Caller { nonce: credentials.nonce.to_owned(), key, store })
+    Ok(Caller { nonce: Some(credentials.nonce.to_owned()), key, store })
 }
 
 /// The key whose present or still valid previous secret made the signature.

@@ -1,4 +1,4 @@
-//! Refusals, as `application/problem+json` (RFC 9457).
+//! Refusals, as `application/problem+json` (RFC 9457) unless their surface has a form of its own.
 //!
 //! Guarantee: a problem names the field or header at fault and what was expected, and nothing internal. Problems made
 //! before a signature has verified are all [`Problem::unauthorized`], the same bytes whatever was wrong.
@@ -15,6 +15,7 @@ use touchstone_platform::cache::RateState;
 use touchstone_schema::fault::Fault;
 
 use crate::respond::rate_headers;
+use crate::surfaces::{Envelope, checks, orders};
 
 /// What a caller should wait before trying a request again that met a broken dependency.
 const RETRY_AFTER_OUTAGE: Duration = Duration::from_secs(1);
@@ -284,12 +285,17 @@ impl Problem {
         self
     }
 
-    /// The answer, once the request's id is known.
-    pub(crate) fn render(&self, request_id: &str) -> Response {
-        let mut response = Response::new(self.text(request_id).into());
-        *response.status_mut() = self.status;
+    /// The answer in the form of its surface, once the request's id is known.
+    pub(crate) fn render(&self, request_id: &str, envelope: Envelope) -> Response {
+        let (text, media, challenge) = match envelope {
+            Envelope::Problem => (self.text(request_id), "application/problem+json", "Bearer"),
+            Envelope::Orders => (orders::refusal::text(self), "application/json", "ApiKey"),
+            Envelope::Checks => (checks::refusal::text(self), "application/json", "Basic realm=\"checks\""),
+        };
+        let mut response = Response::new(text.into());
+        *response.status_mut() = envelope.status(self.status);
         let headers = response.headers_mut();
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media));
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
         }
@@ -297,12 +303,20 @@ impl Problem {
             rate_headers(headers, rate);
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if self.closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// The fields or headers at fault with what was expected of each; without one, what was expected of the request.
+    pub(crate) fn faults(&self) -> Vec<(&str, &str)> {
+        if self.faults.is_empty() {
+            return vec![(self.field.as_deref().unwrap_or_default(), &self.detail)];
+        }
+        self.faults.iter().map(|fault| (fault.pointer.as_str(), fault.message.as_str())).collect()
     }
 
     /// The document alone.

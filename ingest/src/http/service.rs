@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use super::body;
 use crate::door::SharedDoor;
 use crate::problem::Problem;
+use crate::surfaces::Envelope;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most header fields of a request.
@@ -67,6 +68,7 @@ impl Front {
         let in_flight = InFlight::enter();
         let method = request.method().clone();
         let request_id = self.request_id(request.headers());
+        let envelope = Envelope::of(request.uri().path());
         let arrival = Arrival {
             request_id: request_id.clone(),
             at: self.door.dependencies.clock.now(),
@@ -81,7 +83,7 @@ impl Front {
         let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code);
         observe(&method, route, response.status(), code, instant.elapsed(), &request_id);
         drop(in_flight);
-        finish(response, &request_id)
+        finish(response, &request_id, envelope)
     }
 
     async fn route<B>(self, request: Request<B>, mut arrival: Arrival) -> Result<Response, Problem>
@@ -135,10 +137,10 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Gives a problem its bytes, and every answer its common headers.
-fn finish(mut response: Response, request_id: &RequestId) -> Response {
+fn finish(mut response: Response, request_id: &RequestId, envelope: Envelope) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(ALLOW);
-        response = problem.render(request_id.as_str());
+        response = problem.render(request_id.as_str(), envelope);
         if let Some(allow) = allow {
             response.headers_mut().insert(ALLOW, allow);
         }

@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::time::timeout_at;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::store::StoreError;
@@ -22,7 +22,9 @@ use crate::problem::Problem;
 use crate::respond::rate_headers;
 
 pub(crate) mod centra;
+pub(crate) mod checks;
 pub(crate) mod operations;
+pub(crate) mod orders;
 pub(crate) mod signed;
 
 /// How long a change may wait for its event to be on the lane; the notifier's sweep finds what was not.
@@ -52,6 +54,39 @@ pub(crate) fn router() -> axum::Router<SharedDoor> {
     router
         .fallback(async || Problem::not_found("No such route; see /docs."))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+}
+
+/// The form that a surface's refusals have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Envelope {
+    /// RFC 9457, with a status of its own for each kind of fault.
+    Problem,
+    /// The orders surface (contract section 2).
+    Orders,
+    /// The checks surface (contract section 3).
+    Checks,
+}
+
+impl Envelope {
+    /// The form that callers of a path expect, also where no route matches.
+    pub(crate) fn of(path: &str) -> Self {
+        let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match path {
+            _ if below("/v1/orders") => Self::Orders,
+            _ if below("/v2/risk") => Self::Checks,
+            _ => Self::Problem,
+        }
+    }
+
+    /// The status that the surface has for a bad document: contract section 0, "a surface's own codes always win".
+    pub(crate) fn status(self, status: StatusCode) -> StatusCode {
+        let is_bad_document = [StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY].contains(&status);
+        match self {
+            Self::Orders if is_bad_document => StatusCode::BAD_REQUEST,
+            Self::Checks if is_bad_document => StatusCode::NOT_ACCEPTABLE,
+            _ => status,
+        }
+    }
 }
 
 /// A request at the door: nothing about it is verified.
@@ -118,7 +153,7 @@ impl Ticket {
                 Ok(response)
             }
             Err(problem) => {
-                if problem.status == http::StatusCode::SERVICE_UNAVAILABLE {
+                if problem.status == StatusCode::SERVICE_UNAVAILABLE {
                     self.release(&door.dependencies).await;
                 }
                 Err(problem.rated(self.rate))

@@ -63,22 +63,29 @@ impl CacheError {
     }
 }
 
-/// A request that wants to come in, its signature already verified.
+/// A request that wants to come in, its credentials already verified.
 #[derive(Debug)]
 pub struct Admission<'a> {
     /// Whose rate limit it counts against.
     pub tenant: &'a Tenant,
-    /// The key that signed it; nonces are scoped to it.
+    /// The key that it came with.
     pub key: &'a KeyId,
-    /// The nonce.
-    pub nonce: &'a str,
-    /// Random mark of this very request, by which its own nonce can be released again.
-    pub mark: &'a str,
     /// The store's limit, requests a minute.
     pub limit_per_minute: u32,
     /// Now.
     pub now: Timestamp,
-    /// The order that it carries, to look its finished verdict up in the same step (with the surface's name).
+    /// What a signed request has beside; none on surfaces whose credential is no signature.
+    pub signed: Option<SignedRequest<'a>>,
+}
+
+/// What is known of a request that was signed.
+#[derive(Debug)]
+pub struct SignedRequest<'a> {
+    /// The nonce, which lets a request in once; it is scoped to the key.
+    pub nonce: &'a str,
+    /// Random mark of this very request, by which its own nonce can be released again.
+    pub mark: &'a str,
+    /// The order that it carries, to look its finished verdict up in the same step.
     pub order_id: Option<&'a str>,
 }
 
@@ -100,7 +107,7 @@ pub enum Admitted {
     Yes {
         /// Rate state after this request.
         rate: RateState,
-        /// Finished verdict of the same order id, not older than the idempotency window.
+        /// Finished verdict of the signed request's order id, not older than the idempotency window.
         finished: Option<FinishedVerdict>,
     },
     /// The key was revoked.
@@ -117,8 +124,8 @@ pub enum Admitted {
 /// The port itself.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
-    /// Checks revocation, takes a rate slot, sets the nonce and looks a finished verdict up, in one round trip, in that
-    /// order, stopping at the first refusal.
+    /// Checks revocation, takes a rate slot and, for a signed request, sets the nonce and looks a finished verdict up, in
+    /// one round trip, in that order, stopping at the first refusal.
     async fn admit(&self, admission: &Admission<'_>) -> Result<Admitted, CacheError>;
 
     /// Releases the nonce if it is still held by `mark`.

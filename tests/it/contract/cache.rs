@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use touchstone_platform::cache::{
-    self, Admission, Admitted, Cache, CacheSettings, Finished, Holder, HotHistory, RateState,
+    self, Admission, Admitted, Cache, CacheSettings, Finished, Holder, HotHistory, RateState, SignedRequest,
 };
 use touchstone_platform::clock::Clock;
 use touchstone_schema::history::{Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeys, KeyedEntry};
@@ -60,11 +60,13 @@ impl Fixture {
         let admission = Admission {
             tenant: &request.tenant,
             key: &request.key,
-            nonce: &request.nonce,
-            mark: &request.mark,
             limit_per_minute: request.limit,
             now: self.clock.now(),
-            order_id: request.order_id.as_deref(),
+            signed: request.is_signed.then_some(SignedRequest {
+                nonce: &request.nonce,
+                mark: &request.mark,
+                order_id: request.order_id.as_deref(),
+            }),
         };
         Ok(self.cache.admit(&admission).await?)
     }
@@ -125,13 +127,15 @@ struct Request {
     mark: String,
     limit: u32,
     order_id: Option<String>,
+    is_signed: bool,
 }
 
 impl Request {
     /// A request of its own, with room for a hundred a minute.
     fn new() -> Self {
         let text = || hex::encode(touchstone_platform::random::bytes::<8>());
-        Self { tenant: live(1), key: key_id(1), nonce: text(), mark: text(), limit: 100, order_id: None }
+        let (nonce, mark) = (text(), text());
+        Self { tenant: live(1), key: key_id(1), nonce, mark, limit: 100, order_id: None, is_signed: true }
     }
 }
 
@@ -220,6 +224,7 @@ on_both_adapters! {
     replay_is_refused_within_its_key_only,
     rate_is_checked_before_the_nonce,
     revoked_key_is_refused_first_and_takes_no_slot,
+    a_request_without_signature_may_come_again,
     nonce_is_released_by_its_own_mark_only,
     one_of_a_hundred_identical_requests_is_let_in,
     finished_verdict_is_given_within_its_hour,
@@ -321,6 +326,18 @@ async fn revoked_key_is_refused_first_and_takes_no_slot(fixture: Fixture) -> any
     }
     assert!(is_let_in(&fixture.admit(&Request { key: key_id(2), ..request.clone() }).await?));
     assert_eq!(fixture.admit(&request).await?, Admitted::Revoked, "also when no slot is left");
+    Ok(())
+}
+
+async fn a_request_without_signature_may_come_again(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request { limit: 3, is_signed: false, ..Request::new() };
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    assert!(is_let_in(&fixture.admit(&Request { is_signed: true, ..request.clone() }).await?), "no nonce was stored");
+    assert!(is_limited(&fixture.admit(&request).await?), "each took a slot");
+    fixture.clock.advance(Duration::from_secs(60));
+    fixture.cache.revoke(&request.key).await?;
+    assert_eq!(fixture.admit(&request).await?, Admitted::Revoked);
     Ok(())
 }
 

@@ -37,8 +37,8 @@ pub(super) enum Decision {
     Final(Admitted),
     /// It cannot be told from a replay.
     TooManyNonces,
-    /// Let it in once the record is written.
-    Admit { nonce: NonceDigest, record: Record, rate: RateState },
+    /// Let it in, once the record of its nonce, if it has one, is written.
+    Admit { held: Option<(NonceDigest, Record)>, rate: RateState },
 }
 
 struct Held {
@@ -76,21 +76,21 @@ impl Admissions {
             return Decision::Final(Admitted::Revoked);
         }
         self.forget_expired(admission.now);
-        let nonce = NonceDigest::of(admission.key, admission.nonce);
-        let known = self.nonces.get(&nonce).is_some_and(|held| held.expires > admission.now);
         let rate = match self.take_slot(admission) {
             Ok(rate) => rate,
             Err(rate) => return Decision::Final(Admitted::RateLimited { rate }),
         };
-        if known {
+        let Some(signed) = &admission.signed else { return Decision::Admit { held: None, rate } };
+        let nonce = NonceDigest::of(admission.key, signed.nonce);
+        if self.nonces.get(&nonce).is_some_and(|held| held.expires > admission.now) {
             return Decision::Final(Admitted::Replayed);
         }
         if self.nonces.len() >= NONCES {
             return Decision::TooManyNonces;
         }
         let expires = admission.now + NONCE_TTL;
-        self.hold(nonce, Held { expires, mark: Some(admission.mark.into()) });
-        Decision::Admit { nonce, record: Record { nonce, expires, released: false }, rate }
+        self.hold(nonce, Held { expires, mark: Some(signed.mark.into()) });
+        Decision::Admit { held: Some((nonce, Record { nonce, expires, released: false })), rate }
     }
 
     /// Releases a nonce that `mark` holds; the record of it, if it did.

@@ -47,18 +47,21 @@ impl EmbeddedCache {
 #[async_trait]
 impl Cache for EmbeddedCache {
     async fn admit(&self, admission: &Admission<'_>) -> Result<Admitted, CacheError> {
-        let (nonce, record, rate) = match lock(&self.admissions).decide(admission) {
+        let (held, rate) = match lock(&self.admissions).decide(admission) {
             Decision::Final(outcome) => return Ok(outcome),
             Decision::TooManyNonces => return Err(CacheError::new("more nonces than the limit are unexpired")),
-            Decision::Admit { nonce, record, rate } => (nonce, record, rate),
+            Decision::Admit { held, rate } => (held, rate),
+        };
+        let (Some((nonce, record)), Some(signed)) = (held, &admission.signed) else {
+            return Ok(Admitted::Yes { rate, finished: None });
         };
         if let Some(journal) = &self.journal
             && let Err(error) = journal.append(record).await
         {
-            lock(&self.admissions).release(&nonce, admission.mark);
+            lock(&self.admissions).release(&nonce, signed.mark);
             return Err(CacheError::new(error));
         }
-        let finished = admission.order_id.and_then(|id| lock(&self.verdicts).get(admission.tenant, id, admission.now));
+        let finished = signed.order_id.and_then(|id| lock(&self.verdicts).get(admission.tenant, id, admission.now));
         Ok(Admitted::Yes { rate, finished })
     }
 

@@ -1,5 +1,6 @@
 -- Admits one request. Must agree with rate.rs and with the embedded adapter.
--- KEYS: revocation of the key, backlog of the store, nonce, finished verdict (may be missing)
+-- KEYS: revocation of the key, backlog of the store, of a signed request its nonce, and finished verdict (the last two
+-- may be missing)
 -- ARGV: now (ms), requests a minute, mark, life of a nonce (ms), life of a backlog (ms), weight of a request
 -- Answers {outcome, backlog, verdict}; outcomes: 0 admitted, 1 revoked, 2 too many requests, 3 replayed
 local now, limit, request = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[6])
@@ -24,7 +25,7 @@ end
 level = level + request
 redis.call('SET', KEYS[2], string.format('%.0f:%.0f', at, level), 'PX', ARGV[5])
 
-if not redis.call('SET', KEYS[3], ARGV[3], 'NX', 'PX', ARGV[4]) then
+if KEYS[3] and not redis.call('SET', KEYS[3], ARGV[3], 'NX', 'PX', ARGV[4]) then
   return {3, level, false}
 end
 return {0, level, KEYS[4] and redis.call('GET', KEYS[4]) or false}

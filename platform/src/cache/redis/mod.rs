@@ -63,11 +63,15 @@ impl RedisCache {
 impl Cache for RedisCache {
     async fn admit(&self, admission: &Admission<'_>) -> Result<Admitted, CacheError> {
         let mut call = self.admit.key(revoked_key(admission.key));
-        call.key(backlog_key(admission.tenant)).key(nonce_key(admission.key, admission.nonce));
-        if let Some(order_id) = admission.order_id {
-            call.key(verdict_key(admission.tenant, order_id));
+        call.key(backlog_key(admission.tenant));
+        if let Some(signed) = &admission.signed {
+            call.key(nonce_key(admission.key, signed.nonce));
+            if let Some(order_id) = signed.order_id {
+                call.key(verdict_key(admission.tenant, order_id));
+            }
         }
-        call.arg(admission.now.as_millis()).arg(admission.limit_per_minute).arg(admission.mark);
+        let mark = admission.signed.as_ref().map_or("", |signed| signed.mark);
+        call.arg(admission.now.as_millis()).arg(admission.limit_per_minute).arg(mark);
         call.arg(NONCE_TTL.as_millis() as u64).arg(BACKLOG_TTL.as_millis() as u64).arg(REQUEST);
         let (outcome, level, stored): (u8, u64, Option<String>) = self.connection.invoke(&call).await?;
         let rate = rate_state(admission.limit_per_minute, level);

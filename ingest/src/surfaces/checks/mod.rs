@@ -1,0 +1,3 @@
+//! The checks surface (contract section 3).
+
+pub(crate) mod refusal;

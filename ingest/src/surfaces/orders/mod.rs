@@ -1,0 +1,3 @@
+//! The orders surface (contract section 2).
+
+pub(crate) mod refusal;

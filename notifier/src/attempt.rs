@@ -11,7 +11,6 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
 use touchstone_platform::random;
 use touchstone_platform::store::deliveries::{AttemptRecord, DueDelivery, NextStep};
-use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
 
 use crate::Dependencies;
@@ -41,8 +40,8 @@ impl Attempter {
         Self { clock: with.clock.clone(), master_keys: Arc::clone(&with.master_keys), client }
     }
 
-    /// Attempts, and sends the record; tells the endpoint and how it ended.
-    pub(crate) async fn attempt(self, delivery: DueDelivery, record: mpsc::Sender<Record>) -> (EndpointId, Outcome) {
+    /// Attempts, and sends the record; tells how it ended.
+    pub(crate) async fn attempt(self, delivery: DueDelivery, record: mpsc::Sender<Record>) -> Outcome {
         let started_at = self.clock.now();
         let began = Instant::now();
         let ended = self.send(&delivery, started_at).await;
@@ -71,7 +70,7 @@ impl Attempter {
         if record.send(Record::Attempt(attempt)).await.is_err() {
             tracing::debug!(delivery = %delivery.id, "an attempt is left unrecorded");
         }
-        (delivery.endpoint.id, outcome)
+        outcome
     }
 
     async fn send(&self, delivery: &DueDelivery, started_at: Timestamp) -> Ended {

@@ -11,9 +11,10 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::deliveries::DueDelivery;
 use touchstone_platform::store::{Store, StoreError, SystemReason};
-use touchstone_schema::ids::{EndpointId, EventId, TransactionId};
+use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::time::Timestamp;
 
+use crate::deliver::BusyEndpoints;
 use crate::{Dependencies, Settings};
 
 /// Most events planned in one transaction.
@@ -45,12 +46,19 @@ pub(crate) struct Planner {
     settings: Arc<Settings>,
     store: Store,
     clock: Clock,
+    busy: BusyEndpoints,
     dispatcher: mpsc::Sender<Leased>,
 }
 
 impl Planner {
-    pub(crate) fn new(settings: &Arc<Settings>, with: &Dependencies, dispatcher: mpsc::Sender<Leased>) -> Self {
-        Self { settings: Arc::clone(settings), store: with.store.clone(), clock: with.clock.clone(), dispatcher }
+    pub(crate) fn new(
+        settings: &Arc<Settings>,
+        with: &Dependencies,
+        busy: BusyEndpoints,
+        dispatcher: mpsc::Sender<Leased>,
+    ) -> Self {
+        let settings = Arc::clone(settings);
+        Self { settings, store: with.store.clone(), clock: with.clock.clone(), busy, dispatcher }
     }
 
     /// Plans the events, waiting for the database as long as it takes.
@@ -65,7 +73,7 @@ impl Planner {
             loop {
                 let now = self.clock.now();
                 let until = now + self.settings.lease();
-                match self.store.system(SystemReason::RoleLoop).plan(together, now, until).await {
+                match self.store.system(SystemReason::RoleLoop).plan(together, now, until, &self.busy.list()).await {
                     Ok(deliveries) => {
                         planned.push(Leased { deliveries, until, fresh: true });
                         break;
@@ -91,11 +99,12 @@ impl Planner {
         Ok(planned)
     }
 
-    /// Leases deliveries that are due, those to `busy` endpoints passed over.
-    pub(crate) async fn claim(&self, most: u64, busy: &[EndpointId]) -> Result<Leased, StoreError> {
+    /// Leases deliveries that are due, those to busy endpoints passed over.
+    pub(crate) async fn claim(&self, most: u64) -> Result<Leased, StoreError> {
         let now = self.clock.now();
         let until = now + self.settings.lease();
-        let deliveries = self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, busy).await?;
+        let deliveries =
+            self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, &self.busy.list()).await?;
         Ok(Leased { deliveries, until, fresh: false })
     }
 

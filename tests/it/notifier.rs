@@ -405,7 +405,7 @@ async fn lease_of_a_dead_notifier_is_taken_over(world: &mut World) -> Result<()>
     let (endpoint, _) = world.endpoint(&receiver.url()).await?;
     let event = world.add_event().await?;
     // A notifier that plans, leases and dies.
-    let planned = world.system().plan(&[event.id], START, START + Duration::from_secs(60)).await?;
+    let planned = world.system().plan(&[event.id], START, START + Duration::from_secs(60), &[]).await?;
     ensure!(planned.len() == 1);
     ensure!(world.system().claim_due(START, START + Duration::from_secs(60), 10, &[]).await?.is_empty());
     world.start("127.0.0.0/8")?;

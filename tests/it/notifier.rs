@@ -52,9 +52,11 @@ macro_rules! on_both_ways_to_run {
 mod egress;
 mod endpoints;
 mod faults;
+mod http2;
 mod libraries;
 mod ordering;
 mod recovery;
+mod tls;
 
 on_both_ways_to_run![
     event_is_delivered_once_with_a_valid_signature_when_its_message_comes_twice,

@@ -108,12 +108,13 @@ impl Attempter {
     }
 }
 
-/// 2xx is success and nothing else is: a redirect is a failure, never followed.
+/// 2xx is success and nothing else is: a redirect is a failure, never followed. Those that Standard Webhooks has throttle say
+/// when to come again.
 fn judge(answer: Answer, now: Timestamp) -> Ended {
     let ending = match answer.status {
         200..=299 => Ending::Arrived,
         410 => Ending::Gone,
-        429 | 503 => Ending::Failed {
+        429 | 502..=504 => Ending::Failed {
             retry_after: answer.retry_after.as_deref().and_then(|value| parse_retry_after(value, now)),
         },
         _ => Ending::Failed { retry_after: None },

@@ -4,7 +4,8 @@
 //! delivery are in flight. A slow endpoint fills its own slots and its own line, then its deliveries go back to the
 //! database; endpoints with work take turns. An endpoint begins with few slots and gets more while it answers; those that
 //! fail share half of all slots, so that the others never wait for them; one that only times out is left alone for a
-//! while, and its deliveries are due again after that. Failure: what is not attempted is given back, or its lease ends.
+//! while, and its deliveries are due again after that. What waits for an endpoint when it is changed goes back, to be claimed
+//! with its new settings. Failure: what is not attempted is given back, or its lease ends.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use touchstone_schema::time::Timestamp;
 
 use crate::Settings;
 use crate::attempt::Attempter;
+use crate::changes::{Change, Recent};
 use crate::pace::{Outcome, Pace};
 use crate::plan::Leased;
 use crate::record::Record;
@@ -89,6 +91,7 @@ pub(crate) struct Dispatcher {
     record: mpsc::Sender<Record>,
     busy: BusyEndpoints,
     pace: Pace,
+    changes: Recent,
     lines: HashMap<EndpointId, Line>,
     turns: VecDeque<EndpointId>,
     /// Turns of endpoints that fail.
@@ -108,6 +111,7 @@ impl Dispatcher {
         busy: BusyEndpoints,
     ) -> Self {
         Self {
+            changes: Recent::new(clock.clone(), settings.lease()),
             settings,
             clock,
             attempter,
@@ -124,7 +128,12 @@ impl Dispatcher {
     }
 
     /// Dispatches until shutdown, then finishes the attempts in flight and gives the rest back.
-    pub(crate) async fn run(mut self, mut handed: mpsc::Receiver<Leased>, shutdown: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut handed: mpsc::Receiver<Leased>,
+        mut changed: mpsc::Receiver<Vec<Change>>,
+        shutdown: CancellationToken,
+    ) {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -132,6 +141,7 @@ impl Dispatcher {
                     Ok(flown) => self.ended(&flown).await,
                     Err(error) => return died(&error),
                 },
+                Some(changes) = changed.recv() => self.renew(&changes).await,
                 leased = handed.recv() => match leased {
                     Some(leased) => self.take(leased).await,
                     None => break,
@@ -167,6 +177,10 @@ impl Dispatcher {
         let now = self.clock.now();
         for delivery in deliveries {
             let id = delivery.endpoint.id.clone();
+            if self.changes.is_behind(&delivery.endpoint) {
+                self.give_back(delivery, until, now).await;
+                continue;
+            }
             if let Some(paused) = self.pace.paused(&id, now) {
                 self.give_back(delivery, until, self.after_trial(paused)).await;
                 continue;
@@ -187,6 +201,23 @@ impl Dispatcher {
             line.waiting.push_back(Waiting { delivery, until, fresh });
             self.waiting += 1;
             self.offer_turn(&id);
+        }
+    }
+
+    /// Gives back what waits for endpoints that were changed: it is claimed again at once, as they are now.
+    async fn renew(&mut self, changes: &[Change]) {
+        self.changes.note(changes);
+        let now = self.clock.now();
+        for (endpoint, _) in changes {
+            self.pace.forget(endpoint, now);
+            let waiting =
+                self.lines.get_mut(endpoint).map(|line| std::mem::take(&mut line.waiting)).unwrap_or_default();
+            self.waiting -= waiting.len();
+            self.busy.mark(endpoint, false);
+            for Waiting { delivery, until, .. } in waiting {
+                self.give_back(delivery, until, now).await;
+            }
+            self.forget_idle(endpoint);
         }
     }
 

@@ -24,6 +24,7 @@ pub use claiming::GivenBack;
 pub use recording::DISABLE_AFTER;
 pub use recovering::Recovered;
 
+pub(super) use claiming::due_now;
 pub(super) use ordering::{PARKED, line_up};
 
 /// A delivery whose next attempt is due, leased to the caller.
@@ -46,6 +47,8 @@ pub struct EndpointTarget {
     pub id: EndpointId,
     /// Its store.
     pub store_id: StoreId,
+    /// The number of its last change among those of all endpoints.
+    pub version: i64,
     /// `http` or `https` URL.
     pub url: String,
     /// Sealed signing secrets that are valid now, newest first, with the context `webhook-secret`.
@@ -204,6 +207,7 @@ pub(super) fn due_delivery(
         endpoint: EndpointTarget {
             id: parsed(row, "endpoint_id")?,
             store_id,
+            version: column(row, "version")?,
             url: column(row, "url")?,
             sealed_secrets,
             sealed_headers: column(row, "sealed_headers")?,

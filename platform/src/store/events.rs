@@ -62,7 +62,7 @@ RETURNING id";
 /// What [`due_delivery`] reads of an event and its endpoint. A verdict is stored once: the data of its event is made of it,
 /// as [`super::scoring::verdict_event_data`] does.
 pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mode, e.transaction_id, e.kind, \
-     e.sequence, e.occurred_at, e.request_id, p.id AS endpoint_id, p.url, p.sealed_secret, \
+     e.sequence, e.occurred_at, e.request_id, p.id AS endpoint_id, p.version, p.url, p.sealed_secret, \
      p.previous_secret, p.previous_until, p.sealed_headers, p.rate_limit, p.ordered, p.failing_since, \
      COALESCE(e.data, (SELECT '{\"revision\":' || r.revision || ',\"sequence\":' || e.sequence || ',' || substr(r.verdict, 2) \
      FROM revisions r WHERE r.transaction_id = e.transaction_id AND r.revision = e.revision)) AS data";

@@ -12,6 +12,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::{AttemptRecord, DisabledEndpoint, NextStep};
 use crate::random;
+use crate::store::accounts::count_change;
 use crate::store::database::{column, execute, parsed, rows};
 use crate::store::events::{insert_event, json};
 use crate::store::{StoreError, SystemStore};
@@ -98,6 +99,9 @@ impl SystemStore<'_> {
             execute(change.transaction(), RECORD_POSTGRES, as_arrays(attempts)).await?;
         }
         let disabled = keep_clocks(change.transaction(), attempts, now).await?;
+        for endpoint in &disabled {
+            count_change(change.transaction(), &endpoint.id).await?;
+        }
         change.commit().await?;
         Ok(disabled)
     }

@@ -4,6 +4,7 @@
 //! not open) is one too, so it is seen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
 use touchstone_platform::random;
 use touchstone_platform::store::deliveries::{AttemptRecord, DueDelivery, NextStep};
+use touchstone_platform::telemetry;
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
 
@@ -126,6 +128,8 @@ fn judge(answer: Answer, now: Timestamp) -> Ended {
 fn tell(delivery: &DueDelivery, attempt: &AttemptRecord, now: Timestamp) {
     let outcome = attempt.error.clone().unwrap_or_else(|| "delivered".to_owned());
     metrics::counter!("touchstone_webhook_attempts_total", "outcome" => outcome).increment(1);
+    let took = Duration::from_millis(attempt.duration_ms.into());
+    telemetry::endpoints().attempted(&delivery.endpoint.id, attempt.error.is_none(), took);
     let (event, endpoint, store) = (&delivery.event.id, &delivery.endpoint.id, &delivery.endpoint.store_id);
     let (request_id, number, error, status) =
         (&delivery.event.request_id, attempt.number, attempt.error.as_deref(), attempt.status);

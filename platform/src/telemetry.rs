@@ -21,6 +21,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::LogSettings;
 
+mod endpoints;
+
+pub use endpoints::{Endpoints, endpoints};
+
 /// Upper bounds of latency histograms, in seconds.
 const LATENCY_BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
@@ -79,7 +83,9 @@ impl Metrics {
 
     /// All metrics in Prometheus text form.
     pub fn render(&self) -> String {
-        self.0.render()
+        let mut text = self.0.render();
+        text.push_str(&endpoints().render());
+        text
     }
 
     /// Folds what histograms have collected, until shutdown.

@@ -34,10 +34,11 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) {
     let pause = settings.poll_interval.min(LOOK_INTERVAL);
-    let mut known = None;
+    // From the first change on: what was claimed before this look may be behind any of them.
+    let mut known = 0;
     let mut reachable = true;
-    loop {
-        let looked = look(&store, &mut known).await;
+    while !shutdown.is_cancelled() {
+        let looked = store.system(SystemReason::RoleLoop).endpoints_changed_after(known, TAKEN_TOGETHER).await;
         if let Err(error) = &looked
             && reachable
         {
@@ -45,28 +46,16 @@ pub(crate) async fn run(
         }
         reachable = looked.is_ok();
         let changes = looked.unwrap_or_default();
+        known = changes.last().map_or(known, |(_, version)| *version);
+        let may_be_more = changes.len() as u64 == TAKEN_TOGETHER;
         if !changes.is_empty() && dispatcher.send(changes).await.is_err() {
             return;
         }
         tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(if may_be_more { Duration::ZERO } else { pause }) => {}
         }
     }
-}
-
-/// The first look only finds out where to begin: nothing has been claimed before it that a change could be behind.
-async fn look(store: &Store, known: &mut Option<i64>) -> Result<Vec<Change>, touchstone_platform::store::StoreError> {
-    let system = store.system(SystemReason::RoleLoop);
-    let Some(after) = *known else {
-        *known = Some(system.endpoints_version().await?);
-        return Ok(Vec::new());
-    };
-    let changes = system.endpoints_changed_after(after, TAKEN_TOGETHER).await?;
-    if let Some((_, last)) = changes.last() {
-        *known = Some(*last);
-    }
-    Ok(changes)
 }
 
 /// Changes that a leased delivery may be behind.

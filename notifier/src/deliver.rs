@@ -204,17 +204,22 @@ impl Dispatcher {
         }
     }
 
-    /// Gives back what waits for endpoints that were changed: it is claimed again at once, as they are now.
+    /// Gives back what waits for endpoints that were changed since it was claimed: it is claimed again at once, as they are now.
     async fn renew(&mut self, changes: &[Change]) {
         self.changes.note(changes);
         let now = self.clock.now();
         for (endpoint, _) in changes {
             self.pace.forget(endpoint, now);
-            let waiting =
-                self.lines.get_mut(endpoint).map(|line| std::mem::take(&mut line.waiting)).unwrap_or_default();
-            self.waiting -= waiting.len();
-            self.busy.mark(endpoint, false);
-            for Waiting { delivery, until, .. } in waiting {
+            let Some(line) = self.lines.get_mut(endpoint) else { continue };
+            let waiting = std::mem::take(&mut line.waiting);
+            let (behind, current): (VecDeque<_>, _) =
+                waiting.into_iter().partition(|one| self.changes.is_behind(&one.delivery.endpoint));
+            line.waiting = current;
+            self.waiting -= behind.len();
+            if !behind.is_empty() {
+                self.busy.mark(endpoint, false);
+            }
+            for Waiting { delivery, until, .. } in behind {
                 self.give_back(delivery, until, now).await;
             }
             self.forget_idle(endpoint);
@@ -251,7 +256,11 @@ impl Dispatcher {
         while let Some((endpoint, shared)) = self.next_turn() {
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.has_turn = false;
-            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else { continue };
+            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else {
+                // What waited was given back meanwhile.
+                self.forget_idle(&endpoint);
+                continue;
+            };
             self.waiting -= 1;
             // Half a line is room enough to be told of again.
             if line.waiting.len() <= ENDPOINT_LINE / 2 {

@@ -214,12 +214,6 @@ impl SystemStore<'_> {
         changed.iter().map(|row| Ok((parsed(row, "id")?, column(row, "version")?))).collect()
     }
 
-    /// The number of the last change of any endpoint.
-    pub async fn endpoints_version(&self) -> Result<i64, StoreError> {
-        let sql = "SELECT version FROM directory_version WHERE id = 3";
-        row(&self.store.database, sql, []).await?.map_or(Ok(0), |row| column(&row, "version"))
-    }
-
     /// Runs an update whose first parameter is the endpoint, with its audit line.
     async fn change_endpoint(
         &self,

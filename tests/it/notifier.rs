@@ -54,6 +54,7 @@ mod endpoints;
 mod faults;
 mod http2;
 mod libraries;
+mod metrics;
 mod ordering;
 mod recovery;
 mod tls;

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use touchstone_schema::ids::EndpointId;
 
 /// Endpoints told by name: half of them those that fail most, half those that answer slowest.
-pub const NAMED: usize = 20;
+const NAMED: usize = 20;
 /// How long is looked back, at least; twice as long at most.
-pub const WINDOW: Duration = Duration::from_secs(300);
+const WINDOW: Duration = Duration::from_secs(300);
 /// Endpoints that are counted apart within a window; what comes beyond them is counted together.
 const COUNTED: usize = 20_000;
 

@@ -1,4 +1,5 @@
-//! What lets every notifier see a changed endpoint at once: the place of its last change in the order of all changes.
+//! What lets every notifier see a changed endpoint at once: the place of its last change in the order of all changes. And
+//! the trace that an event belongs to.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,4 +24,7 @@ ALTER TABLE endpoints ADD COLUMN version BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX endpoints_changed ON endpoints (version);
 -- Counted up by every change of an endpoint, under a lock that is held to its end: what commits later has a higher number.
 INSERT INTO directory_version (id, version) VALUES (3, 0);
+
+-- The place in a trace that caused it: `traceparent`, and `tracestate` after a blank.
+ALTER TABLE events ADD COLUMN trace TEXT;
 ";

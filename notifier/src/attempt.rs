@@ -12,9 +12,10 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
 use touchstone_platform::random;
 use touchstone_platform::store::deliveries::{AttemptRecord, DueDelivery, NextStep};
-use touchstone_platform::telemetry;
+use touchstone_platform::telemetry::{self, Span, SpanKind};
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::trace::TraceContext;
 
 use crate::Dependencies;
 use crate::pace::Outcome;
@@ -47,8 +48,17 @@ impl Attempter {
     pub(crate) async fn attempt(self, delivery: DueDelivery, record: mpsc::Sender<Record>) -> (EndpointId, Outcome) {
         let started_at = self.clock.now();
         let began = Instant::now();
-        let ended = self.send(&delivery, started_at).await;
         let number = delivery.attempts.saturating_add(1);
+        let mut span = Span::begin("deliver", SpanKind::Client, delivery.event.trace.as_ref());
+        span.set("endpoint", &delivery.endpoint.id);
+        span.set("event", &delivery.event.id);
+        span.set("attempt", number);
+        let ended = self.send(&delivery, started_at, span.context()).await;
+        if let Some(error) = ended.error {
+            span.set("error.type", error);
+            span.fail();
+        }
+        drop(span);
         let now = self.clock.now();
         let next = next_step(ended.ending, number, now, random::fraction());
         let outcome = match ended.error {
@@ -76,7 +86,7 @@ impl Attempter {
         (delivery.endpoint.id, outcome)
     }
 
-    async fn send(&self, delivery: &DueDelivery, started_at: Timestamp) -> Ended {
+    async fn send(&self, delivery: &DueDelivery, started_at: Timestamp, trace: Option<&TraceContext>) -> Ended {
         let failed = |error| Ended {
             ending: Ending::Failed { retry_after: None },
             status: None,
@@ -102,7 +112,7 @@ impl Attempter {
             tracing::error!(endpoint = %delivery.endpoint.id, store = %delivery.endpoint.store_id, "own headers cannot be used");
             return failed("headers");
         };
-        let signed = Signed { id, timestamp_s, signature: &signature, body };
+        let signed = Signed { id, timestamp_s, signature: &signature, body, trace };
         match self.client.post(&delivery.endpoint.url, &signed, &own).await {
             Ok(answer) => judge(answer, self.clock.now()),
             Err(failure) => failed(failure.as_str()),
@@ -133,18 +143,19 @@ fn tell(delivery: &DueDelivery, attempt: &AttemptRecord, now: Timestamp) {
     let (event, endpoint, store) = (&delivery.event.id, &delivery.endpoint.id, &delivery.endpoint.store_id);
     let (request_id, number, error, status) =
         (&delivery.event.request_id, attempt.number, attempt.error.as_deref(), attempt.status);
+    let trace = delivery.event.trace.as_ref().map(TraceContext::trace_id);
     match attempt.next {
         NextStep::Delivered => {
             let latency = now.since(delivery.event.occurred_at).as_secs_f64();
             metrics::histogram!("touchstone_webhook_latency_seconds").record(latency);
-            tracing::debug!(%event, %endpoint, %store, %request_id, number, "webhook delivered");
+            tracing::debug!(%event, %endpoint, %store, %request_id, trace, number, "webhook delivered");
         }
         NextStep::RetryAt(due) => {
             let due = due.to_rfc3339();
-            tracing::info!(%event, %endpoint, %store, %request_id, number, error, status, due, "webhook failed");
+            tracing::info!(%event, %endpoint, %store, %request_id, trace, number, error, status, due, "webhook failed");
         }
         NextStep::Dead | NextStep::DisableEndpoint => {
-            tracing::warn!(%event, %endpoint, %store, %request_id, number, error, status, "webhook given up");
+            tracing::warn!(%event, %endpoint, %store, %request_id, trace, number, error, status, "webhook given up");
         }
     }
 }

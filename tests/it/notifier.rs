@@ -231,6 +231,7 @@ impl World {
             sequence: 1,
             occurred_at: self.clock.now(),
             request_id: RequestId::mint(START, random::bytes()),
+            trace: None,
             data: RawValue::from_string(r#"{"order_id":"A-1","risk_score":7}"#.to_owned())?,
         };
         self.system().add_event(&event).await?;

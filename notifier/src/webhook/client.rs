@@ -23,6 +23,7 @@ use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection}
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_schema::own_headers::OwnHeaders;
+use touchstone_schema::trace::TraceContext;
 use url::Url;
 
 use crate::Settings;
@@ -106,6 +107,8 @@ pub(crate) struct Signed<'a> {
     pub(crate) signature: &'a str,
     /// The signed bytes.
     pub(crate) body: Bytes,
+    /// The place in a trace that the receiver may go on from.
+    pub(crate) trace: Option<&'a TraceContext>,
 }
 
 /// See the module. Cloning shares the connections.
@@ -237,6 +240,13 @@ fn request(url: &str, signed: &Signed<'_>, own: &OwnHeaders) -> Option<Request<F
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("Touchstone/", env!("CARGO_PKG_VERSION"))));
+    if let Some(trace) = signed.trace {
+        headers.insert("traceparent", HeaderValue::try_from(trace.parent()).ok()?);
+        headers.remove("tracestate");
+        if let Some(state) = trace.state() {
+            headers.insert("tracestate", HeaderValue::try_from(state).ok()?);
+        }
+    }
     headers.insert("webhook-id", HeaderValue::try_from(signed.id).ok()?);
     headers.insert("webhook-timestamp", HeaderValue::from(signed.timestamp_s));
     headers.insert("webhook-signature", HeaderValue::try_from(signed.signature).ok()?);
@@ -272,7 +282,7 @@ mod tests {
     use super::*;
 
     fn signed() -> Signed<'static> {
-        Signed { id: "evt_1", timestamp_s: 1, signature: "v1,x", body: Bytes::new() }
+        Signed { id: "evt_1", timestamp_s: 1, signature: "v1,x", body: Bytes::new(), trace: None }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{DeliveryId, EndpointId, EventId, RequestId, StoreId};
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::trace::TraceContext;
 
 use super::StoreError;
 use super::database::{column, count, parsed};
@@ -202,6 +203,7 @@ pub(super) fn due_delivery(
             occurred_at: Timestamp::from_millis(column(row, "occurred_at")?),
             request_id: RequestId::from_caller(&request_id)
                 .ok_or_else(|| StoreError::corrupt("request_id", "it has unexpected characters"))?,
+            trace: column::<Option<String>>(row, "trace")?.as_deref().and_then(TraceContext::from_text),
             data: RawValue::from_string(data).map_err(|error| StoreError::corrupt("data", error))?,
         },
         endpoint: EndpointTarget {

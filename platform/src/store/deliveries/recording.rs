@@ -169,6 +169,7 @@ async fn tell<C: ConnectionTrait>(
         sequence: 0,
         occurred_at: now,
         request_id: RequestId::mint(now, random::bytes()),
+        trace: None,
         data: RawValue::from_string(data.to_string()).map_err(|error| StoreError::corrupt("event", error))?,
     };
     insert_event(connection, &event).await?;

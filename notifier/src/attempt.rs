@@ -52,7 +52,7 @@ impl Attempter {
         let mut span = Span::begin("deliver", SpanKind::Client, delivery.event.trace.as_ref());
         span.set("endpoint", &delivery.endpoint.id);
         span.set("event", &delivery.event.id);
-        span.set("attempt", number);
+        span.set("attempt", &number);
         let ended = self.send(&delivery, started_at, span.context()).await;
         if let Some(error) = ended.error {
             span.set("error.type", error);

@@ -279,7 +279,7 @@ fn begin_spans(live: &mut [(Delivery, Submission)], began: Instant) -> Vec<Span>
     let begin = |(_, submission): &mut (Delivery, Submission)| {
         let mut span = Span::begun_at("score", SpanKind::Consumer, submission.trace.as_ref(), began);
         span.set("request_id", &submission.request_id);
-        span.set("batch_orders", orders);
+        span.set("batch_orders", &orders);
         submission.trace = span.context().cloned();
         span
     };

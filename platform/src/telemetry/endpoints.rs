@@ -18,8 +18,11 @@ const WINDOW: Duration = Duration::from_secs(300);
 /// Endpoints that are counted apart within a window; what comes beyond them is counted together.
 const COUNTED: usize = 20_000;
 
-/// What is told, and what is said of it.
-const GAUGES: [(&str, &str, fn(&Tally) -> f64); 3] = [
+/// A name, what is said of it, and its value.
+type Gauge = (&'static str, &'static str, fn(&Tally) -> f64);
+
+/// What is told.
+const GAUGES: [Gauge; 3] = [
     ("attempts", "Attempts of the last five to ten minutes.", |tally| f64::from(tally.attempts)),
     ("failures", "Those of them that did not arrive.", |tally| f64::from(tally.failures)),
     ("seconds", "How long they took on average.", Tally::mean_s),

@@ -131,7 +131,7 @@ impl Span {
     }
 
     /// Says something of it; the text is only made when it is recorded.
-    pub fn set(&mut self, name: &'static str, value: impl ToString) {
+    pub fn set(&mut self, name: &'static str, value: &(impl ToString + ?Sized)) {
         if let Some(recording) = &mut self.recording {
             recording.attributes.push((name, value.to_string()));
         }

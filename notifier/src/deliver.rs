@@ -4,7 +4,8 @@
 //! delivery are in flight. A slow endpoint fills its own slots and its own line, then its deliveries go back to the
 //! database; endpoints with work take turns. An endpoint begins with few slots and gets more while it answers; attempts that
 //! keep us waiting leave their slots to others (see [`crate::flights`]); an endpoint that only times out is left alone for
-//! a while, and its deliveries are due again after that. Failure: what is not attempted is given back, or its lease ends.
+//! a while, and its deliveries are due again after that. What waits for an endpoint when it is changed goes back, to be claimed
+//! with its new settings. Failure: what is not attempted is given back, or its lease ends.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use touchstone_schema::time::Timestamp;
 
 use crate::Settings;
 use crate::attempt::Attempter;
+use crate::changes::{Change, Recent};
 use crate::flights::{Flights, News};
 use crate::pace::{Outcome, Pace};
 use crate::plan::Leased;
@@ -98,6 +100,7 @@ pub(crate) struct Dispatcher {
     record: mpsc::Sender<Record>,
     busy: BusyEndpoints,
     pace: Pace,
+    changes: Recent,
     lines: HashMap<EndpointId, Line>,
     turns: VecDeque<EndpointId>,
     /// Turns of endpoints that fail.
@@ -116,6 +119,7 @@ impl Dispatcher {
     ) -> Self {
         Self {
             flights: Flights::new(&settings),
+            changes: Recent::new(clock.clone(), settings.lease()),
             settings,
             clock,
             attempter,
@@ -130,7 +134,12 @@ impl Dispatcher {
     }
 
     /// Dispatches until shutdown, then finishes the attempts in flight and gives the rest back.
-    pub(crate) async fn run(mut self, mut handed: mpsc::Receiver<Leased>, shutdown: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut handed: mpsc::Receiver<Leased>,
+        mut changed: mpsc::Receiver<Vec<Change>>,
+        shutdown: CancellationToken,
+    ) {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -139,6 +148,7 @@ impl Dispatcher {
                     News::Slow(endpoint) => self.slowed_down(&endpoint),
                     News::Died(error) => return died(&error),
                 },
+                Some(changes) = changed.recv() => self.renew(&changes).await,
                 leased = handed.recv() => match leased {
                     Some(leased) => self.take(leased).await,
                     None => break,
@@ -174,6 +184,10 @@ impl Dispatcher {
         let now = self.clock.now();
         for delivery in deliveries {
             let id = delivery.endpoint.id.clone();
+            if self.changes.is_behind(&delivery.endpoint) {
+                self.give_back(delivery, until, now).await;
+                continue;
+            }
             if let Some(paused) = self.pace.paused(&id, now) {
                 self.give_back(delivery, until, self.after_trial(paused)).await;
                 continue;
@@ -195,6 +209,28 @@ impl Dispatcher {
             line.waiting.push_back(Waiting { delivery, until, fresh });
             self.waiting += 1;
             self.offer_turn(&id);
+        }
+    }
+
+    /// Gives back what waits for endpoints that were changed since it was claimed: it is claimed again at once, as they are now.
+    async fn renew(&mut self, changes: &[Change]) {
+        self.changes.note(changes);
+        let now = self.clock.now();
+        for (endpoint, _) in changes {
+            self.pace.forget(endpoint, now);
+            let Some(line) = self.lines.get_mut(endpoint) else { continue };
+            let waiting = std::mem::take(&mut line.waiting);
+            let (behind, current): (VecDeque<_>, _) =
+                waiting.into_iter().partition(|one| self.changes.is_behind(&one.delivery.endpoint));
+            line.waiting = current;
+            self.waiting -= behind.len();
+            if !behind.is_empty() {
+                self.busy.mark(endpoint, false);
+            }
+            for Waiting { delivery, until, .. } in behind {
+                self.give_back(delivery, until, now).await;
+            }
+            self.forget_idle(endpoint);
         }
     }
 
@@ -225,7 +261,11 @@ impl Dispatcher {
         while let Some((endpoint, failing)) = self.next_turn() {
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.has_turn = false;
-            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else { continue };
+            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else {
+                // What waited was given back meanwhile.
+                self.forget_idle(&endpoint);
+                continue;
+            };
             self.waiting -= 1;
             // Half a line is room enough to be told of again.
             if line.waiting.len() <= line.places() / 2 {

@@ -25,6 +25,7 @@ use touchstone_schema::limits::EVENT_SWEEP_AGE;
 
 mod attempt;
 mod centra;
+mod changes;
 mod compare;
 mod connect;
 mod consume;
@@ -148,6 +149,7 @@ pub async fn run(
     let client = webhook::Client::new(&settings, Arc::clone(&dependencies.egress)).map_err(NotifierError::Roots)?;
     let settings = Arc::new(settings);
     let (hand_over, handed) = mpsc::channel(HANDED_BATCHES);
+    let (change, changed) = mpsc::channel(HANDED_BATCHES);
     let (record, records) = mpsc::channel(RECORDS_WAITING);
     let busy = deliver::BusyEndpoints::default();
     let planner = plan::Planner::new(&settings, &dependencies, busy.clone(), hand_over);
@@ -165,8 +167,10 @@ pub async fn run(
     tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
     let (store, clock) = (dependencies.store.clone(), dependencies.clock.clone());
     tasks.spawn(named("forget", forget::run(Arc::clone(&settings), store, clock, shutdown.clone())));
+    let looking = changes::run(Arc::clone(&settings), dependencies.store.clone(), change, shutdown.clone());
+    tasks.spawn(named("changes", looking));
     tasks.spawn(named("sweep", sweep::run(settings, planner, Arc::clone(&due), shutdown.clone())));
-    tasks.spawn(named("deliver", dispatcher.run(handed, shutdown.clone())));
+    tasks.spawn(named("deliver", dispatcher.run(handed, changed, shutdown.clone())));
     tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, due, shutdown.clone())));
 
     let mut outcome = Ok(());

@@ -4,6 +4,7 @@
 //! falls due again by itself.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::deliveries::DueDelivery;
 use touchstone_platform::store::{Store, StoreError, SystemReason};
+use touchstone_platform::telemetry::{SpanKind, span_of_many};
 use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::time::Timestamp;
 
@@ -71,10 +73,12 @@ impl Planner {
         let mut backoff = Backoff::default();
         for together in events.chunks(EVENTS_TOGETHER) {
             loop {
-                let now = self.clock.now();
+                let (now, began) = (self.clock.now(), Instant::now());
                 let until = now + self.settings.lease();
                 match self.store.system(SystemReason::RoleLoop).plan(together, now, until, &self.busy.list()).await {
                     Ok(deliveries) => {
+                        let traces = deliveries.iter().filter_map(|delivery| delivery.event.trace.as_ref());
+                        drop(span_of_many("plan", SpanKind::Consumer, began, traces));
                         planned.push(Leased { deliveries, until, fresh: true });
                         break;
                     }

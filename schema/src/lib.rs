@@ -22,4 +22,5 @@ pub mod secret;
 pub mod submission;
 pub mod tenant;
 pub mod time;
+pub mod trace;
 pub mod verdict;

@@ -11,3 +11,4 @@ mod harness;
 mod ingest;
 mod notifier;
 mod pipeline;
+mod traces;

@@ -65,7 +65,7 @@ RETURNING id";
 /// What [`due_delivery`] reads of an event and its endpoint. A verdict is stored once: the data of its event is made of it,
 /// as [`super::scoring::verdict_event_data`] does.
 pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mode, e.transaction_id, e.kind, \
-     e.sequence, e.occurred_at, e.request_id, p.id AS endpoint_id, p.url, p.sealed_secret, \
+     e.sequence, e.occurred_at, e.request_id, e.trace, p.id AS endpoint_id, p.version, p.url, p.sealed_secret, \
      p.previous_secret, p.previous_until, p.sealed_headers, p.rate_limit, p.ordered, p.failing_since, \
      COALESCE(e.data, (SELECT '{\"revision\":' || r.revision || ',\"sequence\":' || e.sequence || ',' || substr(r.verdict, 2) \
      FROM revisions r WHERE r.transaction_id = e.transaction_id AND r.revision = e.revision)) AS data";
@@ -74,8 +74,8 @@ const UNPLANNED: &str = "
 SELECT event_id FROM unplanned WHERE occurred_at < $1 ORDER BY occurred_at LIMIT $2";
 
 const ADD: &str = "
-INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data, trace)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// Puts an event in the outbox.
 const WAIT: &str = "INSERT INTO unplanned (event_id, occurred_at) VALUES ($1, $2)";
@@ -173,6 +173,7 @@ pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Eve
         event.occurred_at.as_millis().into(),
         event.request_id.as_str().into(),
         event.data.get().into(),
+        event.trace.as_ref().map(|trace| trace.as_str().to_owned()).into(),
     ];
     execute(connection, ADD, values).await?;
     execute(connection, WAIT, [event.id.as_str().into(), event.occurred_at.as_millis().into()]).await.map(|_| ())

@@ -12,6 +12,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::{AttemptRecord, DisabledEndpoint, NextStep};
 use crate::random;
+use crate::store::accounts::count_change;
 use crate::store::database::{column, execute, parsed, rows};
 use crate::store::events::{insert_event, json};
 use crate::store::{StoreError, SystemStore};
@@ -120,6 +121,9 @@ impl SystemStore<'_> {
             execute(change.transaction(), RECORD_POSTGRES, as_arrays(attempts)).await?;
         }
         let disabled = keep_clocks(change.transaction(), attempts, now).await?;
+        for endpoint in &disabled {
+            count_change(change.transaction(), &endpoint.id).await?;
+        }
         change.commit().await?;
         Ok(disabled)
     }
@@ -210,6 +214,7 @@ async fn tell<C: ConnectionTrait>(
         sequence: 0,
         occurred_at: now,
         request_id: RequestId::mint(now, random::bytes()),
+        trace: None,
         data: RawValue::from_string(data.to_string()).map_err(|error| StoreError::corrupt("event", error))?,
     };
     insert_event(connection, &event).await?;

@@ -107,8 +107,7 @@ impl TenantStore<'_> {
 
     /// The order of a number, when it is the tenant's.
     pub async fn placed_order(&self, id: PlacedOrderId) -> Result<Option<PlacedOrder>, StoreError> {
-        let values =
-            [id.as_i64().into(), self.tenant.store_id.as_str().into(), self.tenant.mode.as_str().into()];
+        let values = [id.as_i64().into(), self.tenant.store_id.as_str().into(), self.tenant.mode.as_str().into()];
         row(&self.store.database, BY_ID, values).await?.map(|row| placed_order(&row)).transpose()
     }
 

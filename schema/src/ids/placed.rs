@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn other_spellings_are_no_numbers_of_orders() {
-        for text in ["", "7", "+1000000000000000", "01000000000000000", "1e15", "9007199254740992", "1000000000000000 "] {
+        for text in ["", "7", "+1000000000000000", "01000000000000000", "1e15", "9007199254740992", "1000000000000000 "]
+        {
             assert_eq!(text.parse::<PlacedOrderId>(), Err(NoPlacedOrderId), "{text}");
         }
     }

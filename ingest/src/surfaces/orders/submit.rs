@@ -89,7 +89,7 @@ fn receive(document: Json<'_>, body: &[u8], currency: Currency) -> Result<Receiv
     let document = canonical::document(&document, currency);
     let reads = Json::parse_text(&document).is_ok_and(|document| Order::parse(&document).is_ok());
     let document = RawValue::from_string(document).ok().filter(|_| reads).ok_or_else(|| {
-        tracing::error!("an order without faults did not become a canonical one");
+                tracing::error!("an order without faults did not become a canonical one");
         Problem::internal()
     })?;
     Ok(Received { facts, original, document, hash })
@@ -190,3 +190,6 @@ fn accepted(id: PlacedOrderId) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

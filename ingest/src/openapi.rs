@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+mod orders;
 mod webhooks;
 
 /// Refusals that every signed operation may give: status, codes, when.
@@ -82,9 +83,14 @@ pub(crate) fn document(public_url: &str) -> String {
     document["webhooks"] = webhooks::webhooks();
     document["components"]["securitySchemes"] = security_schemes();
     document["components"]["schemas"]["Problem"] = problem_schema();
+    orders::add_components(&mut document["components"]);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
-        for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            complete(path, operation);
+        for (method, operation) in operations.as_object_mut().into_iter().flat_map(Map::iter_mut) {
+            if orders::is_own(path) {
+                orders::complete(method, operation);
+            } else {
+                complete(path, operation);
+            }
         }
     }
     serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -199,7 +205,7 @@ mod tests {
         for status in ["202", "400", "401", "413", "415", "503"] {
             assert!(notice["responses"][status].is_object(), "{status}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 13);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 15);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_spine;
 mod m0002_centra;
 mod m0003_endpoints;
+mod m0004_placed_orders;
 mod m0008_changes;
 
 /// The list of steps.
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_spine::Migration),
             Box::new(m0002_centra::Migration),
             Box::new(m0003_endpoints::Migration),
+            Box::new(m0004_placed_orders::Migration),
             Box::new(m0008_changes::Migration),
         ]
     }

@@ -15,6 +15,7 @@ pub mod json;
 pub mod limits;
 pub mod lists;
 pub mod money;
+pub mod number;
 pub mod order;
 pub mod own_headers;
 pub mod policy;

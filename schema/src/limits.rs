@@ -53,6 +53,10 @@ pub const NORMS_ORDERS: usize = 10_000;
 pub const LIST_ENTRIES: usize = 10_000;
 /// Largest page of any listing.
 pub const PAGE_ITEMS: u64 = 100;
+/// Highest score of the risk group low of a store that set none.
+pub const DEFAULT_RISK_LOW: u8 = 30;
+/// Highest score of the risk group medium of a store that set none.
+pub const DEFAULT_RISK_MEDIUM: u8 = 75;
 /// Requests a minute of a store that set none.
 pub const DEFAULT_RATE_PER_MINUTE: u32 = 100;
 /// Largest policy document, in bytes.

@@ -27,14 +27,27 @@ pub(crate) enum Screened {
 
 /// Screens while the caller waits, and promises when that takes too long.
 pub(crate) async fn screen(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Screened, Problem> {
+    match ask(door, arrival, &mut submission).await? {
+        Some(answer) => Ok(Screened::Answered(answer)),
+        None => promise(door, arrival, submission).await,
+    }
+}
+
+/// Screens while the caller waits, and promises nothing: one who got no answer asks again.
+pub(crate) async fn screen_now(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Answer, Problem> {
+    ask(door, arrival, &mut submission).await?.ok_or_else(Problem::unavailable)
+}
+
+/// Asks the scorer; none when it did not answer in time.
+async fn ask(door: &Door, arrival: &Arrival, submission: &mut Submission) -> Result<Option<Answer>, Problem> {
     let deadline = arrival.at + limits::VERDICT_WAIT;
     submission.deadline = Some(deadline);
-    let request = door.dependencies.queue.request(encode(&submission)?, deadline);
+    let request = door.dependencies.queue.request(encode(submission)?, deadline);
     // The adapter keeps the deadline by the wall clock; this one holds when that clock jumps.
     let reply = timeout_at(arrival.instant + limits::VERDICT_WAIT, request).await.unwrap_or(Err(QueueError::Timeout));
     match reply {
-        Ok(bytes) => decode(&bytes, &submission).map(Screened::Answered),
-        Err(QueueError::Timeout) => promise(door, arrival, submission).await,
+        Ok(bytes) => decode(&bytes, submission).map(Some),
+        Err(QueueError::Timeout) => Ok(None),
         Err(error) => {
             tracing::warn!(
                 request_id = %arrival.request_id, order = %submission.transaction_id,

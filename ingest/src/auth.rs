@@ -224,7 +224,7 @@ fn read_headers(headers: &HeaderMap, now: Timestamp) -> Option<Credentials<'_>> 
 }
 
 /// A header that is there once: which of several was meant would be a guess.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a http::HeaderValue> {
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a http::HeaderValue> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
     values.next().is_none().then_some(first)

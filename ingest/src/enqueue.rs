@@ -42,7 +42,11 @@ pub(crate) async fn screen(door: &Door, arrival: &Arrival, mut submission: Submi
     span.set("request_id", &arrival.request_id);
     span.set("store", &submission.tenant.store_id);
     submission.trace = span.context().cloned();
-    let screened = within_deadline(door, arrival, submission).await;
+    let screened = match ask(door, arrival, &mut submission).await {
+        Ok(Some(answer)) => Ok(Screened::Answered(answer)),
+        Ok(None) => promise(door, arrival, submission).await,
+        Err(problem) => Err(problem),
+    };
     match &screened {
         Ok(screened) => span.set("outcome", screened.as_str()),
         Err(_) => span.fail(),
@@ -50,18 +54,32 @@ pub(crate) async fn screen(door: &Door, arrival: &Arrival, mut submission: Submi
     screened
 }
 
-async fn within_deadline(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Screened, Problem> {
+/// Screens while the caller waits, and promises nothing: one who got no answer asks again.
+pub(crate) async fn screen_now(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Answer, Problem> {
+    let mut span = Span::begun_at("screen", SpanKind::Server, submission.trace.as_ref(), arrival.instant.into_std());
+    span.set("request_id", &arrival.request_id);
+    span.set("store", &submission.tenant.store_id);
+    submission.trace = span.context().cloned();
+    let answer = ask(door, arrival, &mut submission).await.and_then(|answer| answer.ok_or_else(Problem::unavailable));
+    if answer.is_err() {
+        span.fail();
+    }
+    answer
+}
+
+/// Asks the scorer; none when it did not answer in time.
+async fn ask(door: &Door, arrival: &Arrival, submission: &mut Submission) -> Result<Option<Answer>, Problem> {
     let deadline = arrival.at + limits::VERDICT_WAIT;
     submission.deadline = Some(deadline);
-    let request = door.dependencies.queue.request(encode(&submission)?, deadline);
+    let request = door.dependencies.queue.request(encode(submission)?, deadline);
     // The adapter keeps the deadline by the wall clock; this one holds when that clock jumps.
     let reply = timeout_at(arrival.instant + limits::VERDICT_WAIT, request).await.unwrap_or(Err(QueueError::Timeout));
     match reply {
-        Ok(bytes) => decode(&bytes, &submission).map(Screened::Answered),
-        Err(QueueError::Timeout) => promise(door, arrival, submission).await,
+        Ok(bytes) => decode(&bytes, submission).map(Some),
+        Err(QueueError::Timeout) => Ok(None),
         Err(error) => {
             tracing::warn!(
-                request_id = %arrival.request_id, trace = trace_of(&submission), order = %submission.transaction_id,
+                request_id = %arrival.request_id, trace = trace_of(submission), order = %submission.transaction_id,
                 store = %submission.tenant.store_id, error = &error as &dyn std::error::Error, "not screened"
             );
             Err(Problem::unavailable())

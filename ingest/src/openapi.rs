@@ -1,7 +1,8 @@
 //! The OpenAPI 3.1 document: routes and schemas from the code, and around them what every route has in common.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+mod checks;
 mod orders;
 mod webhooks;
 
@@ -84,20 +85,23 @@ pub(crate) fn document(public_url: &str) -> String {
     document["components"]["securitySchemes"] = security_schemes();
     document["components"]["schemas"]["Problem"] = problem_schema();
     orders::add_components(&mut document["components"]);
+    checks::add_schemas(&mut document["components"]["schemas"]);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
-        for (method, operation) in operations.as_object_mut().into_iter().flat_map(Map::iter_mut) {
-            if orders::is_own(path) {
-                orders::complete(method, operation);
-            } else {
-                complete(path, operation);
-            }
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            complete(path, method, operation);
         }
     }
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
 /// Adds security, common refusals and headers to one operation.
-fn complete(path: &str, operation: &mut Value) {
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    if orders::is_own(path) {
+        return orders::complete(method, operation);
+    }
+    if checks::is_of(path) {
+        return checks::complete(method, operation, |response| add_headers(response, true));
+    }
     if !path.starts_with("/v1/") {
         return;
     }
@@ -160,7 +164,9 @@ fn add_headers(response: &mut Value, is_limited: bool) {
 
 fn security_schemes() -> Value {
     let header = |name: &str, description: &str| json!({"type": "apiKey", "in": "header", "name": name, "description": description});
+    let (basic, basic_scheme) = checks::security_scheme();
     json!({
+        basic: basic_scheme,
         "apiKey": {"type": "http", "scheme": "bearer", "description": "The API key."},
         "apiKeyHeader": header("X-Fraudshield-Key", "The same API key again."),
         "timestamp": header("X-Fraudshield-Timestamp", "Unix seconds, within 300 s of now."),
@@ -205,7 +211,17 @@ mod tests {
         for status in ["202", "400", "401", "413", "415", "503"] {
             assert!(notice["responses"][status].is_object(), "{status}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 15);
+        for (path, method, statuses) in [
+            ("/v2/risk/order/ecommerce", "post", ["200", "401", "403", "406", "409", "503"]),
+            ("/v2/risk/cart", "patch", ["200", "403", "404", "406", "409", "503"]),
+        ] {
+            let operation = &document["paths"][path][method];
+            assert_eq!(operation["security"], json!([{"checksBasic": []}]));
+            for status in statuses {
+                assert!(operation["responses"][status].is_object(), "{path} {status}");
+            }
+        }
+        assert_eq!(document["paths"].as_object().unwrap().len(), 18);
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "missing_scope", "Key lacks a scope", detail)
     }
 
+    /// 403: the same where the surface tells it apart.
+    pub(crate) fn forbidden(scope: &str) -> Self {
+        Self { status: StatusCode::FORBIDDEN, ..Self::missing_scope(scope) }
+    }
+
     /// 401: the nonce was used before.
     pub(crate) fn replayed_nonce() -> Self {
         Self::new(
@@ -247,6 +252,13 @@ impl Problem {
         );
         problem.field = Some("/orderNumber".to_owned());
         problem.location = Some(location.into());
+        problem
+    }
+
+    /// 409: what is named was told differently before.
+    pub(crate) fn told_before(pointer: String, detail: &'static str) -> Self {
+        let mut problem = Self::new(StatusCode::CONFLICT, "told_before", "Told before", detail);
+        problem.field = Some(pointer);
         problem
     }
 

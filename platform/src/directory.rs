@@ -228,6 +228,7 @@ impl Directory {
             product: row.product,
             currency: row.currency,
             rate_limit_per_minute: row.rate_limit_per_minute,
+            risk_groups: row.risk_groups,
             data_key,
         })
     }
@@ -247,6 +248,7 @@ impl Directory {
             hmac_secret,
             previous_hmac_secret,
             password_hash: row.password_hash,
+            password_mac: row.password_mac,
         })
     }
 
@@ -283,6 +285,8 @@ pub struct KeyEntry {
     pub previous_hmac_secret: Option<(Secret, Timestamp)>,
     /// bcrypt hash of the Basic-auth password.
     pub password_hash: String,
+    /// Peppered HMAC of that password.
+    pub password_mac: Option<Vec<u8>>,
 }
 
 /// One consistent state of the directory.

@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod centra;
+pub mod checks;
 mod decimal;
 pub mod enrichment;
 pub mod event;

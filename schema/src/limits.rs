@@ -8,6 +8,12 @@ pub const BODY_BYTES: usize = 262_144;
 pub const JSON_DEPTH: usize = 32;
 /// Longest order id, in characters.
 pub const ORDER_ID_CHARS: usize = 128;
+/// Longest id of an order or cart on the checks surface, in characters.
+pub const CHECK_ID_CHARS: usize = 256;
+/// Longest issuer number that the checks surface takes, in digits; no more than [`CARD_BIN_DIGITS`] of them are looked at.
+pub const CHECK_BIN_DIGITS: usize = 11;
+/// Digits of an issuer number that an order is compared by, at most.
+pub const CARD_BIN_DIGITS: usize = 8;
 /// Longest nonce, in visible ASCII characters.
 pub const NONCE_CHARS: usize = 128;
 /// Most line items, discount codes or metadata entries of one order.
@@ -47,6 +53,10 @@ pub const NORMS_ORDERS: usize = 10_000;
 pub const LIST_ENTRIES: usize = 10_000;
 /// Largest page of any listing.
 pub const PAGE_ITEMS: u64 = 100;
+/// Highest score of the risk group low of a store that set none.
+pub const DEFAULT_RISK_LOW: u8 = 30;
+/// Highest score of the risk group medium of a store that set none.
+pub const DEFAULT_RISK_MEDIUM: u8 = 75;
 /// Requests a minute of a store that set none.
 pub const DEFAULT_RATE_PER_MINUTE: u32 = 100;
 /// Largest policy document, in bytes.

@@ -118,6 +118,46 @@ pub struct Tenant {
     pub mode: KeyMode,
 }
 
+wire_enum! {
+    /// What a score is called on the checks surface.
+    RiskGroup {
+        /// Up to the store's first threshold.
+        Low = "low",
+        /// Up to its second.
+        Medium = "medium",
+        /// Above.
+        High = "high",
+    }
+}
+
+/// The highest scores of a store's risk groups low and medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RiskGroups {
+    /// Highest score that is low.
+    pub low: u8,
+    /// Highest score that is medium; where it is below `low`, nothing is.
+    pub medium: u8,
+}
+
+impl Default for RiskGroups {
+    fn default() -> Self {
+        Self { low: crate::limits::DEFAULT_RISK_LOW, medium: crate::limits::DEFAULT_RISK_MEDIUM }
+    }
+}
+
+impl RiskGroups {
+    /// The group of a score.
+    pub const fn of(self, score: u8) -> RiskGroup {
+        if score <= self.low {
+            RiskGroup::Low
+        } else if score <= self.medium {
+            RiskGroup::Medium
+        } else {
+            RiskGroup::High
+        }
+    }
+}
+
 /// What the roles need to know of a store, read often and changed rarely.
 #[derive(Debug, Clone)]
 pub struct StoreProfile {
@@ -135,6 +175,8 @@ pub struct StoreProfile {
     pub currency: String,
     /// Requests a minute, per mode.
     pub rate_limit_per_minute: u32,
+    /// What its scores are called on the checks surface.
+    pub risk_groups: RiskGroups,
     /// The store's data key: transaction ids and history keys are keyed with it. Never leaves the process.
     pub data_key: Secret,
 }

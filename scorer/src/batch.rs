@@ -18,7 +18,7 @@ use touchstone_schema::limits;
 use touchstone_schema::lists::{ListMatches, StoreLists};
 use touchstone_schema::order::Order;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
-use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile};
+use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile, Surface};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, FinishedVerdict, Verdict, VerdictMode};
 
@@ -118,7 +118,7 @@ fn plan_one<'a>(prepared: &'a Prepared<'a>, loaded: &Loaded, history: &HistoryBy
         (SubmissionKind::Reanalyze, Some(latest)) if prepared.stored_hash.as_ref() != Some(&latest.body_hash) => {
             Plan::Again
         }
-        (SubmissionKind::Order, Some(latest)) if within_the_hour(submission, latest) => {
+        (SubmissionKind::Order, Some(latest)) if is_the_same_order(submission, latest) => {
             if latest.body_hash == submission.body_hash {
                 answered(&latest.verdict, |verdict| Answer::Verdict { verdict })
             } else {
@@ -129,9 +129,12 @@ fn plan_one<'a>(prepared: &'a Prepared<'a>, loaded: &Loaded, history: &HistoryBy
     }
 }
 
-fn within_the_hour(submission: &Submission, latest: &LatestRevision) -> bool {
+/// Whether a submission is about the order of the newest revision, so that it repeats or contradicts it. An order of the
+/// checks surface is checked once: its id never means another.
+fn is_the_same_order(submission: &Submission, latest: &LatestRevision) -> bool {
     // One that was received before the revision and arrives late, however late, must not become the newest state.
-    submission.received_at.since(latest.received_at) < limits::IDEMPOTENCY_WINDOW
+    submission.surface == Surface::Checks
+        || submission.received_at.since(latest.received_at) < limits::IDEMPOTENCY_WINDOW
 }
 
 fn answered<'a>(stored: &str, answer: impl FnOnce(Box<RawValue>) -> Answer) -> Plan<'a> {

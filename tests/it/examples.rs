@@ -33,6 +33,8 @@ struct Shop {
     backend: Backend,
     store: String,
     credentials: Credentials,
+    /// Key id and secret of a key of the checks API.
+    basic: [String; 2],
     server: Touchstone,
 }
 
@@ -52,8 +54,10 @@ impl Shop {
             touchstone_json(&backend, &["store", "create", "--merchant", &merchant, "--name", "Examples"]).await?;
         let store = text(&store, "store_id")?;
         let key = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", scopes]).await?;
+        let checks = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", "checks"]).await?;
+        let basic = [text(&checks, "key_id")?, text(&checks, "secret")?];
         let server = Touchstone::new("all", &backend)?.start().await?;
-        Ok(Self { credentials: Credentials::from_json(&key)?, backend, store, server })
+        Ok(Self { credentials: Credentials::from_json(&key)?, basic, backend, store, server })
     }
 
     /// Runs a program with the settings that the examples read; gives what it printed.
@@ -64,6 +68,8 @@ impl Shop {
             .env("TOUCHSTONE_URL", self.server.url())
             .env("TOUCHSTONE_API_KEY", &self.credentials.api_key)
             .env("TOUCHSTONE_HMAC_SECRET", &self.credentials.hmac_secret)
+            .env("TOUCHSTONE_KEY_ID", &self.basic[0])
+            .env("TOUCHSTONE_SECRET", &self.basic[1])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -140,6 +146,27 @@ async fn every_example_places_an_order(backend: Backend) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn every_example_of_the_checks_api_prints_a_risk_group(backend: Backend) -> anyhow::Result<()> {
+    let shop = Shop::open(backend).await?;
+    let examples = project().join("examples");
+    let folder = TemporaryFolder::new("checks")?;
+    let check: Value = serde_json::from_slice(&std::fs::read(examples.join("check.json"))?)?;
+    for (program, example, wanted) in [
+        ("python3", "python/check_order.py", "risk_group: GROUP"),
+        ("node", "node/check-order.mjs", "risk_group: GROUP"),
+        ("sh", "curl/check-order.sh", "\"risk_group\":\"GROUP\""),
+    ] {
+        let mut own = check.clone();
+        own["transaction"]["order_id"] = json!(example);
+        let file = folder.path().join("check.json");
+        std::fs::write(&file, own.to_string())?;
+        let printed = shop.run(program, &[&examples.join(example), &file]).await?;
+        let found = ["low", "medium", "high"].iter().any(|group| printed.contains(&wanted.replace("GROUP", group)));
+        ensure!(found, "no risk group in:\n{printed}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn examples_place_an_order_on_the_embedded_default() -> anyhow::Result<()> {
     every_example_places_an_order(Backend::embedded()?).await
@@ -148,6 +175,16 @@ async fn examples_place_an_order_on_the_embedded_default() -> anyhow::Result<()>
 #[tokio::test]
 async fn examples_place_an_order_in_production() -> anyhow::Result<()> {
     every_example_places_an_order(Backend::production().await?).await
+}
+
+#[tokio::test]
+async fn examples_of_the_checks_api_print_a_risk_group_on_the_embedded_default() -> anyhow::Result<()> {
+    every_example_of_the_checks_api_prints_a_risk_group(Backend::embedded()?).await
+}
+
+#[tokio::test]
+async fn examples_of_the_checks_api_print_a_risk_group_in_production() -> anyhow::Result<()> {
+    every_example_of_the_checks_api_prints_a_risk_group(Backend::production().await?).await
 }
 
 async fn vendor_programs_print_a_recommended_action(backend: Backend) -> anyhow::Result<()> {

@@ -120,6 +120,7 @@ pub(crate) async fn create(
         key_hash: bcrypt.hash(api_key.expose()).await?,
         pepper_id,
         key_mac: key_mac.to_vec(),
+        password_mac: Some(master_keys.password_mac(&shown(&password)).to_vec()),
         sealed_hmac_secret: seal(master_keys, &hmac_secret, &store_id, &id)?,
         previous_hmac_secret: None,
         password_hash: bcrypt.hash(&shown(&password)).await?,

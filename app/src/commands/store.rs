@@ -9,9 +9,9 @@ use touchstone_platform::random;
 use touchstone_platform::store::SystemStore;
 use touchstone_platform::store::accounts::{DATA_KEY, StoreChange, StoreRow};
 use touchstone_schema::ids::{MerchantId, StoreId};
-use touchstone_schema::limits::DEFAULT_RATE_PER_MINUTE;
+use touchstone_schema::limits::{DEFAULT_RATE_PER_MINUTE, DEFAULT_RISK_LOW, DEFAULT_RISK_MEDIUM};
 use touchstone_schema::secret::Secret;
-use touchstone_schema::tenant::{KeyMode, Product, StoreMode, Tenant};
+use touchstone_schema::tenant::{KeyMode, Product, RiskGroups, StoreMode, Tenant};
 
 use crate::compose::Operator;
 use crate::output::{Output, fields};
@@ -61,6 +61,12 @@ pub(crate) struct NewStore {
     /// ISO 4217 code of the currency of its orders API.
     #[arg(long, default_value = "USD", value_parser = parse_currency)]
     pub(crate) currency: String,
+    /// Highest score that its checks API calls low.
+    #[arg(long, value_name = "SCORE", default_value_t = DEFAULT_RISK_LOW, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) risk_low: u8,
+    /// Highest score that its checks API calls medium; above is high.
+    #[arg(long, value_name = "SCORE", default_value_t = DEFAULT_RISK_MEDIUM, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) risk_medium: u8,
 }
 
 /// Settings to change.
@@ -82,6 +88,12 @@ pub(crate) struct StoreSettings {
     /// ISO 4217 code of the currency of its orders API.
     #[arg(long, value_parser = parse_currency)]
     currency: Option<String>,
+    /// Highest score that its checks API calls low.
+    #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(0..=100))]
+    risk_low: Option<u8>,
+    /// Highest score that its checks API calls medium; above is high.
+    #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(0..=100))]
+    risk_medium: Option<u8>,
 }
 
 /// A currency that amounts can be read in.
@@ -111,6 +123,8 @@ pub(crate) async fn run(command: StoreCommand, operator: &Operator, output: Outp
                 product: settings.product,
                 currency: settings.currency,
                 rate_limit_per_minute: settings.rate_limit,
+                risk_low: settings.risk_low,
+                risk_medium: settings.risk_medium,
             };
             if !operator.system().change_store(&store, &change, operator.clock.now()).await? {
                 return Err(unknown(&store));
@@ -147,6 +161,7 @@ pub(crate) async fn create(
         product: settings.product,
         currency: settings.currency,
         rate_limit_per_minute: settings.rate_limit,
+        risk_groups: RiskGroups { low: settings.risk_low, medium: settings.risk_medium },
         sealed_data_key,
         created_at: now,
     };
@@ -172,6 +187,8 @@ fn document(row: &StoreRow) -> serde_json::Value {
         "product": row.product,
         "currency": row.currency,
         "rate_limit": row.rate_limit_per_minute,
+        "risk_low": row.risk_groups.low,
+        "risk_medium": row.risk_groups.medium,
         "created_at": row.created_at.to_rfc3339(),
     })
 }
@@ -185,6 +202,7 @@ fn described(row: &StoreRow) -> String {
         ("product", Some(row.product.to_string())),
         ("currency", Some(row.currency.clone())),
         ("rate_limit", Some(format!("{} requests a minute", row.rate_limit_per_minute))),
+        ("risk groups", Some(format!("low to {}, medium to {}", row.risk_groups.low, row.risk_groups.medium))),
         ("created_at", Some(row.created_at.to_rfc3339())),
     ])
 }

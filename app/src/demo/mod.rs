@@ -111,6 +111,8 @@ impl Accounts {
         let merchant = MerchantId::mint(clock.now(), random::bytes());
         system().add_merchant(&merchant, "Demo merchant", clock.now()).await?;
         let settings = NewStore {
+            risk_low: touchstone_schema::limits::DEFAULT_RISK_LOW,
+            risk_medium: touchstone_schema::limits::DEFAULT_RISK_MEDIUM,
             rate_limit: 600,
             mode: StoreMode::Live,
             product: Product::Guaranteed,

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 use touchstone_platform::store::transactions::{Decision, OutcomeKind};
 use touchstone_schema::centra::{Effect, HoldOutcome, WantedBy};
+use touchstone_schema::checks::{CheckStatus, Subject};
 use touchstone_schema::event::EventKind;
 use touchstone_schema::verdict::{Action, RiskLevel, TransactionStatus, VerdictMode};
 
@@ -136,11 +137,28 @@ fn decision_example() -> Value {
 
 fn outcome() -> Value {
     let members = json!({
-        "outcome": {"enum": OutcomeKind::ALL}, "occurred_at": described("When you said that it happened.", time()),
+        "occurred_at": described("When you said that it happened.", time()),
         "amount": described("In units of the currency, when you told it.", json!({"type": "number"})),
         "currency": {"type": "string", "minLength": 3, "maxLength": 3}, "status": status(),
     });
-    object(of_transaction(members), &["amount"])
+    let mut members = of_transaction(members);
+    members["outcome"] = described(
+        "Absent where an update of the checks surface told none of these.",
+        json!({"enum": OutcomeKind::ALL}),
+    );
+    members["check"] = described(
+        "Of an update of the checks surface: where all updates say that it stands now.",
+        json!({"type": "object", "required": ["subject", "status"], "properties": {
+            "subject": {"enum": Subject::ALL}, "status": {"enum": CheckStatus::ALL},
+        }}),
+    );
+    members["flags"] = described(
+        "Of an update of the checks surface: changes that were not to be expected.",
+        json!({"type": "array", "items": {"type": "object", "required": ["member", "from", "to"], "properties": {
+            "member": text(), "from": nullable(text()), "to": nullable(text()),
+        }}}),
+    );
+    object(members, &["amount", "outcome", "check", "flags"])
 }
 
 fn outcome_example(outcome: &str, status: &str) -> Value {

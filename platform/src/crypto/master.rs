@@ -115,6 +115,11 @@ impl MasterKey {
         Aes256Gcm::new_from_slice(key.expose()).expect("HMAC-SHA256 yields the 32 bytes that AES-256 takes")
     }
 
+    /// Of another purpose than an API key, so that neither ever passes for the other.
+    fn password_mac(&self, password: &str) -> [u8; 32] {
+        hmac_sha256(&self.derive("password-pepper"), &[password.as_bytes()])
+    }
+
     fn pepper_mac(&self, api_key: &ApiKey) -> [u8; 32] {
         hmac_sha256(&self.derive("pepper"), &[api_key.expose().as_bytes()])
     }
@@ -199,6 +204,20 @@ impl MasterKeys {
         let known = self.key(key_id);
         let expected = known.unwrap_or(&self.current).pepper_mac(api_key);
         known.is_some() & bool::from(expected.ct_eq(mac))
+    }
+
+    /// The cheap first comparison of a Basic-auth password, under the first key's pepper like [`Self::pepper_mac`].
+    pub fn password_mac(&self, password: &str) -> [u8; 32] {
+        self.current.password_mac(password)
+    }
+
+    /// Whether `mac` was made of this password by the master key `key_id`. Constant time, and the same work without a
+    /// `mac` or with an unknown master key, which mismatch.
+    pub fn verify_password_mac(&self, key_id: &str, mac: Option<&[u8]>, password: &str) -> bool {
+        let known = self.key(key_id);
+        let expected = known.unwrap_or(&self.current).password_mac(password);
+        let fits = bool::from(expected.ct_eq(mac.unwrap_or(&[0; 32])));
+        known.is_some() & mac.is_some() & fits
     }
 
     fn key(&self, id: &str) -> Option<&MasterKey> {

@@ -7,7 +7,7 @@ use sea_orm::QueryResult;
 use touchstone_schema::centra::ConnectionSettings;
 use touchstone_schema::ids::{ConnectionId, EventId, KeyId, MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
-use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode};
+use touchstone_schema::tenant::{KeyMode, KeyScope, Product, RiskGroups, StoreMode};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{Change, column, execute};
@@ -43,6 +43,8 @@ pub struct StoreRow {
     pub currency: String,
     /// Requests a minute, per mode.
     pub rate_limit_per_minute: u32,
+    /// What its scores are called on the checks surface.
+    pub risk_groups: RiskGroups,
     /// Sealed data key.
     pub sealed_data_key: Vec<u8>,
     /// When it was made.
@@ -62,6 +64,10 @@ pub struct StoreChange {
     pub currency: Option<String>,
     /// New rate limit.
     pub rate_limit_per_minute: Option<u32>,
+    /// New highest score of the risk group low.
+    pub risk_low: Option<u8>,
+    /// New highest score of the risk group medium.
+    pub risk_medium: Option<u8>,
 }
 
 /// A row of `api_keys`.
@@ -87,6 +93,8 @@ pub struct KeyRow {
     pub previous_hmac_secret: Option<(Vec<u8>, Timestamp)>,
     /// bcrypt hash of the Basic-auth password of the checks surface.
     pub password_hash: String,
+    /// Peppered HMAC of that password, under the same pepper as `key_mac`; keys of before there was one have none.
+    pub password_mac: Option<Vec<u8>>,
     /// What it may be used for.
     pub scopes: Vec<KeyScope>,
     /// When it was made.

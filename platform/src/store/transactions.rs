@@ -1,7 +1,9 @@
 //! What a store's own callers read and change: transactions, decisions, outcomes.
 
 use touchstone_schema::centra::Effect;
+use touchstone_schema::checks::{Flag, Update};
 use touchstone_schema::event::Event;
+use touchstone_schema::fault::Fault;
 use touchstone_schema::history::Happening;
 use touchstone_schema::ids::{RequestId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
@@ -103,6 +105,8 @@ pub struct TransactionView {
     pub outcomes: Vec<OutcomeView>,
     /// Events with the state of their deliveries.
     pub events: Vec<EventView>,
+    /// What the updates of a checked order told, as JSON; none before the first.
+    pub check: Option<String>,
 }
 
 /// One verdict of a transaction.
@@ -250,6 +254,34 @@ pub enum OutcomeTaken {
     NotFound,
 }
 
+/// An update of a checked transaction or cart.
+#[derive(Debug, Clone)]
+pub struct NewCheckUpdate<'a> {
+    /// What it says.
+    pub update: &'a Update,
+    /// Whether a transaction that names the cart says it, once however often it comes.
+    pub is_conversion: bool,
+    /// Now.
+    pub now: Timestamp,
+    /// The request that brought it.
+    pub request_id: RequestId,
+}
+
+/// How an update was taken.
+#[derive(Debug)]
+pub enum CheckUpdated {
+    /// Applied, with its event, its entries of history, and the members that changed in a way not to be expected.
+    Applied(Box<Event>, Vec<Remembered>, Vec<Flag>),
+    /// The cart was converted before.
+    Already,
+    /// An update of the same time was applied before.
+    Duplicate,
+    /// Its amounts do not suit the currency of the order.
+    Invalid(Vec<Fault>),
+    /// Nothing was checked under this id.
+    NotFound,
+}
+
 impl TenantStore<'_> {
     /// One transaction of the tenant, pending ones included. Where one has revisions and also a newer pending row, the
     /// status is that of its newest revision until the pending one is scored.
@@ -276,6 +308,12 @@ impl TenantStore<'_> {
     /// Settles a review or hold, or an order that a Centra shop holds until a person decides, and adds its event and its entry of history, in one transaction.
     pub async fn decide(&self, id: &TransactionId, decision: &NewDecision) -> Result<Decided, StoreError> {
         change::decide(self.store, self.tenant, id, decision).await
+    }
+
+    /// Applies an update to what is known of a checked transaction or cart, and adds its event and its entries of history,
+    /// in one transaction under the row's lock: of two at once, the second is applied upon the first.
+    pub async fn update_check(&self, id: &TransactionId, new: &NewCheckUpdate<'_>) -> Result<CheckUpdated, StoreError> {
+        change::checks::update(self.store, self.tenant, id, new).await
     }
 
     /// Records an outcome once, and adds its event and its entry of history, in one transaction. An outcome of a

@@ -20,6 +20,7 @@ fn profile(mode: StoreMode) -> Arc<StoreProfile> {
         product: Product::Guaranteed,
         currency: "EUR".to_owned(),
         rate_limit_per_minute: 100,
+        risk_groups: touchstone_schema::tenant::RiskGroups::default(),
         data_key: Secret::new("data key"),
     })
 }

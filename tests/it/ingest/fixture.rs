@@ -21,7 +21,7 @@ use touchstone_schema::centra::ConnectionSettings;
 use touchstone_schema::ids::{ConnectionId, KeyId, MerchantId, StoreId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Answer, Submission};
-use touchstone_schema::tenant::{KeyMode, KeyScope, Product, StoreMode, Tenant};
+use touchstone_schema::tenant::{KeyMode, KeyScope, Product, RiskGroups, StoreMode, Tenant};
 use touchstone_tests::{Backend, Credentials, SignedClient};
 
 /// A door, the ports behind it, and two stores that know it.
@@ -47,6 +47,8 @@ pub(crate) struct Keys {
     pub(crate) theirs: Key,
     pub(crate) no_scope: Key,
     pub(crate) few: Key,
+    /// Keys of the checks surface, of the stores of `mine` and `theirs`.
+    pub(crate) checks: [Key; 2],
 }
 
 /// A key and what only its owner knows.
@@ -55,6 +57,8 @@ pub(crate) struct Key {
     pub(crate) id: KeyId,
     pub(crate) tenant: Tenant,
     pub(crate) credentials: Credentials,
+    /// Password of Basic auth.
+    pub(crate) password: String,
 }
 
 struct Maker<'a> {
@@ -97,6 +101,10 @@ impl Door {
             theirs: maker.key(&theirs, KeyMode::Live, KeyScope::Signed).await?,
             no_scope: maker.key(&mine, KeyMode::Live, KeyScope::Orders).await?,
             few: maker.key(&few, KeyMode::Live, KeyScope::Signed).await?,
+            checks: [
+                maker.key(&mine, KeyMode::Live, KeyScope::Checks).await?,
+                maker.key(&theirs, KeyMode::Live, KeyScope::Checks).await?,
+            ],
         };
         let directory = Directory::open(store.clone(), Some(Arc::clone(&master)), clock.clone()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -239,6 +247,7 @@ impl Maker<'_> {
             product,
             currency: "EUR".to_owned(),
             rate_limit_per_minute,
+            risk_groups: RiskGroups::default(),
             created_at: now,
         };
         let system = self.store.system(SystemReason::Operator);
@@ -252,6 +261,7 @@ impl Maker<'_> {
         let id = KeyId::mint(now, random::bytes());
         let api_key = ApiKey::generate(mode);
         let secret = generate_hmac_secret();
+        let password = hex::encode(random::bytes::<16>());
         let (pepper_id, mac) = self.master.pepper_mac(&api_key);
         let context = SealContext { store: store.as_str(), record: id.as_str(), purpose: SealContext::HMAC_SECRET };
         let row = KeyRow {
@@ -264,7 +274,8 @@ impl Maker<'_> {
             key_mac: mac.to_vec(),
             sealed_hmac_secret: self.master.seal(secret.expose(), &context)?,
             previous_hmac_secret: None,
-            password_hash: String::new(),
+            password_hash: self.bcrypt.hash(&password).await?,
+            password_mac: Some(self.master.password_mac(&password).to_vec()),
             scopes: vec![scope],
             created_at: now,
             revoked_at: None,
@@ -274,7 +285,7 @@ impl Maker<'_> {
             api_key: api_key.expose().to_owned(),
             hmac_secret: secret.expose_text().unwrap_or_default().to_owned(),
         };
-        Ok(Key { id, tenant: Tenant { store_id: store.clone(), mode }, credentials })
+        Ok(Key { id, tenant: Tenant { store_id: store.clone(), mode }, credentials, password })
     }
 }
 

@@ -287,6 +287,10 @@ pub(crate) struct TransactionDocument {
     outcomes: Vec<OutcomeLine>,
     /// What was told by webhook.
     events: Vec<EventDocument>,
+    /// Of an order of the checks surface, where its updates say that it stands; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    check: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -375,6 +379,7 @@ impl TransactionDocument {
             decisions: view.decisions.into_iter().map(DecisionDocument::from).collect(),
             outcomes: view.outcomes.into_iter().map(|outcome| OutcomeLine::new(&outcome, currency)).collect(),
             events: view.events.into_iter().map(EventDocument::from).collect(),
+            check: view.check.and_then(|state| RawValue::from_string(state).ok()),
         }
     }
 }

@@ -25,9 +25,11 @@ impl SystemStore<'_> {
             row.password_hash.as_str().into(),
             joined(&row.scopes).into(),
             row.created_at.as_millis().into(),
+            row.password_mac.clone().into(),
         ];
         let sql = "INSERT INTO api_keys (id, store_id, mode, prefix, key_hash, pepper_id, key_mac, sealed_hmac_secret,
-            password_hash, scopes, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+            password_hash, scopes, created_at, password_mac)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         execute(change.transaction(), sql, values).await?;
         let line = AuditLine {
             actor: self.actor(),
@@ -110,6 +112,7 @@ pub(super) fn key_of(row: &QueryResult) -> Result<KeyRow, StoreError> {
         sealed_hmac_secret: column(row, "sealed_hmac_secret")?,
         previous_hmac_secret: previous_secret(row, "previous_hmac_secret")?,
         password_hash: column(row, "password_hash")?,
+        password_mac: column(row, "password_mac")?,
         scopes: list(row, "scopes")?,
         created_at: time(row, "created_at")?,
         revoked_at: optional_time(row, "revoked_at")?,

@@ -3,6 +3,7 @@
 use sea_orm::QueryResult;
 use touchstone_schema::ids::{MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
+use touchstone_schema::tenant::RiskGroups;
 use touchstone_schema::time::Timestamp;
 
 use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, connection_of, keys, time, touch_directory};
@@ -69,9 +70,11 @@ impl SystemStore<'_> {
             i64::from(row.rate_limit_per_minute).into(),
             row.sealed_data_key.clone().into(),
             row.created_at.as_millis().into(),
+            i64::from(row.risk_groups.low).into(),
+            i64::from(row.risk_groups.medium).into(),
         ];
         let sql = "INSERT INTO stores (id, merchant_id, name, mode, product, currency, rate_limit_per_minute,
-            sealed_data_key, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            sealed_data_key, created_at, risk_low, risk_medium) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         execute(change.transaction(), sql, values).await?;
         let line = AuditLine {
             actor: self.actor(),
@@ -101,10 +104,13 @@ impl SystemStore<'_> {
             settings.product.map(|product| product.as_str()).into(),
             settings.currency.as_deref().into(),
             settings.rate_limit_per_minute.map(i64::from).into(),
+            settings.risk_low.map(i64::from).into(),
+            settings.risk_medium.map(i64::from).into(),
         ];
         let sql = "UPDATE stores SET name = COALESCE($2, name), mode = COALESCE($3, mode),
             product = COALESCE($4, product), currency = COALESCE($5, currency),
-            rate_limit_per_minute = COALESCE($6, rate_limit_per_minute) WHERE id = $1";
+            rate_limit_per_minute = COALESCE($6, rate_limit_per_minute), risk_low = COALESCE($7, risk_low),
+            risk_medium = COALESCE($8, risk_medium) WHERE id = $1";
         let found = execute(change.transaction(), sql, values).await? > 0;
         if found {
             let line = AuditLine {
@@ -129,6 +135,8 @@ fn changed_names(change: &StoreChange) -> String {
         ("product", change.product.is_some()),
         ("currency", change.currency.is_some()),
         ("rate_limit", change.rate_limit_per_minute.is_some()),
+        ("risk_low", change.risk_low.is_some()),
+        ("risk_medium", change.risk_medium.is_some()),
     ];
     let given: Vec<_> = names.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
     given.join(",")
@@ -143,6 +151,7 @@ fn store_of(row: &QueryResult) -> Result<StoreRow, StoreError> {
         product: parsed(row, "product")?,
         currency: column(row, "currency")?,
         rate_limit_per_minute: count(row, "rate_limit_per_minute")?,
+        risk_groups: RiskGroups { low: count(row, "risk_low")?, medium: count(row, "risk_medium")? },
         sealed_data_key: column(row, "sealed_data_key")?,
         created_at: time(row, "created_at")?,
     })

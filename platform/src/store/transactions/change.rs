@@ -1,5 +1,7 @@
 //! Decisions and outcomes: each changes its transaction's row and adds an event, under that row's lock.
 
+pub(super) mod checks;
+
 use sea_orm::DbBackend;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};

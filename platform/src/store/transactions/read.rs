@@ -35,6 +35,8 @@ const EVENTS: &str = "SELECT e.id, e.kind, e.sequence,
   WHERE e.transaction_id = $1 AND e.store_id = $2
   GROUP BY e.id, e.kind, e.sequence ORDER BY e.sequence";
 
+const CHECK: &str = "SELECT state FROM check_states WHERE transaction_id = $1 AND store_id = $2";
+
 const CURRENCY: &str = "SELECT currency FROM transactions WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3";
 
 pub(super) async fn transaction(
@@ -57,6 +59,7 @@ pub(super) async fn transaction(
         decisions: read(&rows(database, DECISIONS, of_store()).await?, decision)?,
         outcomes: read(&rows(database, OUTCOMES, of_store()).await?, outcome)?,
         events: read(&rows(database, EVENTS, of_store()).await?, event)?,
+        check: row(database, CHECK, of_store()).await?.map(|row| column(&row, "state")).transpose()?,
     }))
 }
 

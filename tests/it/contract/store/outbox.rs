@@ -28,6 +28,7 @@ async fn add_endpoint(database: &Database, tenant: &Tenant) -> anyhow::Result<()
         product: Product::ScoreOnly,
         currency: "USD".to_owned(),
         rate_limit_per_minute: 100,
+        risk_groups: touchstone_schema::tenant::RiskGroups::default(),
         sealed_data_key: Vec::new(),
         created_at: START,
     };

@@ -27,6 +27,7 @@ async fn known_tenant(database: &Database) -> anyhow::Result<Tenant> {
         product: Product::Guaranteed,
         currency: "EUR".to_owned(),
         rate_limit_per_minute: 100,
+        risk_groups: touchstone_schema::tenant::RiskGroups::default(),
         sealed_data_key: Vec::new(),
         created_at: START,
     };

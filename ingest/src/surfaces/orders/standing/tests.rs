@@ -60,6 +60,7 @@ fn scored(level: RiskLevel) -> TransactionView {
         verdict: serde_json::to_string(&verdict).unwrap(),
     };
     TransactionView {
+        check: None,
         id: id(),
         order_id: "1".to_owned(),
         surface: Surface::Orders,

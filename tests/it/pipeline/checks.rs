@@ -1,0 +1,338 @@
+//! The checks surface: checks, updates, labels, and every row of the contract's tables (`fixtures/contract/checks.toml`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http_body_util::Full;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use touchstone_tests::{Answer, HttpClient};
+
+use super::fixture::{Pipeline, events, told};
+use crate::ingest::fixture::Key;
+
+on_both_ways_to_run![
+    a_check_is_answered_once_and_for_all,
+    sixteen_identical_checks_at_once_get_one_verdict_and_one_event,
+    carts_and_transactions_do_not_share_ids_and_a_named_cart_is_converted_once,
+    bad_credentials_are_one_refusal_and_scopes_are_told_to_owners_only,
+    updates_are_recorded_once_and_racing_ones_both_survive,
+    labels_of_updates_count_with_the_next_check,
+    without_a_verdict_nothing_is_promised,
+    every_row_of_the_contract_is_kept,
+];
+
+const ORDER: &str = "/v2/risk/order";
+const ORDER_CHECK: &str = "/v2/risk/order/ecommerce";
+const CART: &str = "/v2/risk/cart";
+
+/// The contract's tables.
+#[derive(Deserialize)]
+struct Contract {
+    check: Vec<FieldRow>,
+    order: BTreeMap<String, Vec<String>>,
+    cart: BTreeMap<String, Vec<String>>,
+    members: BTreeMap<String, [String; 2]>,
+    drawn: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct FieldRow {
+    field: String,
+    value: String,
+    #[serde(default = "taken")]
+    status: u16,
+    source: Option<String>,
+}
+
+const fn taken() -> u16 {
+    200
+}
+
+/// A caller with the credentials of a key.
+struct Client<'a> {
+    url: &'a str,
+    http: HttpClient,
+    authorization: String,
+}
+
+impl<'a> Client<'a> {
+    fn of(pipeline: &'a Pipeline, key: &Key) -> Self {
+        Self::with(pipeline, key.id.as_str(), &key.password)
+    }
+
+    fn with(pipeline: &'a Pipeline, user: &str, password: &str) -> Self {
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+        Self { url: &pipeline.door.url, http: HttpClient::new(), authorization }
+    }
+
+    async fn send(&self, method: Method, path: &str, document: &Value) -> Result<Answer> {
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json");
+        self.http.send(request.body(Full::from(document.to_string()))?).await
+    }
+
+    async fn check(&self, document: &Value) -> Result<Answer> {
+        self.send(Method::POST, ORDER_CHECK, document).await
+    }
+
+    async fn update(&self, document: &Value) -> Result<Answer> {
+        self.send(Method::PATCH, ORDER, document).await
+    }
+}
+
+fn client(pipeline: &Pipeline) -> Client<'_> {
+    Client::of(pipeline, &pipeline.door.keys.checks[0])
+}
+
+fn check(id: &str) -> Value {
+    json!({
+        "transaction": {"order_id": id, "ordered_on": "2026-01-02", "order_total": 129.90, "order_currency": "EUR"},
+        "billing": {"email": "ada@example.com"},
+    })
+}
+
+fn cart(id: &str) -> Value {
+    json!({"transaction": {"cart_id": id, "ordered_on": "2026-01-02"}})
+}
+
+/// A refusal must be the surface's own, and name what is at fault.
+fn refused(answer: &Answer, status: u16, source: &str) -> Result<()> {
+    let document = told(answer, status)?;
+    let is_named = document["success"] == false && document["code"] == status && document["source"] == source;
+    ensure!(is_named && document["message"].is_string(), "expected {status} of {source:?}: {document}");
+    Ok(())
+}
+
+/// An answer without its timer.
+fn stored(answer: &Answer) -> Result<Value> {
+    let mut document = told(answer, 200)?;
+    document["data"]["timer"].take().as_u64().context("it tells its time")?;
+    Ok(document)
+}
+
+/// The transaction that an answer links to, as its owner sees it.
+async fn linked(pipeline: &Pipeline, answer: &Value) -> Result<Value> {
+    let link = answer["data"]["link"].as_str().context("it has a link")?;
+    let (_, path) = link.split_once("/v1/").context("it leads to a transaction")?;
+    told(&pipeline.client().get(&format!("/v1/{path}")).await?, 200)
+}
+
+async fn a_check_is_answered_once_and_for_all(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    let first = stored(&client.check(&check("A-1")).await?)?;
+    let data = &first["data"];
+    assert_eq!((&first["success"], &data["id"]), (&json!(true), &json!("A-1")));
+    let score = data["risk_score"].as_u64().context("it has a score")?;
+    let group = if score <= 30 { "low" } else { "medium" };
+    assert_eq!(data["risk_group"], group, "{data}");
+    let weights: i64 =
+        data["tags"].as_array().context("it has tags")?.iter().filter_map(|tag| tag["weight"].as_i64()).sum();
+    assert_eq!(weights.clamp(0, 100).unsigned_abs(), score, "{data}");
+
+    pipeline.door.clock.advance(Duration::from_secs(40 * 86_400));
+    assert_eq!(stored(&client.check(&check("A-1")).await?)?, first);
+    let mut other = check("A-1");
+    other["billing"]["email"] = json!("eve@example.com");
+    refused(&client.check(&other).await?, 409, "/transaction/order_id")
+}
+
+async fn sixteen_identical_checks_at_once_get_one_verdict_and_one_event(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    let document = check("S-1");
+    let answers = futures_util::future::try_join_all((0..16).map(|_| client.check(&document))).await?;
+    let mut all = answers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+    let one = all.swap_remove(0);
+    ensure!(all.iter().all(|other| *other == one), "{all:?}");
+    assert_eq!(events(&linked(pipeline, &one).await?), ["order.scored"]);
+    Ok(())
+}
+
+async fn carts_and_transactions_do_not_share_ids_and_a_named_cart_is_converted_once(
+    pipeline: &mut Pipeline,
+) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    let of_cart = stored(&client.send(Method::POST, CART, &cart("1")).await?)?;
+    let mut order = check("1");
+    order["transaction"]["cart_token"] = json!("1");
+    for _ in 0..2 {
+        let of_order = stored(&client.check(&order).await?)?;
+        assert_ne!(of_order["data"]["link"], of_cart["data"]["link"]);
+    }
+    let converted = linked(pipeline, &of_cart).await?;
+    assert_eq!(events(&converted), ["order.scored", "order.status_changed"]);
+    assert_eq!(converted["check"]["status"], "converted", "{converted}");
+
+    let mut nobodys = check("2");
+    nobodys["transaction"]["cart_id"] = json!("never checked");
+    stored(&client.check(&nobodys).await?).map(drop)
+}
+
+async fn bad_credentials_are_one_refusal_and_scopes_are_told_to_owners_only(pipeline: &mut Pipeline) -> Result<()> {
+    let keys = &pipeline.door.keys;
+    let known = &keys.checks[0];
+    let unknown = "key_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let no_scope = &keys.no_scope;
+    let mut texts = Vec::new();
+    for (user, password) in [
+        (known.id.as_str(), "wrong"),
+        (known.id.as_str(), ""),
+        (known.id.as_str(), keys.checks[1].password.as_str()),
+        (unknown, known.password.as_str()),
+        (no_scope.id.as_str(), "wrong"),
+        ("", ""),
+    ] {
+        let answer = Client::with(pipeline, user, password).check(&check("1")).await?;
+        refused(&answer, 401, "Authorization")?;
+        ensure!(answer.header("www-authenticate").starts_with("Basic "), "{answer:?}");
+        texts.push(answer.body);
+    }
+    ensure!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    refused(&Client::of(pipeline, no_scope).check(&check("1")).await?, 403, "")
+}
+
+async fn updates_are_recorded_once_and_racing_ones_both_survive(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    refused(&client.update(&json!({"order_id": "U-1", "status": "hold"})).await?, 404, "")?;
+    let answer = stored(&client.check(&check("U-1")).await?)?;
+    let at = json!({"order_id": "U-1", "updated_on": "2026-02-01", "note": "one"});
+    told(&client.update(&at).await?, 200)?;
+    refused(&client.update(&at).await?, 409, "/updated_on")?;
+    let stranger = Client::of(pipeline, &pipeline.door.keys.checks[1]);
+    refused(&stranger.update(&json!({"order_id": "U-1", "note": "mine"})).await?, 404, "")?;
+
+    let racing = [json!({"order_id": "U-1", "is_locked": true}), json!({"order_id": "U-1", "agent_code": "a"})];
+    let racing = futures_util::future::try_join_all(racing.iter().map(|update| client.update(update))).await?;
+    for answer in &racing {
+        told(answer, 200)?;
+    }
+    let unusual = told(&client.update(&json!({"order_id": "U-1", "status": "returned", "note": ""})).await?, 200)?;
+    assert_eq!(unusual["data"]["flagged"], json!(["status"]));
+    let shown = linked(pipeline, &answer).await?;
+    let state = &shown["check"];
+    assert_eq!((&state["is_locked"], &state["agent_code"]), (&json!(true), &json!("a")));
+    assert_eq!((&state["status"], &state["note"]), (&json!("returned"), &Value::Null));
+    let changes = ["order.status_changed"; 4];
+    assert_eq!(events(&shown), [&["order.scored"], &changes[..]].concat());
+    Ok(())
+}
+
+fn weight(answer: &Value, id: &str) -> Option<i64> {
+    let tags = answer["data"]["tags"].as_array()?;
+    tags.iter().find(|tag| tag["id"] == id)?["weight"].as_i64()
+}
+
+async fn labels_of_updates_count_with_the_next_check(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    let next = async |id: &str| {
+        pipeline.door.clock.advance(Duration::from_secs(60));
+        stored(&client.check(&check(id)).await?)
+    };
+    let first = next("L-1").await?;
+    assert_eq!(weight(&next("L-2").await?, "prior_chargeback"), None);
+    told(&client.update(&json!({"order_id": "L-1", "chargeback_status": "opened"})).await?, 200)?;
+    assert_eq!(weight(&next("L-3").await?, "prior_chargeback"), Some(40));
+    told(&client.update(&json!({"order_id": "L-2", "is_fraud": true})).await?, 200)?;
+    assert_eq!(weight(&next("L-4").await?, "prior_chargeback"), Some(50));
+    told(&client.update(&json!({"order_id": "L-1", "chargeback_status": "lost"})).await?, 200)?;
+    assert_eq!(weight(&next("L-5").await?, "prior_chargeback"), Some(40), "the merchant kept the money");
+    let shown = linked(pipeline, &first).await?;
+    assert_eq!(events(&shown), ["order.scored", "chargeback.opened", "chargeback.lost"]);
+    Ok(())
+}
+
+async fn without_a_verdict_nothing_is_promised(pipeline: &mut Pipeline) -> Result<()> {
+    let client = client(pipeline);
+    refused(&client.check(&check("P-1")).await?, 503, "")?;
+    let page = told(&pipeline.client().get("/v1/transactions").await?, 200)?;
+    assert_eq!(page["transactions"], json!([]));
+    pipeline.score();
+    stored(&Client::of(pipeline, &pipeline.door.keys.checks[0]).check(&check("P-1")).await?).map(drop)
+}
+
+/// Runs every row, and tells of all that were not kept.
+async fn every_row_of_the_contract_is_kept(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let contract: Contract = toml::from_str(include_str!("../../fixtures/contract/checks.toml"))?;
+    let client = client(pipeline);
+    let mut broken = Vec::new();
+    for (number, row) in contract.check.iter().enumerate() {
+        let kept = field_row(&client, number, row).await;
+        broken.extend(kept.err().map(|error| format!("check {} = {}: {error:#}", row.field, row.value)));
+    }
+    told(&client.check(&check("W")).await?, 200)?;
+    told(&client.send(Method::POST, CART, &cart("W")).await?, 200)?;
+    for (path, id, words) in [(ORDER, "order_id", &contract.order), (CART, "cart_id", &contract.cart)] {
+        for (member, words) in words {
+            for word in words.iter().map(String::as_str).chain(["", "no such word"]) {
+                let answer = client.send(Method::PATCH, path, &json!({id: "W", member: word})).await?;
+                let kept = match word {
+                    "no such word" => refused(&answer, 406, &format!("/{member}")),
+                    _ => told(&answer, 200).map(drop),
+                };
+                broken.extend(kept.err().map(|error| format!("update {id} {member} = {word:?}: {error:#}")));
+            }
+        }
+    }
+    for (member, [good, bad]) in &contract.members {
+        for (value, status) in [(good, 200), (bad, 406)] {
+            let value: Value = serde_json::from_str(value)?;
+            let answer = client.update(&json!({"order_id": "W", member: value})).await?;
+            let kept =
+                if status == 200 { told(&answer, 200).map(drop) } else { refused(&answer, 406, &format!("/{member}")) };
+            broken.extend(kept.err().map(|error| format!("update {member} = {value}: {error:#}")));
+        }
+    }
+    for (path, id, words, drawn) in [
+        (ORDER, "order_id", &contract.order, &contract.drawn["order"]),
+        (CART, "cart_id", &contract.cart, &contract.drawn["cart"]),
+    ] {
+        for (from, to) in words["status"].iter().flat_map(|from| words["status"].iter().map(move |to| (from, to))) {
+            let row = format!("{from} > {to}");
+            let kept = transition_row(&client, path, id, (from, to), from == to || drawn.contains(&row)).await;
+            broken.extend(kept.err().map(|error| format!("{id} {row}: {error:#}")));
+        }
+    }
+    ensure!(broken.is_empty(), "{} rows are not kept:\n{}", broken.len(), broken.join("\n"));
+    Ok(())
+}
+
+async fn field_row(client: &Client<'_>, number: usize, row: &FieldRow) -> Result<()> {
+    let mut document = json!({"transaction": {"order_id": format!("F-{number}"), "ordered_on": "2026-01-02"}});
+    let (section, member) = row.field[1..].split_once('/').unwrap_or((&row.field[1..], ""));
+    let place = if member.is_empty() { &mut document[section] } else { &mut document[section][member] };
+    *place = serde_json::from_str(&row.value)?;
+    let answer = client.check(&document).await?;
+    match row.status {
+        200 => told(&answer, 200).map(drop),
+        status => refused(&answer, status, row.source.as_deref().unwrap_or(&row.field)),
+    }
+}
+
+async fn transition_row(
+    client: &Client<'_>,
+    path: &str,
+    id: &str,
+    (from, to): (&str, &str),
+    is_drawn: bool,
+) -> Result<()> {
+    let set =
+        async |status: &str| told(&client.send(Method::PATCH, path, &json!({id: "W", "status": status})).await?, 200);
+    set(from).await?;
+    let flagged = set(to).await?["data"]["flagged"].clone();
+    let expected = if is_drawn { json!([]) } else { json!(["status"]) };
+    ensure!(flagged == expected, "flagged {flagged}");
+    Ok(())
+}

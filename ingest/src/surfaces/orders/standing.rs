@@ -184,3 +184,6 @@ fn changed_at(order: &PlacedOrder, transaction: &TransactionView) -> Timestamp {
     let told = transaction.outcomes.iter().map(|outcome| outcome.recorded_at);
     scored.chain(decided).chain(told).fold(order.placed_at, Timestamp::max)
 }
+
+#[cfg(test)]
+mod tests;

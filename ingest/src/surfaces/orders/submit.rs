@@ -190,3 +190,6 @@ fn accepted(id: PlacedOrderId) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

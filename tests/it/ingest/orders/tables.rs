@@ -77,7 +77,6 @@ impl Sender {
             }
             let (status, fields) = self.send(spoilt).await?;
             let expected = if required == "false" { (202, vec![]) } else { (400, vec![pointer.clone()]) };
-            // What kind of payment it is cannot be told by the others of its fields.
             ensure!((status, fields.clone()) == expected, "{pointer} left out: {status} {fields:?}");
         }
         Ok(())

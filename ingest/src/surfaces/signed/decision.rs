@@ -1,6 +1,6 @@
 //! `POST /v1/transactions/{id}/decision`: a person settles a review or hold.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::transactions::{Decided, Decision, NewDecision};
@@ -15,7 +15,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce, remember};
+use crate::surfaces::{Knock, Named, announce, remember};
 
 /// Longest name of a reviewer, in characters.
 const REVIEWER_CHARS: usize = 256;
@@ -35,7 +35,7 @@ struct Asked {
     responses((status = 200, description = "Decided, now or before.", body = DecidedDocument)))]
 pub(crate) async fn decide(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;

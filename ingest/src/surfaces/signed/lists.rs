@@ -1,6 +1,6 @@
 //! `/v1/lists`: what the store always allows and always blocks.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// Who the audit log says it was.
 const ACTOR: &str = "api";
@@ -72,7 +72,7 @@ pub(crate) async fn show(State(door): State<SharedDoor>, knock: Knock) -> Result
     responses((status = 204, description = "It is off the list.")))]
 pub(crate) async fn remove(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;

@@ -1,6 +1,6 @@
 //! `POST /v1/transactions/{id}/outcome`: what became of an order.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind, OutcomeTaken};
@@ -19,7 +19,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce, remember};
+use crate::surfaces::{Knock, Named, announce, remember};
 
 /// What was reported, read but not yet recorded. The amount waits for the order's currency.
 struct Reported {
@@ -36,7 +36,7 @@ struct Reported {
     responses((status = 200, description = "Recorded, now or before.", body = OutcomeDocument)))]
 pub(crate) async fn report(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// Items of a page when no `limit` is given.
 const DEFAULT_ITEMS: u64 = 50;
@@ -55,11 +55,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
 #[utoipa::path(get, path = "/v1/transactions/{id}", tag = "Transactions",
     params(("id" = String, Path, description = "The transaction.")),
     responses((status = 200, description = "The transaction.", body = TransactionDocument)))]
-pub(crate) async fn show(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = one(&door, &knock, &ticket, &id).await;

@@ -94,3 +94,25 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Problem> {
         _ => Err(Problem::internal()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_what_is_taken_is_within_its_limits(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), decision in "approve|reject|[a-z]{0,8}",
+            reviewer in "[^\"\\\\\\p{Cc}]{0,300}", note in "null|7|\"[a-z]{0,9}\"",
+        ) {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+            let document = format!(r#"{{"decision":"{decision}","reviewer":"{reviewer}","note":{note}}}"#);
+            for body in [bytes, document.into_bytes()] {
+                if let Ok(asked) = read(&headers, &body) {
+                    prop_assert!((1..=REVIEWER_CHARS).contains(&asked.reviewer.chars().count()));
+                }
+            }
+        }
+    }
+}

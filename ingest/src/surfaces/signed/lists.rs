@@ -157,3 +157,28 @@ fn read(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Asked, Probl
         _ => Err(Problem::internal()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_000);
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_nothing_is_listed_until_a_time_gone_by(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), list in "block|allow|[a-z]{0,8}", subject in "ip|email|card|[a-z]{0,8}",
+            value in "[^\"\\\\\\p{Cc}]{0,300}", end in any::<i64>().prop_map(|millis| Timestamp::from_millis(millis % 253_402_300_799_000)),
+        ) {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+            let document = format!(r#"{{"list":"{list}","subject":"{subject}","value":"{value}","expires_at":"{}"}}"#, end.to_rfc3339());
+            for body in [bytes, document.into_bytes()] {
+                if let Ok(asked) = read(&headers, &body, NOW) {
+                    prop_assert!(asked.expires_at.is_none_or(|end| NOW < end));
+                    prop_assert!(asked.value.chars().count() <= limits::FIELD_CHARS);
+                }
+            }
+        }
+    }
+}

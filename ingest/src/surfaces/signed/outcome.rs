@@ -142,3 +142,27 @@ fn read(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Reported, Pr
         _ => Err(Problem::internal()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_000);
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_nothing_is_taken_that_is_still_to_come(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), kind in "refunded|legitimate|[a-z]{0,8}",
+            at in any::<i64>().prop_map(|millis| Timestamp::from_millis(millis % 253_402_300_799_000)), amount in "null|-?[0-9]{1,30}(\\.[0-9]{1,30})?(e[0-9]{1,3})?|\"[0-9.]{0,9}\"",
+        ) {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+            let document = format!(r#"{{"type":"{kind}","occurred_at":"{}","amount":{amount}}}"#, at.to_rfc3339());
+            for body in [bytes, document.into_bytes()] {
+                if let Ok(reported) = read(&headers, &body, NOW) {
+                    prop_assert!(reported.occurred_at <= NOW + limits::TIMESTAMP_SKEW);
+                }
+            }
+        }
+    }
+}

@@ -118,6 +118,30 @@ fn read_cursor(text: &str) -> Option<PageCursor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_query_panics_and_no_page_is_larger_than_there_may_be(query in "[ -~]{0,80}", items in any::<u64>()) {
+            for query in [query, format!("limit={items}"), format!("status=&limit={items}")] {
+                let Ok(uri) = format!("/v1/transactions?{query}").parse::<Uri>() else { continue };
+                if let Ok(asked) = read_query(&uri) {
+                    prop_assert!((1..=limits::PAGE_ITEMS).contains(&asked.items), "{}", query);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_is_read_as_a_cursor_is_written_as_the_same_one(
+            text in any::<String>(), plain in "-?[0-9]{0,20}\\.(tx_)?[0-9A-Z]{20,28}",
+        ) {
+            for text in [text, URL_SAFE_NO_PAD.encode(plain)] {
+                if let Some(cursor) = read_cursor(&text) {
+                    prop_assert_eq!(read_cursor(&write_cursor(cursor.received_at, cursor.id.as_str())), Some(cursor));
+                }
+            }
+        }
+    }
 
     #[test]
     fn cursor_survives_the_way_through_a_url() {

@@ -17,7 +17,7 @@ mod webhooks;
 
 use std::{io::Write, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::floor::Part;
 
@@ -33,7 +33,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Delivers a backlog of webhooks, and webhooks beside endpoints that hang.
-    Webhooks,
+    Webhooks {
+        /// Which parts are measured.
+        #[arg(long, value_delimiter = ',', default_values_t = webhooks::Part::value_variants().to_vec(), value_enum)]
+        parts: Vec<webhooks::Part>,
+    },
     /// Offers twice the carried load for a minute and counts what becomes of it.
     Overload,
     /// One of the floor's processes; started by the bench itself.
@@ -83,8 +87,8 @@ async fn main() -> anyhow::Result<()> {
     let Arguments { command, options } = Arguments::parse();
     match command {
         Some(Command::Floor { part }) => Box::pin(floor::serve(part)).await,
-        Some(Command::Webhooks) => {
-            let outcome = Box::pin(webhooks::run(&options)).await?;
+        Some(Command::Webhooks { parts }) => {
+            let outcome = Box::pin(webhooks::run(&options, &parts)).await?;
             print(if options.json { outcome.to_json() } else { outcome.to_text() })
         }
         Some(Command::Overload) => {

@@ -3,6 +3,7 @@
 //! Guarantee: until the signature has verified, every refusal is the same problem after the same work, whatever was
 //! wrong: one or two HMACs over the body are computed also for keys that do not exist. The signature covers the raw
 //! bytes as received. bcrypt runs only for a key whose signature and peppered MAC both fit.
+//! Surfaces without a signature know a caller by its key alone, which must have been given their scope.
 //! Failure: a key whose store is gone, or whose stored hash is damaged, is refused like a wrong one.
 
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use touchstone_platform::crypto::{ApiKey, verify_hex_hmac};
 use touchstone_platform::directory::{KeyEntry, Snapshot};
 use touchstone_schema::limits;
 use touchstone_schema::secret::Secret;
-use touchstone_schema::tenant::{KeyScope, StoreProfile};
+use touchstone_schema::tenant::{KeyMode, KeyScope, StoreProfile};
 use touchstone_schema::time::Timestamp;
 
 use crate::Dependencies;
 use crate::problem::Problem;
 
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const KEY: HeaderName = HeaderName::from_static("x-fraudshield-key");
 const TIMESTAMP: HeaderName = HeaderName::from_static("x-fraudshield-timestamp");
 const NONCE: HeaderName = HeaderName::from_static("x-fraudshield-nonce");
@@ -62,21 +64,74 @@ pub(crate) async fn authenticate(
     let (credentials, key) =
         verify_signature(&snapshot, headers, &signed, body, now).ok_or_else(Problem::unauthorized)?;
     let store = snapshot.store(&key.tenant.store_id).cloned().ok_or_else(Problem::unauthorized)?;
-    if !dependencies.master_keys.verify_pepper(&key.pepper_id, &key.key_mac, &credentials.api_key) {
-        return Err(Problem::unauthorized());
-    }
-    let proven =
-        dependencies.bcrypt.verify(credentials.api_key.expose(), &key.key_hash).await.unwrap_or_else(|error| {
-            tracing::error!(%error, key = %key.id, "an API key could not be compared with its stored hash");
-            false
-        });
-    if !proven {
+    if !fits_pepper(dependencies, &key, &credentials.api_key)
+        || !is_proven(dependencies, &key, &credentials.api_key).await
+    {
         return Err(Problem::unauthorized());
     }
     if !key.scopes.contains(&KeyScope::Signed) {
         return Err(Problem::missing_scope(KeyScope::Signed.as_str()));
     }
     Ok(Caller { nonce: Some(credentials.nonce.to_owned()), key, store })
+}
+
+/// Runs all checks of a request whose only credential is its API key, for `scope`. Whatever is wrong, the refusal is the
+/// same; and a key that nobody has costs as much as one whose MAC does not fit.
+pub(crate) async fn authenticate_by_key(
+    dependencies: &Dependencies,
+    headers: &HeaderMap,
+    scope: KeyScope,
+) -> Result<Caller, Problem> {
+    let snapshot = dependencies.directory.snapshot();
+    let presented = only(headers, &API_KEY).and_then(|value| ApiKey::parse(value.to_str().ok()?));
+    let Some((presented, key)) = known_key(dependencies, &snapshot, presented) else {
+        return Err(Problem::unauthorized());
+    };
+    let Some(store) = snapshot.store(&key.tenant.store_id).cloned() else {
+        return Err(Problem::unauthorized());
+    };
+    if !is_proven(dependencies, &key, &presented).await || !key.scopes.contains(&scope) {
+        return Err(Problem::unauthorized());
+    }
+    Ok(Caller { key, store, nonce: None })
+}
+
+/// The key whose peppered MAC fits.
+fn known_key(
+    dependencies: &Dependencies,
+    snapshot: &Snapshot,
+    presented: Option<ApiKey>,
+) -> Option<(ApiKey, Arc<KeyEntry>)> {
+    let Some(presented) = presented else {
+        compare_with_nothing(dependencies, &ApiKey::generate(KeyMode::Live));
+        return None;
+    };
+    let candidates = snapshot.keys_with_prefix(presented.prefix8()).iter();
+    let mut candidates = candidates.filter(|key| key.tenant.mode == presented.mode()).peekable();
+    if candidates.peek().is_none() {
+        compare_with_nothing(dependencies, &presented);
+        return None;
+    }
+    let key = candidates.find(|key| fits_pepper(dependencies, key, &presented)).cloned()?;
+    Some((presented, key))
+}
+
+/// The cheap comparison, in constant time.
+fn fits_pepper(dependencies: &Dependencies, key: &KeyEntry, presented: &ApiKey) -> bool {
+    dependencies.master_keys.verify_pepper(&key.pepper_id, &key.key_mac, presented)
+}
+
+/// The work of a wrong key, for requests that have no key to be wrong about.
+fn compare_with_nothing(dependencies: &Dependencies, presented: &ApiKey) {
+    std::hint::black_box(dependencies.master_keys.verify_pepper("", &[0; 32], presented));
+}
+
+/// The dear comparison, once per process and key.
+async fn is_proven(dependencies: &Dependencies, key: &KeyEntry, presented: &ApiKey) -> bool {
+    dependencies.bcrypt.verify(presented.expose(), &key.key_hash).await.unwrap_or_else(|error| {
+        tracing::error!(%error, key = %key.id, "an API key could not be compared with its stored hash");
+        false
+    })
 }
 
 /// The key whose present or still valid previous secret made the signature.

@@ -8,8 +8,10 @@
 
 use tokio::time::timeout_at;
 use touchstone_platform::queue::QueueError;
+use touchstone_platform::telemetry::{Span, SpanKind};
 use touchstone_schema::limits;
 use touchstone_schema::submission::{Answer, Submission};
+use touchstone_schema::trace::TraceContext;
 
 use crate::door::Door;
 use crate::http::service::Arrival;
@@ -25,8 +27,30 @@ pub(crate) enum Screened {
     Promised,
 }
 
+impl Screened {
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Promised => "promised",
+        }
+    }
+}
+
 /// Screens while the caller waits, and promises when that takes too long.
 pub(crate) async fn screen(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Screened, Problem> {
+    let mut span = Span::begun_at("screen", SpanKind::Server, submission.trace.as_ref(), arrival.instant.into_std());
+    span.set("request_id", &arrival.request_id);
+    span.set("store", &submission.tenant.store_id);
+    submission.trace = span.context().cloned();
+    let screened = within_deadline(door, arrival, submission).await;
+    match &screened {
+        Ok(screened) => span.set("outcome", screened.as_str()),
+        Err(_) => span.fail(),
+    }
+    screened
+}
+
+async fn within_deadline(door: &Door, arrival: &Arrival, mut submission: Submission) -> Result<Screened, Problem> {
     let deadline = arrival.at + limits::VERDICT_WAIT;
     submission.deadline = Some(deadline);
     let request = door.dependencies.queue.request(encode(&submission)?, deadline);
@@ -37,7 +61,7 @@ pub(crate) async fn screen(door: &Door, arrival: &Arrival, mut submission: Submi
         Err(QueueError::Timeout) => promise(door, arrival, submission).await,
         Err(error) => {
             tracing::warn!(
-                request_id = %arrival.request_id, order = %submission.transaction_id,
+                request_id = %arrival.request_id, trace = trace_of(&submission), order = %submission.transaction_id,
                 store = %submission.tenant.store_id, error = &error as &dyn std::error::Error, "not screened"
             );
             Err(Problem::unavailable())
@@ -49,6 +73,7 @@ async fn promise(door: &Door, arrival: &Arrival, mut submission: Submission) -> 
     submission.deadline = None;
     let body = encode(&submission)?;
     let (order, store) = (submission.transaction_id.clone(), submission.tenant.store_id.clone());
+    let trace = trace_of(&submission).map(str::to_owned);
     let kept = timeout_at(arrival.instant + limits::PROMISE_WAIT, door.promises.promise(submission, body)).await;
     match kept.unwrap_or_else(|_| Err(Unkept::Late.into())) {
         Ok(()) => {
@@ -57,12 +82,17 @@ async fn promise(door: &Door, arrival: &Arrival, mut submission: Submission) -> 
         }
         Err(error) => {
             tracing::warn!(
-                request_id = %arrival.request_id, %order, %store,
+                request_id = %arrival.request_id, trace, %order, %store,
                 error = &*error as &dyn std::error::Error, "not promised"
             );
             Err(Problem::unavailable())
         }
     }
+}
+
+/// The trace that its spans and log lines are found by.
+fn trace_of(submission: &Submission) -> Option<&str> {
+    submission.trace.as_ref().map(TraceContext::trace_id)
 }
 
 fn encode(submission: &Submission) -> Result<bytes::Bytes, Problem> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+mod orders;
 mod values;
 mod webhooks;
 
@@ -81,10 +82,18 @@ pub(crate) fn document(public_url: &str) -> String {
         "description": "A problem, and the verdict of the order that has the id.",
         "allOf": [{"$ref": "#/components/schemas/Problem"}, {"$ref": "#/components/schemas/StoredVerdict"}],
     });
+    orders::add_components(&mut document["components"]);
     values::describe(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            complete(&format!("{} {path}", method.to_uppercase()), operation);
+            if orders::is_own(path) {
+                orders::complete(method, operation);
+            } else {
+                complete(&format!("{} {path}", method.to_uppercase()), operation);
+            }
+            for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+                settle_headers(status, response);
+            }
         }
     }
     serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -114,8 +123,8 @@ fn complete(name: &str, operation: &mut Value) {
     for (status, codes, when) in refusals {
         responses.insert(status.to_owned(), refusal(status, codes, when));
     }
-    for (status, response) in responses {
-        add_headers(status, response, is_signed);
+    for response in responses.values_mut() {
+        add_headers(response, is_signed);
     }
 }
 
@@ -167,26 +176,32 @@ fn example(status: &str, codes: &str, when: &str) -> Value {
     })
 }
 
-/// Names the headers of an answer; required are those that it always has.
-fn add_headers(status: &str, response: &mut Value, is_limited: bool) {
-    // Before it is known who asks, there is no limit to tell of.
-    let is_admitted = status.starts_with('2') || ["404", "409", "415", "422", "429"].contains(&status);
-    let mut add = |name: &str, description: &str, schema: Value, is_required: bool| {
-        response["headers"][name] = json!({"description": description, "required": is_required, "schema": schema});
+fn add_headers(response: &mut Value, is_limited: bool) {
+    let headers = [
+        ("X-Request-Id", "The caller's, when it sent a sane one, else ours.", "^[A-Za-z0-9._-]{1,128}$"),
+        ("RateLimit-Policy", "The store's limit: `\"default\";q=100;w=60`.", r#"^"default";q=\d+;w=60$"#),
+        ("RateLimit", "What is left of it: `\"default\";r=99;t=60`.", r#"^"default";r=\d+;t=\d+$"#),
+    ];
+    for (name, description, pattern) in headers.into_iter().take(if is_limited { 3 } else { 1 }) {
+        let schema = json!({"type": "string", "pattern": pattern});
+        response["headers"][name] = json!({"description": description, "schema": schema});
+    }
+}
+
+/// Adds the headers that a status brings with it, and says which headers an answer always has.
+fn settle_headers(status: &str, response: &mut Value) {
+    let own = match status {
+        "401" => Some(("WWW-Authenticate", "What credentials are expected.", json!({"type": "string"}))),
+        "429" | "503" => Some(("Retry-After", "Seconds to wait.", json!({"type": "integer", "minimum": 1}))),
+        _ => None,
     };
-    let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
-    let id = text("^[A-Za-z0-9._-]{1,128}$");
-    add("X-Request-Id", "The caller's, when it sent a sane one, else ours.", id, true);
-    if is_limited {
-        let (policy, left) = (text(r#"^"default";q=\d+;w=60$"#), text(r#"^"default";r=\d+;t=\d+$"#));
-        add("RateLimit-Policy", "The store's limit: `\"default\";q=100;w=60`.", policy, is_admitted);
-        add("RateLimit", "What is left of it: `\"default\";r=99;t=60`.", left, is_admitted);
+    if let Some((name, description, schema)) = own {
+        response["headers"][name] = json!({"description": description, "schema": schema});
     }
-    if ["429", "503"].contains(&status) {
-        add("Retry-After", "Seconds to wait.", json!({"type": "integer", "minimum": 1}), true);
-    }
-    if status == "401" {
-        add("WWW-Authenticate", "What credentials are expected.", json!({"type": "string"}), true);
+    // Before it is known who asks, and when the limit cannot be looked up, there is none to tell of.
+    let is_admitted = status.starts_with('2') || ["404", "409", "415", "422", "429"].contains(&status);
+    for (name, header) in response["headers"].as_object_mut().into_iter().flatten() {
+        header["required"] = json!(is_admitted || !name.starts_with("RateLimit"));
     }
 }
 
@@ -239,7 +254,7 @@ mod tests {
         for status in ["202", "400", "401", "413", "415", "503"] {
             assert!(notice["responses"][status].is_object(), "{status}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 13);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 15);
         let lists = &document["paths"]["/v1/lists"];
         for status in ["409", "415", "422"] {
             assert!(lists["post"]["responses"][status].is_object(), "{status}");

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, RETRY_AFTER};
+use http::header::{CONNECTION, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -36,6 +36,8 @@ pub(crate) struct Problem {
     closes: bool,
     /// A stored verdict whose members are shown at top level.
     verdict: Option<String>,
+    /// Where what the request is in conflict with is found.
+    location: Option<Box<str>>,
 }
 
 /// The members of the document, in the order that they are written.
@@ -72,6 +74,7 @@ impl Problem {
             rate: None,
             closes: false,
             verdict: None,
+            location: None,
         }
     }
 
@@ -234,6 +237,19 @@ impl Problem {
         problem
     }
 
+    /// 409: the site used the order number before, for the order at the location.
+    pub(crate) fn order_number_used(location: &str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::CONFLICT,
+            "duplicate_order",
+            "Order number used before",
+            "Expected an orderNumber that this siteName has not used; the order that has it is at the Location of this answer.",
+        );
+        problem.field = Some("/orderNumber".to_owned());
+        problem.location = Some(location.into());
+        problem
+    }
+
     /// 409: the transaction's state does not allow this.
     pub(crate) fn state_conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "Conflict with the transaction's state", detail)
@@ -301,6 +317,9 @@ impl Problem {
         }
         if let Some(rate) = self.rate {
             rate_headers(headers, rate);
+        }
+        if let Some(location) = self.location.as_deref().and_then(|path| HeaderValue::try_from(path).ok()) {
+            headers.insert(LOCATION, location);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));

@@ -1,18 +1,26 @@
 //! Connects to checked addresses only.
 //!
 //! Guarantee (design promise 6): the name is resolved once, every address is judged by the egress policy, and the
-//! connection goes to an address that passed, so no later answer of a name server can lead it elsewhere.
+//! connection goes to an address that passed, so no later answer of a name server can lead it elsewhere. The policy is that
+//! of the process, so no connection outlives it; each tells its age, so that whoever keeps it looks the name up again in
+//! time.
 
+use std::error::Error;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use http::Uri;
-use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use touchstone_platform::egress::EgressPolicy;
 
 /// Why no connection was made. Tells no address: names of private networks are nobody's business.
@@ -32,17 +40,89 @@ pub(crate) enum ConnectFault {
     Timeout,
 }
 
-impl ConnectFault {
-    /// The fault that an error of the HTTP client comes from, if it is one of these.
-    pub(crate) fn behind(error: &legacy::Error) -> Option<Self> {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(present) = cause {
-            if let Some(fault) = present.downcast_ref::<Self>() {
-                return Some(*fault);
-            }
-            cause = present.source();
+/// The error of this kind that another comes from, if there is one.
+pub(crate) fn behind<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut cause = Some(error);
+    while let Some(present) = cause {
+        if let Some(found) = present.downcast_ref() {
+            return Some(found);
         }
-        None
+        cause = present.source();
+    }
+    None
+}
+
+/// What is known of a connection, and the way to end it; among the extensions of its answers.
+#[derive(Debug)]
+pub(crate) struct Link {
+    made_at: Instant,
+    is_over: AtomicBool,
+    reader: AtomicWaker,
+}
+
+impl Link {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { made_at: Instant::now(), is_over: AtomicBool::new(false), reader: AtomicWaker::new() })
+    }
+
+    /// How long ago it was made.
+    pub(crate) fn age(&self) -> Duration {
+        self.made_at.elapsed()
+    }
+
+    /// Ends it, whatever is under way on it.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+}
+
+/// A connection that can be ended from outside.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    tcp: TcpStream,
+    link: Arc<Link>,
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(Arc::clone(&self.link))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.link.reader.register(cx.waker());
+        if self.link.is_over.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
     }
 }
 
@@ -58,27 +138,27 @@ impl Connector {
         Self { egress, limit }
     }
 
-    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectFault> {
+    async fn connect(self, uri: Uri) -> Result<TokioIo<Stream>, ConnectFault> {
         tokio::time::timeout(self.limit, self.try_addresses(&uri)).await.map_err(|_| ConnectFault::Timeout)?
     }
 
-    async fn try_addresses(&self, uri: &Uri) -> Result<TokioIo<TcpStream>, ConnectFault> {
+    async fn try_addresses(&self, uri: &Uri) -> Result<TokioIo<Stream>, ConnectFault> {
         let host = uri.host().ok_or(ConnectFault::Dns)?;
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         self.try_permitted(resolve(host, port).await?).await
     }
 
     /// Connects to the first of the addresses that is permitted and answers; the others are never asked.
-    async fn try_permitted(&self, resolved: Vec<SocketAddr>) -> Result<TokioIo<TcpStream>, ConnectFault> {
+    async fn try_permitted(&self, resolved: Vec<SocketAddr>) -> Result<TokioIo<Stream>, ConnectFault> {
         if resolved.is_empty() {
             return Err(ConnectFault::Dns);
         }
         let mut fault = ConnectFault::Blocked;
         for address in resolved.into_iter().filter(|address| self.egress.permits(address.ip())) {
-            if let Ok(stream) = TcpStream::connect(address).await {
+            if let Ok(tcp) = TcpStream::connect(address).await {
                 // Only speed is lost without it.
-                let _ = stream.set_nodelay(true);
-                return Ok(TokioIo::new(stream));
+                let _ = tcp.set_nodelay(true);
+                return Ok(TokioIo::new(Stream { tcp, link: Link::new() }));
             }
             fault = ConnectFault::Refused;
         }
@@ -95,7 +175,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectFault>
 }
 
 impl tower::Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Stream>;
     type Error = ConnectFault;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -149,7 +229,7 @@ mod tests {
         let egress = Arc::new(EgressPolicy::parse("127.0.0.2/31").unwrap());
         let connector = Connector::new(egress, Duration::from_secs(2));
         let reached = async |resolved: &[SocketAddr]| {
-            connector.try_permitted(resolved.to_vec()).await.map(|stream| stream.inner().peer_addr().unwrap())
+            connector.try_permitted(resolved.to_vec()).await.map(|stream| stream.inner().tcp.peer_addr().unwrap())
         };
         for resolved in
             [&[private_at, public_at][..], &[public_at, private_at], &[private_at, closed, private_at, public_at]]

@@ -2,16 +2,16 @@
 //!
 //! Guarantee: an attempt is made only while its lease outlasts the attempt's time-out, so no two attempts of one
 //! delivery are in flight. A slow endpoint fills its own slots and its own line, then its deliveries go back to the
-//! database; endpoints with work take turns. An endpoint begins with few slots and gets more while it answers; those that
-//! fail share half of all slots, so that the others never wait for them; one that only times out is left alone for a
-//! while, and its deliveries are due again after that. Failure: what is not attempted is given back, or its lease ends.
+//! database; endpoints with work take turns. An endpoint begins with few slots and gets more while it answers; attempts that
+//! keep us waiting leave their slots to others (see [`crate::flights`]); an endpoint that only times out is left alone for
+//! a while, and its deliveries are due again after that. What waits for an endpoint when it is changed goes back, to be claimed
+//! with its new settings. Failure: what is not attempted is given back, or its lease ends.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::store::deliveries::{DueDelivery, GivenBack};
@@ -20,18 +20,24 @@ use touchstone_schema::time::Timestamp;
 
 use crate::Settings;
 use crate::attempt::Attempter;
+use crate::changes::{Change, Recent};
+use crate::flights::{Flights, News};
 use crate::pace::{Outcome, Pace};
 use crate::plan::Leased;
 use crate::record::Record;
 
-/// Most deliveries that wait here for one endpoint.
-const ENDPOINT_LINE: usize = 128;
+/// Most deliveries that wait here for one endpoint, for each slot that it has: one that answers gets a longer line.
+const WAITING_PER_SLOT: usize = 32;
 /// Most deliveries that wait here in all.
-const LINES: usize = 2_048;
+const LINES: usize = 4_096;
+/// Most that wait for an endpoint that keeps attempts waiting: they would only take the places of others.
+const STUCK_LINE: usize = 4;
 /// When a delivery that found its line full is due again.
 const LINE_FULL_PAUSE: Duration = Duration::from_secs(1);
+/// The same of an endpoint that keeps attempts waiting.
+const STUCK_PAUSE: Duration = Duration::from_secs(5);
 
-/// Endpoints whose line is full: the sweep leaves their deliveries alone.
+/// Endpoints whose line is full: what is due to them is left to the database.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BusyEndpoints(Arc<Mutex<HashSet<EndpointId>>>);
 
@@ -65,19 +71,24 @@ struct Waiting {
 struct Line {
     waiting: VecDeque<Waiting>,
     in_flight: usize,
+    /// How many of those keep us waiting.
+    slow: usize,
     /// Most that may fly: doubled by each arrival, back to the least by each failure.
     slots: usize,
     failing: bool,
     has_turn: bool,
 }
 
-/// An attempt that ended.
-#[derive(Debug)]
-struct Flown {
-    endpoint: EndpointId,
-    outcome: Outcome,
-    /// Whether it took one of the slots that failing endpoints share.
-    shared: bool,
+impl Line {
+    /// Whether the endpoint keeps so many attempts waiting that no more are begun.
+    const fn is_stuck(&self) -> bool {
+        self.slow > 0 && self.slow * 2 >= self.slots
+    }
+
+    /// Most that may wait.
+    const fn places(&self) -> usize {
+        if self.is_stuck() { STUCK_LINE } else { self.slots * WAITING_PER_SLOT }
+    }
 }
 
 /// Owns the lines and the attempts in flight.
@@ -89,14 +100,13 @@ pub(crate) struct Dispatcher {
     record: mpsc::Sender<Record>,
     busy: BusyEndpoints,
     pace: Pace,
+    changes: Recent,
     lines: HashMap<EndpointId, Line>,
     turns: VecDeque<EndpointId>,
     /// Turns of endpoints that fail.
     failing_turns: VecDeque<EndpointId>,
-    /// Attempts in flight to endpoints that fail.
-    failing_in_flight: usize,
     waiting: usize,
-    attempts: JoinSet<Flown>,
+    flights: Flights,
 }
 
 impl Dispatcher {
@@ -108,6 +118,8 @@ impl Dispatcher {
         busy: BusyEndpoints,
     ) -> Self {
         Self {
+            flights: Flights::new(&settings),
+            changes: Recent::new(clock.clone(), settings.lease()),
             settings,
             clock,
             attempter,
@@ -117,21 +129,26 @@ impl Dispatcher {
             lines: HashMap::new(),
             turns: VecDeque::new(),
             failing_turns: VecDeque::new(),
-            failing_in_flight: 0,
             waiting: 0,
-            attempts: JoinSet::new(),
         }
     }
 
     /// Dispatches until shutdown, then finishes the attempts in flight and gives the rest back.
-    pub(crate) async fn run(mut self, mut handed: mpsc::Receiver<Leased>, shutdown: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut handed: mpsc::Receiver<Leased>,
+        mut changed: mpsc::Receiver<Vec<Change>>,
+        shutdown: CancellationToken,
+    ) {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some(ended) = self.attempts.join_next() => match ended {
-                    Ok(flown) => self.ended(&flown).await,
-                    Err(error) => return died(&error),
+                Some(news) = self.flights.next() => match news {
+                    News::Ended { endpoint, outcome, was_slow } => self.ended(&endpoint, outcome, was_slow).await,
+                    News::Slow(endpoint) => self.slowed_down(&endpoint),
+                    News::Died(error) => return died(&error),
                 },
+                Some(changes) = changed.recv() => self.renew(&changes).await,
                 leased = handed.recv() => match leased {
                     Some(leased) => self.take(leased).await,
                     None => break,
@@ -155,8 +172,8 @@ impl Dispatcher {
         for Waiting { delivery, until, .. } in lines.into_values().flat_map(|line| line.waiting) {
             self.give_back(delivery, until, now).await;
         }
-        while let Some(ended) = self.attempts.join_next().await {
-            if let Err(error) = ended {
+        while let Some(news) = self.flights.next().await {
+            if let News::Died(error) = news {
                 return died(&error);
             }
         }
@@ -167,20 +184,25 @@ impl Dispatcher {
         let now = self.clock.now();
         for delivery in deliveries {
             let id = delivery.endpoint.id.clone();
+            if self.changes.is_behind(&delivery.endpoint) {
+                self.give_back(delivery, until, now).await;
+                continue;
+            }
             if let Some(paused) = self.pace.paused(&id, now) {
                 self.give_back(delivery, until, self.after_trial(paused)).await;
                 continue;
             }
             let failing = delivery.endpoint.failing_since.is_some();
             let slots = self.settings.failing_concurrency;
-            let new = || Line { waiting: VecDeque::new(), in_flight: 0, slots, failing, has_turn: false };
+            let new = || Line { waiting: VecDeque::new(), in_flight: 0, slow: 0, slots, failing, has_turn: false };
             let line = self.lines.entry(id.clone()).or_insert_with(new);
-            if line.waiting.len() >= ENDPOINT_LINE || self.waiting >= LINES {
+            if line.waiting.len() >= line.places() || self.waiting >= LINES {
                 // One with nothing in its line is stopped by the lines of others: nothing of its own would free it again.
                 if !line.waiting.is_empty() {
                     self.busy.mark(&id, true);
                 }
-                self.give_back(delivery, until, now + LINE_FULL_PAUSE).await;
+                let pause = if line.is_stuck() { STUCK_PAUSE } else { LINE_FULL_PAUSE };
+                self.give_back(delivery, until, now + pause).await;
                 self.forget_idle(&id);
                 continue;
             }
@@ -190,40 +212,63 @@ impl Dispatcher {
         }
     }
 
+    /// Gives back what waits for endpoints that were changed since it was claimed: it is claimed again at once, as they are now.
+    async fn renew(&mut self, changes: &[Change]) {
+        self.changes.note(changes);
+        let now = self.clock.now();
+        for (endpoint, _) in changes {
+            self.pace.forget(endpoint, now);
+            let Some(line) = self.lines.get_mut(endpoint) else { continue };
+            let waiting = std::mem::take(&mut line.waiting);
+            let (behind, current): (VecDeque<_>, _) =
+                waiting.into_iter().partition(|one| self.changes.is_behind(&one.delivery.endpoint));
+            line.waiting = current;
+            self.waiting -= behind.len();
+            if !behind.is_empty() {
+                self.busy.mark(endpoint, false);
+            }
+            for Waiting { delivery, until, .. } in behind {
+                self.give_back(delivery, until, now).await;
+            }
+            self.forget_idle(endpoint);
+        }
+    }
+
     /// Gives the endpoint a place in the round, when it has work and a free slot.
     fn offer_turn(&mut self, endpoint: &EndpointId) {
         let Some(line) = self.lines.get_mut(endpoint) else { return };
         // One attempt finds out whether an endpoint that only timed out answers again.
         let slots = if self.pace.on_trial(endpoint) { 1 } else { line.slots };
-        if !line.has_turn && !line.waiting.is_empty() && line.in_flight < slots {
+        if !line.has_turn && !line.waiting.is_empty() && line.in_flight < slots && !line.is_stuck() {
             line.has_turn = true;
             let turns = if line.failing { &mut self.failing_turns } else { &mut self.turns };
             turns.push_back(endpoint.clone());
         }
     }
 
-    /// Whose turn it is: an endpoint that fails gets its own only while such endpoints leave half of the slots to others.
+    /// Whose turn it is, and whether it fails.
     fn next_turn(&mut self) -> Option<(EndpointId, bool)> {
-        if self.attempts.len() >= self.settings.concurrency {
-            return None;
-        }
-        let shared = (self.settings.concurrency / 2).max(1);
-        if self.failing_in_flight < shared
+        if self.flights.has_slot_for_failing()
             && let Some(endpoint) = self.failing_turns.pop_front()
         {
             return Some((endpoint, true));
         }
-        self.turns.pop_front().map(|endpoint| (endpoint, false))
+        let turn = if self.flights.has_slot() { self.turns.pop_front() } else { None };
+        turn.map(|endpoint| (endpoint, false))
     }
 
     async fn start(&mut self) {
-        while let Some((endpoint, shared)) = self.next_turn() {
+        while let Some((endpoint, failing)) = self.next_turn() {
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.has_turn = false;
-            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else { continue };
+            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else {
+                // What waited was given back meanwhile.
+                self.forget_idle(&endpoint);
+                continue;
+            };
             self.waiting -= 1;
             // Half a line is room enough to be told of again.
-            if line.waiting.len() <= ENDPOINT_LINE / 2 {
+            if line.waiting.len() <= line.places() / 2 {
                 self.busy.mark(&endpoint, false);
             }
             let now = self.clock.now();
@@ -234,29 +279,30 @@ impl Dispatcher {
                 self.give_back(delivery, until, due).await;
             } else {
                 line.in_flight += 1;
-                self.failing_in_flight += usize::from(shared);
                 let attempt = self.attempter.clone().attempt(delivery, self.record.clone());
-                self.attempts.spawn(async move {
-                    let (endpoint, outcome) = attempt.await;
-                    Flown { endpoint, outcome, shared }
-                });
+                self.flights.begin(endpoint.clone(), failing, attempt);
             }
             self.offer_turn(&endpoint);
             self.forget_idle(&endpoint);
         }
     }
 
-    async fn ended(&mut self, flown: &Flown) {
-        let Flown { endpoint, outcome, shared } = flown;
-        self.failing_in_flight -= usize::from(*shared);
+    fn slowed_down(&mut self, endpoint: &EndpointId) {
+        if let Some(line) = self.lines.get_mut(endpoint) {
+            line.slow += 1;
+        }
+    }
+
+    async fn ended(&mut self, endpoint: &EndpointId, outcome: Outcome, was_slow: bool) {
         let least = self.settings.failing_concurrency;
         if let Some(line) = self.lines.get_mut(endpoint) {
             line.in_flight -= 1;
-            line.failing = *outcome != Outcome::Arrived;
+            line.slow -= usize::from(was_slow);
+            line.failing = outcome != Outcome::Arrived;
             line.slots = if line.failing { least } else { (line.slots * 2).min(self.settings.endpoint_concurrency) };
         }
         let now = self.clock.now();
-        if let Some(paused) = self.pace.ended(endpoint, *outcome, now) {
+        if let Some(paused) = self.pace.ended(endpoint, outcome, now) {
             self.pause(endpoint, paused).await;
         }
         self.offer_turn(endpoint);
@@ -302,7 +348,8 @@ impl Dispatcher {
 
     fn tell(&self) {
         metrics::gauge!("touchstone_webhook_waiting").set(self.waiting as f64);
-        metrics::gauge!("touchstone_webhook_in_flight").set(self.attempts.len() as f64);
+        metrics::gauge!("touchstone_webhook_in_flight").set(self.flights.count() as f64);
+        metrics::gauge!("touchstone_webhook_slow").set(self.flights.slow() as f64);
     }
 }
 

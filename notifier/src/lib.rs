@@ -25,10 +25,12 @@ use touchstone_schema::limits::EVENT_SWEEP_AGE;
 
 mod attempt;
 mod centra;
+mod changes;
 mod compare;
 mod connect;
 mod consume;
 mod deliver;
+mod flights;
 mod forget;
 mod introspect;
 mod pace;
@@ -55,8 +57,10 @@ pub struct Settings {
     pub attempt_timeout: Duration,
     /// Longest time to resolve and connect.
     pub connect_timeout: Duration,
-    /// Most attempts in flight.
+    /// Most attempts in flight, but for those that keep us waiting.
     pub concurrency: usize,
+    /// Most attempts in flight that keep us waiting.
+    pub slow_concurrency: usize,
     /// Most attempts in flight to one endpoint.
     pub endpoint_concurrency: usize,
     /// Most attempts in flight to an endpoint whose last attempt failed, or that was not attempted lately.
@@ -81,6 +85,7 @@ impl Default for Settings {
             attempt_timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
             concurrency: 256,
+            slow_concurrency: 1_024,
             endpoint_concurrency: 16,
             failing_concurrency: 2,
             poll_interval: Duration::from_secs(1),
@@ -144,9 +149,10 @@ pub async fn run(
     let client = webhook::Client::new(&settings, Arc::clone(&dependencies.egress)).map_err(NotifierError::Roots)?;
     let settings = Arc::new(settings);
     let (hand_over, handed) = mpsc::channel(HANDED_BATCHES);
+    let (change, changed) = mpsc::channel(HANDED_BATCHES);
     let (record, records) = mpsc::channel(RECORDS_WAITING);
-    let planner = plan::Planner::new(&settings, &dependencies, hand_over);
     let busy = deliver::BusyEndpoints::default();
+    let planner = plan::Planner::new(&settings, &dependencies, busy.clone(), hand_over);
     let attempter = attempt::Attempter::new(&dependencies, client);
     let dispatcher =
         deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy.clone());
@@ -161,8 +167,10 @@ pub async fn run(
     tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
     let (store, clock) = (dependencies.store.clone(), dependencies.clock.clone());
     tasks.spawn(named("forget", forget::run(Arc::clone(&settings), store, clock, shutdown.clone())));
-    tasks.spawn(named("sweep", sweep::run(settings, planner, busy, Arc::clone(&due), shutdown.clone())));
-    tasks.spawn(named("deliver", dispatcher.run(handed, shutdown.clone())));
+    let looking = changes::run(Arc::clone(&settings), dependencies.store.clone(), change, shutdown.clone());
+    tasks.spawn(named("changes", looking));
+    tasks.spawn(named("sweep", sweep::run(settings, planner, Arc::clone(&due), shutdown.clone())));
+    tasks.spawn(named("deliver", dispatcher.run(handed, changed, shutdown.clone())));
     tasks.spawn(named("record", record::run(dependencies.store, dependencies.clock, records, due, shutdown.clone())));
 
     let mut outcome = Ok(());

@@ -88,6 +88,14 @@ impl Pace {
         Some(breaker.open_until)
     }
 
+    /// Forgets what was found out about an endpoint that is another now; what has begun within the last second still counts.
+    pub(crate) fn forget(&mut self, endpoint: &EndpointId, now: Timestamp) {
+        self.breakers.remove(endpoint);
+        if let Some(window) = self.windows.get_mut(endpoint) {
+            window.places_at = now;
+        }
+    }
+
     /// Until when the endpoint is left alone.
     pub(crate) fn paused(&self, endpoint: &EndpointId, now: Timestamp) -> Option<Timestamp> {
         self.breakers.get(endpoint).map(|breaker| breaker.open_until).filter(|until| *until > now)

@@ -4,6 +4,7 @@
 //! falls due again by itself.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,9 +12,11 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::deliveries::DueDelivery;
 use touchstone_platform::store::{Store, StoreError, SystemReason};
-use touchstone_schema::ids::{EndpointId, EventId, TransactionId};
+use touchstone_platform::telemetry::{SpanKind, span_of_many};
+use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::time::Timestamp;
 
+use crate::deliver::BusyEndpoints;
 use crate::{Dependencies, Settings};
 
 /// Most events planned in one transaction.
@@ -45,12 +48,19 @@ pub(crate) struct Planner {
     settings: Arc<Settings>,
     store: Store,
     clock: Clock,
+    busy: BusyEndpoints,
     dispatcher: mpsc::Sender<Leased>,
 }
 
 impl Planner {
-    pub(crate) fn new(settings: &Arc<Settings>, with: &Dependencies, dispatcher: mpsc::Sender<Leased>) -> Self {
-        Self { settings: Arc::clone(settings), store: with.store.clone(), clock: with.clock.clone(), dispatcher }
+    pub(crate) fn new(
+        settings: &Arc<Settings>,
+        with: &Dependencies,
+        busy: BusyEndpoints,
+        dispatcher: mpsc::Sender<Leased>,
+    ) -> Self {
+        let settings = Arc::clone(settings);
+        Self { settings, store: with.store.clone(), clock: with.clock.clone(), busy, dispatcher }
     }
 
     /// Plans the events, waiting for the database as long as it takes.
@@ -63,10 +73,12 @@ impl Planner {
         let mut backoff = Backoff::default();
         for together in events.chunks(EVENTS_TOGETHER) {
             loop {
-                let now = self.clock.now();
+                let (now, began) = (self.clock.now(), Instant::now());
                 let until = now + self.settings.lease();
-                match self.store.system(SystemReason::RoleLoop).plan(together, now, until).await {
+                match self.store.system(SystemReason::RoleLoop).plan(together, now, until, &self.busy.list()).await {
                     Ok(deliveries) => {
+                        let traces = deliveries.iter().filter_map(|delivery| delivery.event.trace.as_ref());
+                        drop(span_of_many("plan", SpanKind::Consumer, began, traces));
                         planned.push(Leased { deliveries, until, fresh: true });
                         break;
                     }
@@ -91,11 +103,12 @@ impl Planner {
         Ok(planned)
     }
 
-    /// Leases deliveries that are due, those to `busy` endpoints passed over.
-    pub(crate) async fn claim(&self, most: u64, busy: &[EndpointId]) -> Result<Leased, StoreError> {
+    /// Leases deliveries that are due, those to busy endpoints passed over.
+    pub(crate) async fn claim(&self, most: u64) -> Result<Leased, StoreError> {
         let now = self.clock.now();
         let until = now + self.settings.lease();
-        let deliveries = self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, busy).await?;
+        let deliveries =
+            self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, &self.busy.list()).await?;
         Ok(Leased { deliveries, until, fresh: false })
     }
 

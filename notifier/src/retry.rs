@@ -28,7 +28,7 @@ pub(crate) enum Ending {
     Arrived,
     /// 410.
     Gone,
-    /// Anything else, with the `Retry-After` of a 429 or 503.
+    /// Anything else, with the `Retry-After` of a 429, 502, 503 or 504.
     Failed { retry_after: Option<Duration> },
 }
 

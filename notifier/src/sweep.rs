@@ -14,28 +14,21 @@ use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::StoreError;
 
 use crate::Settings;
-use crate::deliver::BusyEndpoints;
 use crate::plan::Planner;
 
 /// Deliveries claimed together.
-const CLAIMED_TOGETHER: u64 = 64;
+const CLAIMED_TOGETHER: u64 = 128;
 /// Events planned together by the sweep.
 const SWEPT_TOGETHER: u64 = 256;
 /// Least time between two looks that found nothing.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Sweeps until shutdown, at once when `due` is told.
-pub(crate) async fn run(
-    settings: Arc<Settings>,
-    planner: Planner,
-    busy: BusyEndpoints,
-    due: Arc<Notify>,
-    shutdown: CancellationToken,
-) {
+pub(crate) async fn run(settings: Arc<Settings>, planner: Planner, due: Arc<Notify>, shutdown: CancellationToken) {
     let mut backoff = Backoff::default();
     let mut events_looked_at: Option<Instant> = None;
     while !shutdown.is_cancelled() {
-        let pause = match sweep(&settings, &planner, &busy, &mut events_looked_at, &shutdown).await {
+        let pause = match sweep(&settings, &planner, &mut events_looked_at, &shutdown).await {
             Ok(pause) => {
                 backoff.reset();
                 pause
@@ -57,13 +50,13 @@ pub(crate) async fn run(
 async fn sweep(
     settings: &Settings,
     planner: &Planner,
-    busy: &BusyEndpoints,
     events_looked_at: &mut Option<Instant>,
     shutdown: &CancellationToken,
 ) -> Result<Duration, StoreError> {
+    let mut may_be_more = false;
     if events_looked_at.is_none_or(|at| at.elapsed() >= settings.poll_interval) {
         let lost = planner.unplanned(SWEPT_TOGETHER).await?;
-        let mut may_be_more = lost.len() as u64 == SWEPT_TOGETHER;
+        may_be_more = lost.len() as u64 == SWEPT_TOGETHER;
         if !lost.is_empty() {
             tracing::info!(events = lost.len(), "planning events that no message announced");
             let planned = planner.plan(&lost, shutdown).await;
@@ -73,10 +66,10 @@ async fn sweep(
         planner.hand_over([planner.move_stalled().await?]).await;
         *events_looked_at = (!may_be_more).then(Instant::now);
     }
-    let leased = planner.claim(CLAIMED_TOGETHER, &busy.list()).await?;
+    let leased = planner.claim(CLAIMED_TOGETHER).await?;
     let full = leased.deliveries.len() as u64 == CLAIMED_TOGETHER;
     planner.hand_over([leased]).await;
-    if full {
+    if full || may_be_more {
         return Ok(Duration::ZERO);
     }
     let due = planner.until_due().await?;

@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use touchstone_schema::secret::Secret;
 use url::Url;
+
+use crate::telemetry::Sampler;
 
 /// File that is read from the working directory when it is there.
 pub const FILE: &str = "touchstone.toml";
@@ -27,6 +30,11 @@ const NAMES: &[&str] = &[
     "TOUCHSTONE_EGRESS_ALLOW",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_LOG",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
 ];
 
 /// A setting that cannot be used.
@@ -66,6 +74,25 @@ pub struct LogSettings {
     pub json: bool,
 }
 
+/// Where spans are sent, and which.
+#[derive(Clone)]
+pub struct TraceSettings {
+    /// The collector's address for traces.
+    pub url: hyper::Uri,
+    /// Headers of each request; they may be secret.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What this installation is called.
+    pub service: String,
+    /// Which traces are recorded.
+    pub sampler: Sampler,
+}
+
+impl std::fmt::Debug for TraceSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TraceSettings").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
 /// All settings of a process; each role is handed only its own section.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -85,6 +112,8 @@ pub struct Settings {
     pub centra_timeout: Duration,
     /// How logs are written.
     pub log: LogSettings,
+    /// Where spans are sent; none: they are not recorded.
+    pub traces: Option<TraceSettings>,
 }
 
 impl Settings {
@@ -111,6 +140,7 @@ impl Settings {
             egress_allow: networks(&value)?,
             centra_timeout: centra_timeout(&value)?,
             log: log_settings(&value)?,
+            traces: trace_settings(&value)?,
         })
     }
 
@@ -252,6 +282,54 @@ fn log_settings(value: &impl Fn(&str) -> Option<String>) -> Result<LogSettings, 
     Ok(LogSettings { filter: filter.to_owned(), json })
 }
 
+fn trace_settings(value: &impl Fn(&str) -> Option<String>) -> Result<Option<TraceSettings>, SettingError> {
+    const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const EXAMPLE: &str = "http://127.0.0.1:4318";
+    let Some(text) = value(ENDPOINT) else { return Ok(None) };
+    let url = format!("{}/v1/traces", text.trim_end_matches('/')).parse::<hyper::Uri>();
+    let url = url.ok().filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+    let url = url.ok_or_else(|| wrong(ENDPOINT, "must be an address that begins with http:// or https://", EXAMPLE))?;
+    let headers = value("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default();
+    let headers = headers.split(',').map(str::trim).filter(|part| !part.is_empty()).map(trace_header);
+    Ok(Some(TraceSettings {
+        url,
+        headers: headers.collect::<Result<_, _>>()?,
+        service: value("OTEL_SERVICE_NAME").unwrap_or_else(|| "touchstone".to_owned()),
+        sampler: sampler(value)?,
+    }))
+}
+
+fn trace_header(text: &str) -> Result<(HeaderName, HeaderValue), SettingError> {
+    let read = |text: &str| {
+        let (name, value) = text.split_once('=')?;
+        let mut value = HeaderValue::from_str(value.trim()).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::try_from(name.trim()).ok()?, value))
+    };
+    const EXPECTED: &str = "has a part that is no header, expected name=value, separated by commas";
+    read(text).ok_or_else(|| wrong("OTEL_EXPORTER_OTLP_HEADERS", EXPECTED, "authorization=Bearer TOKEN"))
+}
+
+fn sampler(value: &impl Fn(&str) -> Option<String>) -> Result<Sampler, SettingError> {
+    const NAME: &str = "OTEL_TRACES_SAMPLER";
+    const SHARE: &str = "OTEL_TRACES_SAMPLER_ARG";
+    let text = value(NAME).unwrap_or_else(|| "parentbased_always_on".to_owned());
+    let (by_parent, kind) = text.strip_prefix("parentbased_").map_or((false, text.as_str()), |kind| (true, kind));
+    let share = match kind {
+        "always_on" => 1.0,
+        "always_off" => 0.0,
+        "traceidratio" => parsed::<f64>(value, SHARE, "1.0", "expected a number between 0 and 1")?,
+        _ => {
+            let expected = "expected always_on, always_off or traceidratio, each also with parentbased_ before it";
+            return Err(wrong(NAME, format!("`{text}` cannot be used: {expected}"), "parentbased_traceidratio"));
+        }
+    };
+    if !(0.0..=1.0).contains(&share) {
+        return Err(wrong(SHARE, format!("`{share}` cannot be used: expected a number between 0 and 1"), "0.1"));
+    }
+    Ok(Sampler { by_parent, share })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,11 +363,33 @@ mod tests {
             ("TOUCHSTONE_PUBLIC_URL", "ftp://x", "must begin with http"),
             ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
         ] {
             let message = load(&[(name, value)], "").unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("for example"), "{name}: {message}");
         }
         assert!(load(&[], "databse_url = \"x\"").unwrap_err().to_string().contains("no such setting"));
+    }
+
+    #[test]
+    fn traces_are_sampled_as_asked_and_wrong_wishes_are_refused() {
+        const TO: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example/otlp/");
+        let traces = |more: &[(&str, &str)]| load(&[&[TO], more].concat(), "").map(|settings| settings.traces.unwrap());
+        let plain = traces(&[]).unwrap();
+        assert_eq!(plain.url.to_string(), "https://collector.example/otlp/v1/traces");
+        assert_eq!(plain.sampler, Sampler { by_parent: true, share: 1.0 });
+        let tenth = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.1")];
+        assert_eq!(traces(&tenth).unwrap().sampler, Sampler { by_parent: false, share: 0.1 });
+        let secret = traces(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2, x-tenant = a")]).unwrap();
+        assert!(secret.headers.len() == 2 && !format!("{secret:?}").contains("hunter2"));
+        for (name, value, part) in [
+            ("OTEL_TRACES_SAMPLER", "sometimes", "cannot be used"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "no header", "no header"),
+        ] {
+            let message = traces(&[(name, value)]).unwrap_err().to_string();
+            assert!(message.contains(part) && message.contains("for example"), "{name}: {message}");
+        }
+        assert!(traces(&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")]).is_err());
     }
 
     #[test]

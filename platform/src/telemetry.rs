@@ -1,4 +1,4 @@
-//! Logs, metrics, and the probe door that shows them to operators.
+//! Logs, metrics, traces, and the probe door that shows them to operators.
 //!
 //! Logs go to standard error, for people or as JSON lines. Metrics are collected in the process and rendered in
 //! Prometheus text form on the probe door only, never on the public one.
@@ -20,6 +20,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::LogSettings;
+
+mod endpoints;
+mod export;
+mod traces;
+
+pub use endpoints::{Endpoints, endpoints};
+pub use export::TraceExport;
+pub use traces::{Sampler, Span, SpanKind, span_of_many};
 
 /// Upper bounds of latency histograms, in seconds.
 const LATENCY_BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -79,7 +87,9 @@ impl Metrics {
 
     /// All metrics in Prometheus text form.
     pub fn render(&self) -> String {
-        self.0.render()
+        let mut text = self.0.render();
+        text.push_str(&endpoints().render());
+        text
     }
 
     /// Folds what histograms have collected, until shutdown.

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::ids::{EventId, RequestId, TransactionId};
 use crate::tenant::{Surface, Tenant, wire_enum};
 use crate::time::Timestamp;
+use crate::trace::{self, TraceContext};
 
 wire_enum! {
     /// Type of an event (contract: webhooks).
@@ -59,6 +60,9 @@ pub struct Event {
     pub occurred_at: Timestamp,
     /// Request that caused it, for the logs.
     pub request_id: RequestId,
+    /// The place in a trace that it was caused from, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::lenient")]
+    pub trace: Option<TraceContext>,
     /// The `data` member of the webhook body.
     pub data: Box<RawValue>,
 }

@@ -16,6 +16,10 @@ use crate::secret::Secret;
 use crate::tenant::{KeyMode, Surface};
 use crate::time::Timestamp;
 
+mod placed;
+
+pub use placed::PlacedOrderId;
+
 /// The text is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a {kind} identifier: expected `{prefix}` followed by 26 characters of Crockford base 32")]
@@ -132,6 +136,18 @@ impl TransactionId {
     /// The identifier of these bits.
     pub fn of_bits(bits: u128) -> Self {
         Self::from_bits(bits)
+    }
+}
+
+impl TransactionId {
+    /// The identifier of an order of the orders surface, where each site of a store numbers its own. `sent_in` is the world
+    /// of the key, which a trial order leaves for the test world.
+    pub fn of_placed(data_key: &Secret, mode: KeyMode, sent_in: KeyMode, site_name: &str, order_number: &str) -> Self {
+        let surface = Surface::Orders.as_str();
+        Self::from_bits(keyed_bits(
+            data_key,
+            &["transaction", mode.as_str(), surface, sent_in.as_str(), site_name, order_number],
+        ))
     }
 }
 

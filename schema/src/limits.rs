@@ -81,3 +81,5 @@ pub const ENDPOINT_DESCRIPTION_CHARS: usize = 256;
 pub const ENDPOINT_RATE_MOST: u32 = 1_000;
 /// Largest compiled pattern, in bytes.
 pub const PATTERN_BYTES: usize = 65_536;
+/// Longest `tracestate` that is passed on, in characters.
+pub const TRACE_STATE_CHARS: usize = 512;

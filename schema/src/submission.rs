@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::ids::{RequestId, SubmissionId, TransactionId};
 use crate::tenant::{Surface, Tenant, wire_enum};
 use crate::time::Timestamp;
+use crate::trace::{self, TraceContext};
 
 wire_enum! {
     /// What is asked of the scorer.
@@ -47,6 +48,9 @@ pub struct Submission {
     pub deadline: Option<Timestamp>,
     /// The request that brought it.
     pub request_id: RequestId,
+    /// The place in a trace that it was asked from, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::lenient")]
+    pub trace: Option<TraceContext>,
     /// The order in the canonical form of [`crate::order::Order`], unknown members kept, card numbers masked.
     /// `null` for [`SubmissionKind::Reanalyze`].
     pub document: Box<RawValue>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds of a day.
@@ -37,6 +37,21 @@ impl Timestamp {
     /// Parses RFC 3339, whatever its offset.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text).ok().map(|at| Self(at.timestamp_millis()))
+    }
+
+    /// Parses an ISO 8601 date or time, such as `2026-01-02`, `2026-01-02T03:04:05` or `2026-01-02 03:04:05.678+01:00`. One
+    /// without an offset is in UTC, a date is its midnight.
+    pub fn parse_iso8601(text: &str) -> Option<Self> {
+        const OFFSET: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"];
+        const NAIVE: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+        if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            return Some(Self(date.and_time(NaiveTime::MIN).and_utc().timestamp_millis()));
+        }
+        let text = text.replacen([' ', 't'], "T", 1);
+        let text = text.replacen(['z', 'Z'], "+00:00", 1);
+        let offset = OFFSET.iter().find_map(|form| DateTime::parse_from_str(&text, form).ok());
+        let naive = || NAIVE.iter().find_map(|form| NaiveDateTime::parse_from_str(&text, form).ok());
+        offset.map(|at| at.timestamp_millis()).or_else(|| naive().map(|at| at.and_utc().timestamp_millis())).map(Self)
     }
 
     /// The midnight, in UTC, that its day began with.
@@ -93,6 +108,28 @@ mod tests {
         assert_eq!(Timestamp::parse_rfc3339("2026-01-02T04:04:05.678+01:00"), Some(at));
         for text in ["", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "1767323045"] {
             assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_and_times_without_an_offset_are_in_utc() {
+        let parse = |text| Timestamp::parse_iso8601(text).map(Timestamp::to_rfc3339);
+        for (text, expected) in [
+            ("2026-01-02", "2026-01-02T00:00:00.000Z"),
+            ("2026-01-02T03:04", "2026-01-02T03:04:00.000Z"),
+            ("2026-01-02 03:04:05", "2026-01-02T03:04:05.000Z"),
+            ("2026-01-02T03:04:05.678", "2026-01-02T03:04:05.678Z"),
+            ("2020-04-22T20:40:35.664Z", "2020-04-22T20:40:35.664Z"),
+            ("2026-01-02t03:04z", "2026-01-02T03:04:00.000Z"),
+            ("2026-01-02T03:04:05+0100", "2026-01-02T02:04:05.000Z"),
+            ("2026-01-02 03:04:05.5-05:00", "2026-01-02T08:04:05.500Z"),
+        ] {
+            assert_eq!(parse(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in
+            ["", "2026", "2026-13-01", "2026-02-30", "01/02/2026", "1767323045", "yesterday", "2026-01-02T25:00"]
+        {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 

@@ -236,6 +236,7 @@ fn new_revision<'a>(
         sequence,
         occurred_at: now,
         request_id: submission.request_id.clone(),
+        trace: submission.trace.clone(),
         data: RawValue::from_string(verdict_event_data(revision, sequence, &document))?,
     };
     Ok(NewRevision {

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -16,6 +16,7 @@ use touchstone_platform::queue::{Delivery, Disposition};
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::scoring::{Loaded, NewFailedAttempt, NewRevision};
 use touchstone_platform::store::{StoreError, SystemReason};
+use touchstone_platform::telemetry::{Span, SpanKind, span_of_many};
 use touchstone_schema::history::{HistoryByKey, HistoryKey, HistoryKeyKind, KeyedEntry};
 use touchstone_schema::ids::{SubmissionId, TransactionId};
 use touchstone_schema::limits;
@@ -102,11 +103,19 @@ impl Screening {
             accepted.into_iter().partition(|(_, submission)| is_awaited(submission, now));
         metrics::counter!("touchstone_scorer_expired_total").increment(expired.len() as u64);
         live.sort_by(|(_, a), (_, b)| a.received_at.cmp(&b.received_at).then_with(|| a.id.cmp(&b.id)));
+        let began = Instant::now();
+        let mut spans = begin_spans(&mut live, began);
         let outcomes = {
             let asked: Vec<_> =
                 live.iter().map(|(delivery, submission)| Asked::delivered(delivery, submission)).collect();
             self.settle_all(&asked).await
         };
+        for (span, outcome) in spans.iter_mut().zip(&outcomes) {
+            if matches!(outcome, Outcome::Poison(_) | Outcome::Retry) {
+                span.fail();
+            }
+        }
+        drop(spans);
         let mut done: Vec<Done> = Vec::with_capacity(live.len() + expired.len());
         for ((delivery, submission), outcome) in live.into_iter().zip(outcomes) {
             done.push(self.conclude(delivery, &submission, outcome).await);
@@ -264,6 +273,19 @@ impl Screening {
     }
 }
 
+/// A span for each that ends with the batch; what follows from a submission belongs to its span.
+fn begin_spans(live: &mut [(Delivery, Submission)], began: Instant) -> Vec<Span> {
+    let orders = live.len();
+    let begin = |(_, submission): &mut (Delivery, Submission)| {
+        let mut span = Span::begun_at("score", SpanKind::Consumer, submission.trace.as_ref(), began);
+        span.set("request_id", &submission.request_id);
+        span.set("batch_orders", &orders);
+        submission.trace = span.context().cloned();
+        span
+    };
+    live.iter_mut().map(begin).collect()
+}
+
 /// Whether anybody still waits for it, or it was promised.
 fn is_awaited(submission: &Submission, now: Timestamp) -> bool {
     submission.deadline.is_none_or(|deadline| now < deadline)
@@ -330,7 +352,14 @@ impl Screening {
         if new.is_empty() && settled.is_empty() {
             return Ok(());
         }
-        let recorded = self.dependencies.store.system(SystemReason::RoleLoop).record(&new, settled).await?;
+        let traces = new.iter().filter_map(|one| one.submission.trace.as_ref());
+        let mut span = span_of_many("commit", SpanKind::Internal, Instant::now(), traces);
+        let recorded = self.dependencies.store.system(SystemReason::RoleLoop).record(&new, settled).await;
+        if let (Some(span), Err(_)) = (&mut span, &recorded) {
+            span.fail();
+        }
+        drop(span);
+        let recorded = recorded?;
         let mut lost: HashSet<&TransactionId> = HashSet::new();
         let mut entries = Vec::with_capacity(new.len());
         for ((revision, index), won) in new.into_iter().zip(new_indexes).zip(recorded) {

@@ -340,6 +340,7 @@ async fn screened(
         received_at: hold.opened_at,
         deadline: None,
         request_id: hold.request_id.clone(),
+        trace: None,
         document: serde_json::value::to_raw_value(order)?,
     };
     let settings = match &backend.amqp_url {

@@ -38,6 +38,11 @@ struct Shop {
 
 impl Shop {
     async fn open(backend: Backend) -> anyhow::Result<Self> {
+        Self::open_for(backend, "signed").await
+    }
+
+    /// With a key of these scopes.
+    async fn open_for(backend: Backend, scopes: &str) -> anyhow::Result<Self> {
         if backend.amqp_url.is_some() {
             touchstone_json(&backend, &["migrate"]).await?;
         }
@@ -46,7 +51,7 @@ impl Shop {
         let store =
             touchstone_json(&backend, &["store", "create", "--merchant", &merchant, "--name", "Examples"]).await?;
         let store = text(&store, "store_id")?;
-        let key = touchstone_json(&backend, &["key", "create", "--store", &store]).await?;
+        let key = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", scopes]).await?;
         let server = Touchstone::new("all", &backend)?.start().await?;
         Ok(Self { credentials: Credentials::from_json(&key)?, backend, store, server })
     }
@@ -113,6 +118,36 @@ async fn every_example_prints_a_recommended_action(backend: Backend) -> anyhow::
         recommends(&shop.run(program, &[&examples.join(example), &file]).await?, wanted)?;
     }
     Ok(())
+}
+
+async fn every_example_places_an_order(backend: Backend) -> anyhow::Result<()> {
+    let shop = Shop::open_for(backend, "orders").await?;
+    let examples = project().join("examples");
+    let folder = TemporaryFolder::new("placed")?;
+    let order: Value = serde_json::from_slice(&std::fs::read(examples.join("orders-api-order.json"))?)?;
+    for (program, example, status) in [
+        ("python3", "python/place_order.py", "status: allowed"),
+        ("node", "node/place-order.mjs", "status: allowed"),
+        ("sh", "curl/place-order.sh", "\"orderNumber\":\"curl/place-order.sh\""),
+    ] {
+        let mut own = order.clone();
+        own["orderNumber"] = json!(example);
+        let file = folder.path().join("order.json");
+        std::fs::write(&file, own.to_string())?;
+        let printed = shop.run(program, &[&examples.join(example), &file]).await?;
+        ensure!(printed.contains("location: /v1/orders/") && printed.contains(status), "{example}:\n{printed}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn examples_place_an_order_on_the_embedded_default() -> anyhow::Result<()> {
+    every_example_places_an_order(Backend::embedded()?).await
+}
+
+#[tokio::test]
+async fn examples_place_an_order_in_production() -> anyhow::Result<()> {
+    every_example_places_an_order(Backend::production().await?).await
 }
 
 async fn vendor_programs_print_a_recommended_action(backend: Backend) -> anyhow::Result<()> {

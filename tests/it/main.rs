@@ -12,3 +12,4 @@ mod harness;
 mod ingest;
 mod notifier;
 mod pipeline;
+mod traces;

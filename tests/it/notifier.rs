@@ -52,9 +52,12 @@ macro_rules! on_both_ways_to_run {
 mod egress;
 mod endpoints;
 mod faults;
+mod http2;
 mod libraries;
+mod metrics;
 mod ordering;
 mod recovery;
+mod tls;
 
 on_both_ways_to_run![
     event_is_delivered_once_with_a_valid_signature_when_its_message_comes_twice,
@@ -228,6 +231,7 @@ impl World {
             sequence: 1,
             occurred_at: self.clock.now(),
             request_id: RequestId::mint(START, random::bytes()),
+            trace: None,
             data: RawValue::from_string(r#"{"order_id":"A-1","risk_score":7}"#.to_owned())?,
         };
         self.system().add_event(&event).await?;
@@ -405,7 +409,7 @@ async fn lease_of_a_dead_notifier_is_taken_over(world: &mut World) -> Result<()>
     let (endpoint, _) = world.endpoint(&receiver.url()).await?;
     let event = world.add_event().await?;
     // A notifier that plans, leases and dies.
-    let planned = world.system().plan(&[event.id], START, START + Duration::from_secs(60)).await?;
+    let planned = world.system().plan(&[event.id], START, START + Duration::from_secs(60), &[]).await?;
     ensure!(planned.len() == 1);
     ensure!(world.system().claim_due(START, START + Duration::from_secs(60), 10, &[]).await?.is_empty());
     world.start("127.0.0.0/8")?;
@@ -431,13 +435,35 @@ async fn unannounced_event_is_swept_and_a_delivered_one_can_be_replayed(world: &
 }
 
 async fn retry_after_is_honoured(world: &mut World) -> Result<()> {
-    let receiver = Receiver::start().await?;
-    receiver.behave(Behaviour::Answer(503, vec![("retry-after".to_owned(), "600".to_owned())]));
-    let (endpoint, _) = world.endpoint(&receiver.url()).await?;
+    let (in_ten_minutes, in_a_day) = (Duration::from_secs(600), Duration::from_secs(86_400));
+    let date = (START + in_ten_minutes).as_millis();
+    let date = chrono::DateTime::from_timestamp_millis(date).context("no date")?.to_rfc2822();
+    let cases = [
+        (429, "600", Some(in_ten_minutes)),
+        (502, "600", Some(in_ten_minutes)),
+        (503, date.as_str(), Some(in_ten_minutes)),
+        (504, "600", Some(in_ten_minutes)),
+        (503, "99999999", Some(in_a_day)),
+        (500, "600", None),
+        (503, "soon", None),
+    ];
+    let mut endpoints = Vec::new();
+    for (status, value, wait) in cases {
+        let receiver = Receiver::start().await?;
+        receiver.behave(Behaviour::Answer(status, vec![("retry-after".to_owned(), value.to_owned())]));
+        endpoints.push((status, value, wait, world.endpoint(&receiver.url()).await?.0, receiver));
+    }
     world.start("127.0.0.0/8")?;
     world.announced_event().await?;
-    let (row, _) = world.delivery(&endpoint, "a failed attempt", |row| row.attempts == 1).await?;
-    ensure!(row.next_attempt_at == Some((START + Duration::from_secs(600)).to_rfc3339()), "{row:?}");
+    for (status, value, wait, endpoint, _receiver) in &endpoints {
+        let (row, _) = world.delivery(endpoint, "a failed attempt", |row| row.attempts == 1).await?;
+        let due = row.next_attempt_at.as_deref().and_then(Timestamp::parse_rfc3339).context("no next attempt")?;
+        let fits = match wait {
+            Some(wait) => due == START + *wait,
+            None => (4..=6).contains(&due.since(START).as_secs()),
+        };
+        ensure!(fits, "{status} {value}: {row:?}");
+    }
     world.stop().await
 }
 

@@ -10,6 +10,7 @@ mod http;
 pub mod process;
 mod receiver;
 pub mod servers;
+mod tls;
 mod touchstone;
 
 pub use self::{
@@ -18,5 +19,6 @@ pub use self::{
     eventually::eventually,
     http::{Answer, HttpClient},
     receiver::{Behaviour, Delivery, Flood, Receiver},
+    tls::{Authority, Says},
     touchstone::{Printed, Touchstone, touchstone, touchstone_json},
 };

@@ -1,4 +1,5 @@
-//! A merchant's webhook receiver: records what arrives and misbehaves on request.
+//! A merchant's webhook receiver: records what arrives and misbehaves on request. Over TLS it speaks HTTP/2 where its
+//! certificate's protocols say so, HTTP/1.1 otherwise.
 
 use std::{
     convert::Infallible,
@@ -15,19 +16,21 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Request, Response,
+    HeaderMap, Request, Response, Version,
     body::{Body, Frame, Incoming},
-    server::conn::http1,
+    server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use sha2::Sha256;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::{AbortHandle, JoinSet},
     time::Interval,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::eventually;
 
@@ -71,6 +74,10 @@ pub struct Delivery {
     pub headers: HeaderMap,
     /// Its raw body.
     pub body: Bytes,
+    /// The HTTP that it came by.
+    pub version: Version,
+    /// Which of the receiver's connections it came by, from 1.
+    pub connection: usize,
     /// When it was complete.
     pub received_at: Instant,
 }
@@ -117,6 +124,10 @@ struct State {
     behaviour: Behaviour,
     deliveries: Vec<Delivery>,
     flood: Flood,
+    /// Connections that were opened.
+    opened: usize,
+    /// Those of them that have ended.
+    closed: usize,
 }
 
 /// What became of flooding answers.
@@ -132,6 +143,7 @@ pub struct Flood {
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
+    scheme: &'static str,
     state: Arc<Mutex<State>>,
     server: AbortHandle,
 }
@@ -142,21 +154,43 @@ impl Receiver {
     /// # Errors
     /// When no port can be had.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// Starts one that speaks TLS.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start_tls(acceptor: TlsAcceptor) -> anyhow::Result<Self> {
+        Self::start_with(Some(acceptor)).await
+    }
+
+    async fn start_with(acceptor: Option<TlsAcceptor>) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State {
             behaviour: Behaviour::status(200),
             deliveries: Vec::new(),
             flood: Flood::default(),
+            opened: 0,
+            closed: 0,
         }));
-        let server = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
-        Ok(Self { address, state, server })
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let server = tokio::spawn(accept(listener, acceptor, Arc::clone(&state))).abort_handle();
+        Ok(Self { address, scheme, state, server })
     }
 
     /// Where merchants would register it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/webhooks", self.address)
+        format!("{}://{}/webhooks", self.scheme, self.address)
+    }
+
+    /// Connections that are open, those of failed handshakes left out.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        let state = lock(&self.state);
+        state.opened - state.closed
     }
 
     /// From now on, deliveries are met so.
@@ -197,28 +231,51 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, state: Arc<Mutex<State>>) {
     // Dropped with this task, which ends the connections too.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&state)));
+        connections.spawn(handshake(stream, acceptor.clone(), Arc::clone(&state)));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
-    let service = service_fn(|request| meet(request, Arc::clone(&state)));
-    // An error is a sender that went away, or the close that a test asked for.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+async fn handshake(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc<Mutex<State>>) {
+    let Some(acceptor) = acceptor else { return serve(stream, false, state).await };
+    // A sender that does not trust the certificate says so here.
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    serve(stream, is_http2, state).await;
 }
 
-async fn meet(request: Request<Incoming>, state: Arc<Mutex<State>>) -> anyhow::Result<Response<AnswerBody>> {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, is_http2: bool, state: Arc<Mutex<State>>) {
+    let connection = {
+        let mut state = lock(&state);
+        state.opened += 1;
+        state.opened
+    };
+    let service = service_fn(|request| meet(request, connection, Arc::clone(&state)));
+    let stream = TokioIo::new(stream);
+    // An error is a sender that went away, or the close that a test asked for.
+    let _ = match is_http2 {
+        true => http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await,
+        false => http1::Builder::new().serve_connection(stream, service).await,
+    };
+    lock(&state).closed += 1;
+}
+
+async fn meet(
+    request: Request<Incoming>,
+    connection: usize,
+    state: Arc<Mutex<State>>,
+) -> anyhow::Result<Response<AnswerBody>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let behaviour = {
         let mut state = lock(&state);
-        let path = parts.uri.to_string();
-        state.deliveries.push(Delivery { path, headers: parts.headers, body, received_at: Instant::now() });
+        let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        let (headers, version, received_at) = (parts.headers, parts.version, Instant::now());
+        state.deliveries.push(Delivery { path, headers, body, version, connection, received_at });
         state.behaviour.clone()
     };
     match behaviour {
@@ -292,7 +349,14 @@ mod tests {
         let signature = "v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         headers.insert("webhook-signature", signature.parse().unwrap());
         let body = Bytes::from_static(br#"{"test": 2432232314}"#);
-        let mut delivery = Delivery { path: String::new(), headers, body, received_at: Instant::now() };
+        let mut delivery = Delivery {
+            path: String::new(),
+            headers,
+            body,
+            version: Version::HTTP_11,
+            connection: 1,
+            received_at: Instant::now(),
+        };
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
         delivery.verify(secret).unwrap();

@@ -29,9 +29,14 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const EGRESS_ALLOW: (&str, &str) = ("TOUCHSTONE_EGRESS_ALLOW", "127.0.0.0/8");
 
 /// Settings which must not leak from the environment of the tests into the program.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 15] = [
     "AMQP_URL",
     "DATABASE_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
     "REDIS_URL",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_DATA_DIR",

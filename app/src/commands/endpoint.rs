@@ -277,6 +277,7 @@ async fn test(id: &EndpointId, operator: &Operator, output: Output) -> anyhow::R
         sequence: 0,
         occurred_at: now,
         request_id: RequestId::mint(now, random::bytes()),
+        trace: None,
         data: serde_json::value::to_raw_value(&json!({ "endpoint_id": id, "message": "Hello from Touchstone." }))?,
     };
     operator.system().add_event(&event).await?;

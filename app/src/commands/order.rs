@@ -78,7 +78,7 @@ pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Outp
     match command {
         OrderCommand::Show { store, id, test } => {
             let tenant = tenant_of(operator, store, test).await?;
-            let order = find(operator, &tenant, &id).await?;
+            let Found { order, .. } = find(operator, &tenant, &id).await?;
             output.show(&document(&order)?, || described(&order))
         }
         OrderCommand::List { store, status, test, cursor, limit } => {
@@ -90,29 +90,34 @@ pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Outp
         }
         OrderCommand::Decide { store, id, decision, reviewer, note, test } => {
             let tenant = tenant_of(operator, store, test).await?;
-            let order = find(operator, &tenant, &id).await?;
+            let Found { world, order } = find(operator, &tenant, &id).await?;
             let now = operator.clock.now();
             let request_id = RequestId::mint(now, random::bytes());
             let taken = NewDecision { decision, reviewer, note, now, request_id };
-            let decided = operator.store().tenant(&tenant).decide(&order.id, &taken).await?;
+            let decided = operator.store().tenant(&world).decide(&order.id, &taken).await?;
             settle(operator, &order, decision, decided, output).await
         }
     }
 }
 
 /// Finds an order by its transaction id or by the merchant's id on any surface.
-async fn find(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<TransactionView> {
-    let candidates: Vec<TransactionId> = match id.parse() {
-        Ok(transaction) => vec![transaction],
+async fn find(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<Found> {
+    let candidates: Vec<(Tenant, TransactionId)> = match id.parse() {
+        Ok(transaction) => vec![(tenant.clone(), transaction)],
         Err(_) => {
             let data_key = data_key(operator, &tenant.store_id).await?;
             let of = |surface: &Surface| TransactionId::of_order(&data_key, tenant.mode, *surface, id);
-            Surface::ALL.iter().map(of).collect()
+            let named = Surface::ALL.iter().map(|surface| (tenant.clone(), of(surface)));
+            let placed = operator.store().tenant(tenant).placed_as(id).await?;
+            if let [(_, first), (_, second), ..] = placed.as_slice() {
+                bail!("several sites have an order {id}: name one by its transaction, such as {first} or {second}");
+            }
+            named.chain(placed).collect()
         }
     };
-    for candidate in &candidates {
-        if let Some(order) = operator.store().tenant(tenant).transaction(candidate).await? {
-            return Ok(order);
+    for (world, candidate) in candidates {
+        if let Some(order) = operator.store().tenant(&world).transaction(&candidate).await? {
+            return Ok(Found { world, order });
         }
     }
     let world = tenant.mode;
@@ -121,6 +126,12 @@ async fn find(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<
         tenant.store_id,
         tenant.store_id
     )
+}
+
+/// An order, and the world that it lies in: trial orders of a live key are screened in the test world.
+struct Found {
+    world: Tenant,
+    order: TransactionView,
 }
 
 async fn settle(

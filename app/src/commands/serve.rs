@@ -11,7 +11,7 @@ use touchstone_platform::crypto::BcryptVerifier;
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::lifecycle::Lifecycle;
 use touchstone_platform::settings::Settings;
-use touchstone_platform::telemetry::{self, Metrics, Readiness};
+use touchstone_platform::telemetry::{self, Metrics, Readiness, TraceExport};
 use touchstone_schema::tenant::wire_enum;
 
 use crate::compose::Platform;
@@ -66,6 +66,10 @@ pub(crate) async fn run(arguments: ServeArguments, output: Output) -> anyhow::Re
         Some(address) => Some(bind(address, "--probe-listen").await?),
         None => None,
     };
+    let traces = match &settings.traces {
+        Some(traces) => TraceExport::start(traces, role.as_str()).context("OTEL_EXPORTER_OTLP_ENDPOINT")?,
+        None => None,
+    };
     let platform = Platform::open(&settings, role.as_str()).await?;
     let metrics = Metrics::install();
     let mut lifecycle = Lifecycle::default();
@@ -80,6 +84,9 @@ pub(crate) async fn run(arguments: ServeArguments, output: Output) -> anyhow::Re
     tell(role, &settings, addresses, output)?;
     let ended = lifecycle.run().await;
     platform.queue.close().await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     Ok(ended?)
 }
 

@@ -5,6 +5,7 @@
 
 mod held;
 mod orders;
+mod placed;
 mod receiver;
 mod report;
 mod shopper;
@@ -116,7 +117,7 @@ impl Accounts {
             currency: "USD".to_owned(),
         };
         let store = store::create(system(), keys, clock, merchant, "Demo shop".to_owned(), settings).await?.id;
-        let scopes = vec![KeyScope::Signed];
+        let scopes = vec![KeyScope::Signed, KeyScope::Orders];
         let key = key::create(system(), keys, clock, store.clone(), KeyMode::Live, scopes).await?;
         let url = Url::parse(&format!("http://{}/webhooks", receiver.address))?;
         let wanted = endpoint::Wanted { url, events: vec![], settings: endpoint::EndpointSettings::default() };
@@ -136,7 +137,8 @@ async fn screen(
     output: Output,
 ) -> anyhow::Result<Report> {
     let (orders, held) = (orders::all(), shop.hold_orders());
-    let count = (orders.len() + held.len()) as u64;
+    let placed = placed::order();
+    let count = (orders.len() + 1 + held.len()) as u64;
     let progress = if output.is_json() { ProgressBar::hidden() } else { ProgressBar::new(count) };
     progress.set_style(ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len}  {msg}")?);
     let mut shopper = Shopper::new(door, &accounts.key, platform.clock.clone());
@@ -149,6 +151,10 @@ async fn screen(
         progress.inc(1);
     }
     let mut expected: Vec<_> = outcomes.iter().map(|outcome| (outcome.order_id(), SCORED)).collect();
+    progress.set_message(placed.story);
+    let taken = placed::place(door, &accounts.key).await.map_err(|error| format!("{error:#}"));
+    expected.push((placed::NUMBER.to_owned(), SCORED));
+    progress.inc(1);
     for order in &held {
         progress.set_message(order.order.story);
         shop.announce(door, order).await?;
@@ -160,6 +166,10 @@ async fn screen(
     for outcome in &mut outcomes {
         outcome.webhook = receiver.told(&outcome.order_id(), SCORED).is_some();
     }
+    let told = receiver.told(placed::NUMBER, SCORED);
+    let webhook = told.is_some();
+    let answer = taken.and_then(|()| told.ok_or_else(|| "no webhook came".to_owned()));
+    outcomes.push(Outcome { order: placed, answer, webhook, fate: None });
     outcomes.extend(held.into_iter().map(|held| Outcome {
         answer: receiver.told(&held.id, SCORED).ok_or_else(|| "no webhook came".to_owned()),
         webhook: receiver.told(&held.id, held.ends_with).is_some(),

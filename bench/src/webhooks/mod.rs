@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use clap::ValueEnum;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
@@ -40,62 +41,91 @@ const HANGING_EVERY: usize = 2;
 const EVENTS: usize = 10;
 /// Verdicts a second of the latency run.
 const VERDICTS_PER_SECOND: u32 = 200;
-/// Connections of the floor: as many as the product has under way to one endpoint.
+/// Connections of the wide floor: as many as the product has under way to one endpoint.
 const FLOOR_CONNECTIONS: usize = 16;
 /// Longest that a part may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// All figures.
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Sign and post, recording nothing.
+    Floor,
+    /// A backlog that waits when the notifier starts.
+    Backlog,
+    /// From verdict to arrival.
+    Latency,
+    /// Many endpoints, of which half hang.
+    Isolation,
+}
+
+/// All figures; those of parts that were not asked for are absent.
+#[derive(Default)]
 pub(crate) struct Outcome {
-    floor: f64,
-    backlog: f64,
-    usage: Usage,
-    latencies_ms: Vec<f64>,
-    healthy_alone_ms: Vec<f64>,
-    healthy_beside_ms: Vec<f64>,
+    /// Over one connection, and over [`FLOOR_CONNECTIONS`].
+    floors: Option<(f64, f64)>,
+    backlog: Option<(f64, Usage)>,
+    latencies_ms: Option<Vec<f64>>,
+    /// All endpoints healthy, and beside those that hang.
+    isolation_ms: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 impl Outcome {
     pub(crate) fn to_json(&self) -> String {
-        let cpu: BTreeMap<_, _> = self.cpu_us().collect();
+        let quantiles = |ms: &[f64]| json!({"p50": at(ms, 0.5), "p99": at(ms, 0.99)});
+        let (one, wide) = self.floors.unzip();
+        let cpu: Option<BTreeMap<_, _>> = self.backlog.as_ref().map(|(_, usage)| cpu_us(usage).collect());
         json!({
-            "floor_per_second": self.floor,
-            "backlog_per_second": self.backlog,
-            "ratio": self.backlog / self.floor.max(1.0),
+            "floor_per_second": {"one_connection": one, "wide": wide},
+            "backlog_per_second": self.backlog.as_ref().map(|(rate, _)| rate),
             "cpu_us_per_delivery": cpu,
-            "verdict_to_arrival_ms": {"p50": at(&self.latencies_ms, 0.5), "p99": at(&self.latencies_ms, 0.99)},
-            "healthy_alone_ms": {"p50": at(&self.healthy_alone_ms, 0.5), "p99": at(&self.healthy_alone_ms, 0.99)},
-            "healthy_beside_hanging_ms":
-                {"p50": at(&self.healthy_beside_ms, 0.5), "p99": at(&self.healthy_beside_ms, 0.99)},
+            "verdict_to_arrival_ms": self.latencies_ms.as_deref().map(quantiles),
+            "healthy_alone_ms": self.isolation_ms.as_ref().map(|(alone, _)| quantiles(alone)),
+            "healthy_beside_hanging_ms": self.isolation_ms.as_ref().map(|(_, beside)| quantiles(beside)),
         })
         .to_string()
     }
 
     pub(crate) fn to_text(&self) -> String {
-        let cpu: Vec<_> = self.cpu_us().map(|(name, us)| format!("{name} {us:.0}")).collect();
-        let (alone, beside) = (at(&self.healthy_alone_ms, 0.99), at(&self.healthy_beside_ms, 0.99));
-        format!(
-            "floor (sign and post)      {:.0} a second over {FLOOR_CONNECTIONS} connections\n\
-             backlog of {BACKLOG}          {:.0} deliveries a second, recorded: {:.2} of the floor\n\
-             CPU a delivery, µs         {}\n\
-             verdict to arrival         p50 {:.1} ms, p99 {:.1} ms at {VERDICTS_PER_SECOND} verdicts a second\n\
-             {ENDPOINTS} endpoints             healthy ones p50 {:.0} ms, p99 {alone:.0} ms\n\
-             one in {HANGING_EVERY} of them hangs      healthy ones p50 {:.0} ms, p99 {beside:.0} ms: {:.2} times",
-            self.floor,
-            self.backlog,
-            self.backlog / self.floor.max(1.0),
-            cpu.join(", "),
-            at(&self.latencies_ms, 0.5),
-            at(&self.latencies_ms, 0.99),
-            at(&self.healthy_alone_ms, 0.5),
-            at(&self.healthy_beside_ms, 0.5),
-            beside / alone.max(f64::MIN_POSITIVE),
-        )
+        let mut lines = Vec::new();
+        if let Some((one, wide)) = self.floors {
+            lines.push(format!(
+                "floor (sign and post)      {one:.0} a second over one connection, {wide:.0} over {FLOOR_CONNECTIONS}"
+            ));
+        }
+        if let Some((rate, usage)) = &self.backlog {
+            lines.push(format!("backlog of {BACKLOG}          {rate:.0} deliveries a second, recorded"));
+            if let Some((one, wide)) = self.floors {
+                lines.push(format!(
+                    "                           {:.2} and {:.2} of the floors",
+                    rate / one,
+                    rate / wide
+                ));
+            }
+            let cpu: Vec<_> = cpu_us(usage).map(|(name, us)| format!("{name} {us:.0}")).collect();
+            lines.push(format!("CPU a delivery, µs         {}", cpu.join(", ")));
+        }
+        if let Some(ms) = &self.latencies_ms {
+            let (p50, p99) = (at(ms, 0.5), at(ms, 0.99));
+            lines.push(format!(
+                "verdict to arrival         p50 {p50:.1} ms, p99 {p99:.1} ms at {VERDICTS_PER_SECOND} verdicts a second"
+            ));
+        }
+        if let Some((alone, beside)) = &self.isolation_ms {
+            let (p50, p99) = (at(alone, 0.5), at(alone, 0.99));
+            lines.push(format!("{ENDPOINTS} endpoints             healthy ones p50 {p50:.0} ms, p99 {p99:.0} ms"));
+            let (p50, slow) = (at(beside, 0.5), at(beside, 0.99));
+            lines.push(format!(
+                "one in {HANGING_EVERY} of them hangs      healthy ones p50 {p50:.0} ms, p99 {slow:.0} ms: {:.2} times",
+                slow / p99.max(f64::MIN_POSITIVE)
+            ));
+        }
+        lines.join("\n")
     }
+}
 
-    fn cpu_us(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        self.usage.cpu.iter().map(|(name, time)| (*name, time.as_secs_f64() * 1e6 / BACKLOG as f64))
-    }
+fn cpu_us(usage: &Usage) -> impl Iterator<Item = (&'static str, f64)> {
+    usage.cpu.iter().map(|(name, time)| (*name, time.as_secs_f64() * 1e6 / BACKLOG as f64))
 }
 
 /// The value that `share` of them do not exceed; they are in rising order.
@@ -104,29 +134,41 @@ fn at(sorted: &[f64], share: f64) -> f64 {
     sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// Makes all parts, one after the other.
-pub(crate) async fn run(options: &Options) -> anyhow::Result<Outcome> {
-    let floor = floor(options.window()).await?;
-    progress(format_args!("floor: {floor:.0} a second"));
-    compare::rest().await?;
-    let (backlog, usage) = backlog().await?;
-    progress(format_args!("backlog: {backlog:.0} a second"));
-    compare::rest().await?;
-    let latencies_ms = latency(options.window()).await?;
-    progress(format_args!("latency: {} webhooks", latencies_ms.len()));
-    compare::rest().await?;
-    let healthy_alone_ms = fan_out(usize::MAX).await?;
-    compare::rest().await?;
-    let healthy_beside_ms = fan_out(HANGING_EVERY).await?;
-    Ok(Outcome { floor, backlog, usage, latencies_ms, healthy_alone_ms, healthy_beside_ms })
+/// Makes the parts, one after the other.
+pub(crate) async fn run(options: &Options, parts: &[Part]) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if parts.contains(&Part::Floor) {
+        let floors = (floor(options.window(), 1).await?, floor(options.window(), FLOOR_CONNECTIONS).await?);
+        progress(format_args!("floors: {:.0} and {:.0} a second", floors.0, floors.1));
+        outcome.floors = Some(floors);
+    }
+    if parts.contains(&Part::Backlog) {
+        compare::rest().await?;
+        let backlog = backlog().await?;
+        progress(format_args!("backlog: {:.0} a second", backlog.0));
+        outcome.backlog = Some(backlog);
+    }
+    if parts.contains(&Part::Latency) {
+        compare::rest().await?;
+        let latencies = latency(options.window()).await?;
+        progress(format_args!("latency: {} webhooks", latencies.len()));
+        outcome.latencies_ms = Some(latencies);
+    }
+    if parts.contains(&Part::Isolation) {
+        compare::rest().await?;
+        let alone = fan_out(usize::MAX).await?;
+        compare::rest().await?;
+        outcome.isolation_ms = Some((alone, fan_out(HANGING_EVERY).await?));
+    }
+    Ok(outcome)
 }
 
 /// Signs and posts as fast as it goes.
-async fn floor(window: Duration) -> anyhow::Result<f64> {
+async fn floor(window: Duration, connections: usize) -> anyhow::Result<f64> {
     let sink = Sink::start().await?;
     let end = Instant::now() + window;
     let mut posting = JoinSet::new();
-    for _ in 0..FLOOR_CONNECTIONS {
+    for _ in 0..connections {
         posting.spawn(post_until(sink.address(), end));
     }
     let mut posted = 0;

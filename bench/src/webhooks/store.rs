@@ -93,6 +93,7 @@ impl Shop {
             sequence: 1,
             occurred_at: self.clock.now(),
             request_id: RequestId::mint(self.clock.now(), random::bytes()),
+            trace: None,
             data: RawValue::from_string(data())?,
         })
     }

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use touchstone_schema::ids::RequestId;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::trace::TraceContext;
 use tower::ServiceExt as _;
 
 use super::body;
@@ -40,6 +41,8 @@ pub(crate) struct Arrival {
     pub(crate) at: Timestamp,
     pub(crate) instant: Instant,
     pub(crate) body: Bytes,
+    /// The trace that the caller has begun.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// The service behind every connection.
@@ -74,14 +77,17 @@ impl Front {
             at: self.door.dependencies.clock.now(),
             instant,
             body: Bytes::new(),
+            trace: trace_of(request.headers()),
         };
+        let trace = arrival.trace.clone();
         let answered = AssertUnwindSafe(self.route(request, arrival)).catch_unwind().await;
         let response = answered.unwrap_or_else(|_| Err(Problem::internal()));
         let mut response = response.unwrap_or_else(axum::response::IntoResponse::into_response);
         let route = response.extensions_mut().remove::<MatchedPath>();
         let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
         let code = response.extensions().get::<Problem>().map_or("", |problem| problem.code);
-        observe(&method, route, response.status(), code, instant.elapsed(), &request_id);
+        let ids = (&request_id, trace.as_ref().map(TraceContext::trace_id));
+        observe(&method, route, response.status(), code, instant.elapsed(), ids);
         drop(in_flight);
         finish(response, &request_id, envelope)
     }
@@ -136,6 +142,14 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
+/// One `traceparent` that is sound, and what is in all `tracestate` fields.
+fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut parents = headers.get_all("traceparent").iter();
+    let (Some(parent), None) = (parents.next(), parents.next()) else { return None };
+    let state: Vec<_> = headers.get_all("tracestate").iter().filter_map(|value| value.to_str().ok()).collect();
+    TraceContext::parse(parent.to_str().ok()?, Some(&state.join(",")))
+}
+
 /// Gives a problem its bytes, and every answer its common headers.
 fn finish(mut response: Response, request_id: &RequestId, envelope: Envelope) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -154,7 +168,14 @@ fn finish(mut response: Response, request_id: &RequestId, envelope: Envelope) ->
     response
 }
 
-fn observe(method: &Method, route: &str, status: http::StatusCode, code: &str, took: Duration, request_id: &RequestId) {
+fn observe(
+    method: &Method,
+    route: &str,
+    status: http::StatusCode,
+    code: &str,
+    took: Duration,
+    (request_id, trace): (&RequestId, Option<&str>),
+) {
     // Methods are a closed set here: a caller cannot make new series.
     let method_label =
         if [Method::GET, Method::POST, Method::HEAD].contains(method) { method.as_str() } else { "other" };
@@ -167,9 +188,9 @@ fn observe(method: &Method, route: &str, status: http::StatusCode, code: &str, t
     metrics::histogram!("touchstone_http_request_duration_seconds", "route" => route_label).record(took.as_secs_f64());
     let (status, took_ms) = (status.as_u16(), took.as_secs_f64() * 1e3);
     if status >= 500 {
-        tracing::warn!(%request_id, method = method_label, route, status, code, took_ms, "request failed");
+        tracing::warn!(%request_id, trace, method = method_label, route, status, code, took_ms, "request failed");
     } else {
-        tracing::debug!(%request_id, method = method_label, route, status, code, took_ms, "request answered");
+        tracing::debug!(%request_id, trace, method = method_label, route, status, code, took_ms, "request answered");
     }
 }
 

@@ -12,12 +12,13 @@ use touchstone_platform::store::StoreError;
 use touchstone_platform::store::history::Remembered;
 use touchstone_schema::event::{Event, EventBatch};
 use touchstone_schema::limits;
+use touchstone_schema::tenant::KeyScope;
 use touchstone_schema::time::Timestamp;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admit::Ticket;
-use crate::auth::{Caller, Signed, authenticate};
+use crate::auth::{Caller, Signed, authenticate, authenticate_by_key};
 use crate::door::{Door, SharedDoor};
 use crate::http::service::Arrival;
 use crate::problem::Problem;
@@ -44,6 +45,8 @@ pub(crate) fn described() -> OpenApiRouter<SharedDoor> {
         .routes(routes!(signed::lists::show, signed::lists::add))
         .routes(routes!(signed::lists::remove))
         .routes(routes!(centra::take))
+        .routes(routes!(orders::submit::submit))
+        .routes(routes!(orders::show::show))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::openapi))
@@ -137,6 +140,11 @@ impl Knock {
     pub(crate) async fn authenticate_target(&self, door: &Door) -> Result<Caller, Problem> {
         let signed = Signed::Target(&self.method, &self.uri);
         authenticate(&door.dependencies, &self.headers, signed, &self.arrival.body, self.arrival.at).await
+    }
+
+    /// Authenticates a request of the orders surface.
+    pub(crate) async fn authenticate_key(&self, door: &Door) -> Result<Caller, Problem> {
+        authenticate_by_key(&door.dependencies, &self.headers, KeyScope::Orders).await
     }
 
     /// Waits for the store, but not longer than a caller would.

@@ -22,7 +22,7 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 
 use super::operations::Operation;
-use crate::connect::{ConnectFault, Connector};
+use crate::connect::{ConnectFault, Connector, behind};
 use crate::retry::{RETRY_AFTER_MOST, parse_retry_after};
 
 /// Largest answer that is read; a description of a whole API is the largest.
@@ -170,7 +170,7 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Box<RawValue>, ApiError> {
 }
 
 fn unavailable(error: &legacy::Error) -> ApiError {
-    ApiError::Unavailable(match ConnectFault::behind(error) {
+    ApiError::Unavailable(match behind::<ConnectFault>(error) {
         Some(fault) => fault.to_string(),
         None if error.is_connect() => "the TLS handshake failed".to_owned(),
         None => "the answer is no HTTP, or the connection broke".to_owned(),

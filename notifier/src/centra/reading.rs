@@ -172,6 +172,7 @@ fn submission(hold: &Hold, order_id: &str, transaction_id: TransactionId, docume
         received_at: hold.opened_at,
         deadline: None,
         request_id: hold.request_id.clone(),
+        trace: None,
         document: RawValue::from_string(document).ok()?,
     })
 }

@@ -24,6 +24,7 @@ pub use endpoints::{EndpointChange, EndpointRow, SealedHeaders};
 pub use reseal::{CENTRA_TOKEN, DATA_KEY, HMAC_SECRET, Reseal, WEBHOOK_HEADERS, WEBHOOK_SECRET};
 
 pub(super) use connections::connection_of;
+pub(super) use endpoints::count_change;
 
 /// A row of `stores`; the data key is sealed with the context `data-key`.
 #[derive(Debug, Clone)]

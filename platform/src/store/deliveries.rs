@@ -10,6 +10,7 @@ use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{DeliveryId, EndpointId, EventId, RequestId, StoreId};
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::trace::TraceContext;
 
 use super::StoreError;
 use super::database::{column, count, parsed};
@@ -24,6 +25,7 @@ pub use claiming::GivenBack;
 pub use recording::DISABLE_AFTER;
 pub use recovering::Recovered;
 
+pub(super) use claiming::due_now;
 pub(super) use ordering::{PARKED, line_up};
 
 /// A delivery whose next attempt is due, leased to the caller.
@@ -46,6 +48,8 @@ pub struct EndpointTarget {
     pub id: EndpointId,
     /// Its store.
     pub store_id: StoreId,
+    /// The number of its last change among those of all endpoints.
+    pub version: i64,
     /// `http` or `https` URL.
     pub url: String,
     /// Sealed signing secrets that are valid now, newest first, with the context `webhook-secret`.
@@ -199,11 +203,13 @@ pub(super) fn due_delivery(
             occurred_at: Timestamp::from_millis(column(row, "occurred_at")?),
             request_id: RequestId::from_caller(&request_id)
                 .ok_or_else(|| StoreError::corrupt("request_id", "it has unexpected characters"))?,
+            trace: column::<Option<String>>(row, "trace")?.as_deref().and_then(TraceContext::from_text),
             data: RawValue::from_string(data).map_err(|error| StoreError::corrupt("data", error))?,
         },
         endpoint: EndpointTarget {
             id: parsed(row, "endpoint_id")?,
             store_id,
+            version: column(row, "version")?,
             url: column(row, "url")?,
             sealed_secrets,
             sealed_headers: column(row, "sealed_headers")?,

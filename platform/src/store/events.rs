@@ -5,7 +5,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Value};
 use touchstone_schema::event::Event;
-use touchstone_schema::ids::{DeliveryId, EventId};
+use touchstone_schema::ids::{DeliveryId, EndpointId, EventId};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{column, execute, parsed, row, rows};
@@ -21,27 +21,29 @@ const WANTED: &str = "p.store_id = e.store_id AND p.enabled = 1 AND CASE e.kind
 
 /// Claims and plans in one statement, so in one round trip. Rows locked by another planner are passed over: it plans them. A
 /// delivery's id is its time and 64 bits of a salted hash, in the alphabet of the others. Those to ordered endpoints take
-/// their places in line.
+/// their places in line. The last test is written so that it is looked up in a hash table: a join would compare each
+/// delivery with each.
 const PLAN_POSTGRES: &str = "
 WITH open AS (
     SELECT event_id FROM unplanned WHERE event_id = ANY($1) FOR UPDATE SKIP LOCKED
 ), claimed AS (
     DELETE FROM unplanned USING open WHERE unplanned.event_id = open.event_id RETURNING unplanned.event_id
 ), wanted AS (
-    SELECT {columns} FROM claimed JOIN events e ON e.id = claimed.event_id JOIN endpoints p ON {wanted}
+    SELECT $4 || upper(left(encode(sha256(convert_to($5 || e.id || p.id, 'UTF8')), 'hex'), 16)) AS delivery_id,
+        p.id = ANY($6) AS busy, {columns}
+    FROM claimed JOIN events e ON e.id = claimed.event_id JOIN endpoints p ON {wanted}
 ), planned AS (
     INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at,
         position)
-    SELECT $4 || upper(left(encode(sha256(convert_to($5 || event_id || endpoint_id, 'UTF8')), 'hex'), 16)),
-        event_id, endpoint_id, store_id, 'pending', 0, CASE WHEN ordered = 1 THEN {parked} ELSE $3 END,
-        CASE WHEN ordered = 1 THEN 0 ELSE $3 END, $2,
+    SELECT delivery_id, event_id, endpoint_id, store_id, 'pending', 0,
+        CASE WHEN ordered = 1 THEN {parked} WHEN busy THEN $2 ELSE $3 END,
+        CASE WHEN ordered = 1 OR busy THEN 0 ELSE $3 END, $2,
         CASE WHEN ordered = 1 THEN nextval('delivery_positions') ELSE 0 END
     FROM (SELECT * FROM wanted ORDER BY occurred_at, sequence, event_id) AS in_order
     ON CONFLICT (event_id, endpoint_id) DO NOTHING
-    RETURNING id, event_id, endpoint_id
+    RETURNING id
 )
-SELECT planned.id AS delivery_id, wanted.*
-FROM planned JOIN wanted ON wanted.event_id = planned.event_id AND wanted.endpoint_id = planned.endpoint_id";
+SELECT * FROM wanted WHERE NOT busy AND (delivery_id IN (SELECT id FROM planned)) IS TRUE";
 
 const PLAN_SQLITE: &str = "
 SELECT {columns} FROM events e JOIN endpoints p ON {wanted}
@@ -53,7 +55,8 @@ const CLAIM_SQLITE: &str = "DELETE FROM unplanned WHERE event_id IN (SELECT valu
 const INSERT_SQLITE: &str = "
 INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at, position)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', 0,
-    CASE WHEN value ->> 4 = '1' THEN {parked} ELSE $3 END, CASE WHEN value ->> 4 = '1' THEN 0 ELSE $3 END, $2,
+    CASE WHEN value ->> 4 = '1' THEN {parked} WHEN value ->> 5 = '1' THEN $2 ELSE $3 END,
+    CASE WHEN value ->> 4 = '1' OR value ->> 5 = '1' THEN 0 ELSE $3 END, $2,
     CASE WHEN value ->> 4 = '1' THEN (SELECT COALESCE(MAX(rowid), 0) FROM deliveries) + 2 + key ELSE 0 END
 FROM json_each($1) WHERE TRUE
 ON CONFLICT (event_id, endpoint_id) DO NOTHING
@@ -62,7 +65,7 @@ RETURNING id";
 /// What [`due_delivery`] reads of an event and its endpoint. A verdict is stored once: the data of its event is made of it,
 /// as [`super::scoring::verdict_event_data`] does.
 pub(super) const EVENT_AND_ENDPOINT: &str = "e.id AS event_id, e.store_id, e.mode, e.transaction_id, e.kind, \
-     e.sequence, e.occurred_at, e.request_id, p.id AS endpoint_id, p.url, p.sealed_secret, \
+     e.sequence, e.occurred_at, e.request_id, e.trace, p.id AS endpoint_id, p.version, p.url, p.sealed_secret, \
      p.previous_secret, p.previous_until, p.sealed_headers, p.rate_limit, p.ordered, p.failing_since, \
      COALESCE(e.data, (SELECT '{\"revision\":' || r.revision || ',\"sequence\":' || e.sequence || ',' || substr(r.verdict, 2) \
      FROM revisions r WHERE r.transaction_id = e.transaction_id AND r.revision = e.revision)) AS data";
@@ -71,8 +74,8 @@ const UNPLANNED: &str = "
 SELECT event_id FROM unplanned WHERE occurred_at < $1 ORDER BY occurred_at LIMIT $2";
 
 const ADD: &str = "
-INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, data, trace)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 /// Puts an event in the outbox.
 const WAIT: &str = "INSERT INTO unplanned (event_id, occurred_at) VALUES ($1, $2)";
@@ -80,19 +83,21 @@ const WAIT: &str = "INSERT INTO unplanned (event_id, occurred_at) VALUES ($1, $2
 impl SystemStore<'_> {
     /// Plans deliveries of the events that are not planned yet, one per enabled endpoint that wants the event, takes the
     /// events out of the outbox, all in one transaction, and returns the new deliveries already leased to the caller until
-    /// `lease_until`; of an ordered endpoint the one whose turn it is. Events planned before are passed over, so any message may come twice.
+    /// `lease_until`; of an ordered endpoint the one whose turn it is. Those to `busy` endpoints are due at once instead, and
+    /// not returned. Events planned before are passed over, so any message may come twice.
     pub async fn plan(
         &self,
         events: &[EventId],
         now: Timestamp,
         lease_until: Timestamp,
+        busy: &[EndpointId],
     ) -> Result<Vec<DueDelivery>, StoreError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
         if self.store.is_embedded() {
             let change = self.store.begin().await?;
-            let planned = plan_embedded(change.transaction(), events, now, lease_until).await?;
+            let planned = plan_embedded(change.transaction(), events, now, lease_until, busy).await?;
             change.commit().await?;
             return Ok(self.without_lines(planned, now, lease_until).await);
         }
@@ -105,6 +110,7 @@ impl SystemStore<'_> {
             lease_until.as_millis().into(),
             prefix.into(),
             salt.as_str().into(),
+            Value::from(busy.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
         ];
         let found = rows(&self.store.database, plan_statement(false), values).await?;
         let planned = found.iter().map(|row| due_delivery(row, parsed(row, "delivery_id")?, 0, now));
@@ -167,6 +173,7 @@ pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Eve
         event.occurred_at.as_millis().into(),
         event.request_id.as_str().into(),
         event.data.get().into(),
+        event.trace.as_ref().map(|trace| trace.as_str().to_owned()).into(),
     ];
     execute(connection, ADD, values).await?;
     execute(connection, WAIT, [event.id.as_str().into(), event.occurred_at.as_millis().into()]).await.map(|_| ())
@@ -192,6 +199,7 @@ async fn plan_embedded(
     events: &[EventId],
     now: Timestamp,
     lease_until: Timestamp,
+    busy: &[EndpointId],
 ) -> Result<Vec<DueDelivery>, StoreError> {
     let ids = json(&events.iter().map(EventId::as_str).collect::<Vec<_>>());
     let wanted = rows(transaction, plan_statement(true), [ids.clone().into()]).await?;
@@ -203,14 +211,18 @@ async fn plan_embedded(
     let mut inserts = Vec::with_capacity(wanted.len());
     for row in &wanted {
         let id = DeliveryId::mint(now, random::bytes());
+        let waits = busy.contains(&parsed(row, "endpoint_id")?);
         inserts.push([
             id.as_str().to_owned(),
             text(row, "event_id")?,
             text(row, "endpoint_id")?,
             text(row, "store_id")?,
             column::<i64>(row, "ordered")?.to_string(),
+            i64::from(waits).to_string(),
         ]);
-        planned.push(due_delivery(row, id, 0, now)?);
+        if !waits {
+            planned.push(due_delivery(row, id, 0, now)?);
+        }
     }
     let values = [json(&inserts).into(), now.as_millis().into(), lease_until.as_millis().into()];
     static INSERT: std::sync::LazyLock<String> =

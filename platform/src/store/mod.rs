@@ -17,6 +17,7 @@ pub mod history;
 pub mod holds;
 pub mod lists;
 pub mod pending;
+pub mod placed;
 pub mod policies;
 pub mod recorded;
 pub mod scoring;

@@ -11,7 +11,7 @@ use touchstone_schema::limits::{PENDING_ATTEMPTS, PENDING_SWEEP_AGE};
 use touchstone_schema::submission::Submission;
 use touchstone_schema::time::Timestamp;
 
-use super::database::{column, execute, rows};
+use super::database::{Change, column, execute, rows};
 use super::table::{Cell, Columns, Kind, expression, parameters};
 use super::{StoreError, SystemStore};
 
@@ -120,6 +120,19 @@ impl SystemStore<'_> {
             execute(&self.store.database, text, values).await.map(|_| ())
         }
     }
+}
+
+/// Commits a promise with what else its transaction does.
+pub(super) async fn promise_within(
+    change: &Change,
+    backend: DbBackend,
+    submission: &Submission,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let document = serde_json::to_string(submission).map_err(|error| StoreError::corrupt("submission", error))?;
+    let table = [cells(submission, &document, (now + PENDING_SWEEP_AGE).as_millis())];
+    let text = if backend == DbBackend::Sqlite { &SQLITE_PROMISE } else { &POSTGRES_PROMISE };
+    execute(change.transaction(), text, parameters(backend, PROMISED, &table)).await.map(|_| ())
 }
 
 fn cells<'a>(submission: &'a Submission, document: &'a str, due_at: i64) -> Vec<Cell<'a>> {

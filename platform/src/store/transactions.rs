@@ -144,6 +144,8 @@ pub struct OutcomeView {
     pub occurred_at: Timestamp,
     /// Amount in minor units of the order's currency, where one was told.
     pub amount_minor: Option<i64>,
+    /// When it was told to us.
+    pub recorded_at: Timestamp,
 }
 
 /// One event and how far its deliveries are.

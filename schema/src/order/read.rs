@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{CardExpiry, CountryCode, MAX_FAULTS};
-use crate::decimal::Decimal;
 use crate::fault::Fault;
 use crate::json::{Json, Path};
 use crate::limits;
 use crate::money::{Currency, Money};
+use crate::number;
 use crate::time::Timestamp;
 
 /// Faults found so far, at most [`MAX_FAULTS`].
@@ -171,7 +171,7 @@ impl<'r> Section<'r> {
     /// A count, also as numeric text.
     pub(super) fn count(&self, key: &str, faults: &mut Faults) -> Option<u32> {
         let text = self.numeric_text(key)?;
-        let count = Decimal::parse(text).and_then(|decimal| decimal.scaled(0).ok()).and_then(|n| u32::try_from(n).ok());
+        let count = number::count(text);
         if count.is_none() {
             self.fault(key, format!("expected a whole number between 0 and {}", u32::MAX), faults);
         }
@@ -181,7 +181,7 @@ impl<'r> Section<'r> {
     /// A number of at most six decimals, also as numeric text, in millionths.
     pub(super) fn millionths(&self, key: &str, faults: &mut Faults) -> Option<i64> {
         let text = self.numeric_text(key)?;
-        let millionths = Decimal::parse(text).and_then(|decimal| decimal.scaled(6).ok());
+        let millionths = number::millionths(text);
         if millionths.is_none() {
             self.fault(key, "expected a number of at most six decimals", faults);
         }
@@ -192,7 +192,7 @@ impl<'r> Section<'r> {
     pub(super) fn money(&self, key: &str, currency: Option<Currency>, faults: &mut Faults) -> Option<Money> {
         let text = self.numeric_text(key)?;
         let Some(currency) = currency else {
-            if Decimal::parse(text).is_none() {
+            if !number::is_number(text) {
                 self.fault(key, "expected a decimal number such as 12.50", faults);
             }
             return None;

@@ -49,6 +49,7 @@ pub(super) fn plan<'a>(prepared: &Prepared<'a>, order: &Order, keys: &OrderKeys,
         sequence: 1,
         occurred_at: now,
         request_id: submission.request_id.clone(),
+        trace: submission.trace.clone(),
         data,
     };
     let history = HistoryEntry {

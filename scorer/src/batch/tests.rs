@@ -42,6 +42,7 @@ fn submission(number: u8, order_id: &str, amount: u32, after_s: u64) -> Submissi
         received_at: RECEIVED_AT + std::time::Duration::from_secs(after_s),
         deadline: None,
         request_id: RequestId::mint(RECEIVED_AT, [number; 10]),
+        trace: None,
         document: RawValue::from_string(document).unwrap(),
     }
 }

@@ -145,6 +145,22 @@ impl Door {
         self.maker().key(&key.tenant.store_id, KeyMode::Test, KeyScope::Signed).await
     }
 
+    /// Makes a store of a product with a key of the orders surface, and a key of its signed surface.
+    pub(crate) async fn add_orders_store(&self, product: Product) -> anyhow::Result<(Key, Key)> {
+        let store = self.maker().store_of(10_000, product).await?;
+        let orders = self.maker().key(&store, KeyMode::Live, KeyScope::Orders).await?;
+        let signed = self.maker().key(&store, KeyMode::Live, KeyScope::Signed).await?;
+        self.directory.refresh_now().await?;
+        Ok((orders, signed))
+    }
+
+    /// Makes another key for the store of `key`.
+    pub(crate) async fn add_key(&self, key: &Key, mode: KeyMode, scope: KeyScope) -> anyhow::Result<Key> {
+        let made = self.maker().key(&key.tenant.store_id, mode, scope).await?;
+        self.directory.refresh_now().await?;
+        Ok(made)
+    }
+
     /// Connects the store of `key` to a shop that is not there. Returns the connection, and the URL of its notices.
     pub(crate) async fn connect_shop(&self, key: &Key) -> anyhow::Result<(ConnectionId, String)> {
         let token = hex::encode(random::bytes::<16>());
@@ -206,6 +222,10 @@ impl Drop for Door {
 
 impl Maker<'_> {
     async fn store(&self, rate_limit_per_minute: u32) -> anyhow::Result<StoreId> {
+        self.store_of(rate_limit_per_minute, Product::Guaranteed).await
+    }
+
+    async fn store_of(&self, rate_limit_per_minute: u32, product: Product) -> anyhow::Result<StoreId> {
         let now = self.clock.now();
         let merchant_id = MerchantId::mint(now, random::bytes());
         let id = StoreId::mint(now, random::bytes());
@@ -216,7 +236,7 @@ impl Maker<'_> {
             merchant_id: merchant_id.clone(),
             name: "Boots".to_owned(),
             mode: StoreMode::Live,
-            product: Product::Guaranteed,
+            product,
             currency: "EUR".to_owned(),
             rate_limit_per_minute,
             created_at: now,

@@ -3,5 +3,6 @@
 pub(crate) mod centra;
 pub(crate) mod fixture;
 mod limits;
+mod orders;
 mod signed;
 mod tenancy;

@@ -9,7 +9,7 @@
 //! | an error of one endpoint repeats the whole fan-out | `endpoint_that_cannot_be_signed_for_does_not_repeat_the_others` |
 //! | the failure clock lives in memory | `notifier` `endpoint_failing_for_five_days_is_disabled` |
 //! | a replay is lost by a restart | `replay_goes_on_where_a_killed_notifier_left_it` |
-//! | changed settings are seen late | `changed_endpoint_counts_from_the_next_attempt_on` |
+//! | changed settings are seen late | `changed_endpoint_counts_from_the_next_attempt_on`, `what_waits_for_a_changed_endpoint_goes_by_its_new_settings`, `what_waits_for_an_endpoint_that_is_switched_off_is_given_up`, `raised_limit_counts_for_what_was_put_off` |
 //! | a stopped worker is silent | `notifier_whose_worker_dies_ends_with_an_error_that_names_it` |
 
 use std::collections::HashSet;
@@ -20,9 +20,12 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use touchstone_notifier::NotifierError;
+use tokio::sync::Semaphore;
+use touchstone_notifier::{NotifierError, Settings};
 use touchstone_platform::queue::{Consumer, DeadLetter, Lane, Queue, QueueError};
+use touchstone_platform::store::accounts::{EndpointChange, EndpointRow};
 use touchstone_platform::store::deliveries::DeliveryFilter;
+use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
 use touchstone_tests::{Backend, Behaviour, Receiver, eventually};
 
@@ -39,6 +42,9 @@ on_both_ways_to_run![
     endpoint_that_cannot_be_signed_for_does_not_repeat_the_others,
     replay_goes_on_where_a_killed_notifier_left_it,
     changed_endpoint_counts_from_the_next_attempt_on,
+    what_waits_for_a_changed_endpoint_goes_by_its_new_settings,
+    what_waits_for_an_endpoint_that_is_switched_off_is_given_up,
+    raised_limit_counts_for_what_was_put_off,
     notifier_whose_worker_dies_ends_with_an_error_that_names_it,
 ];
 
@@ -190,6 +196,105 @@ async fn changed_endpoint_counts_from_the_next_attempt_on(world: &mut World) -> 
     let third = world.announced_event().await?;
     let arrived = receiver.wait_for(3, PATIENCE).await?;
     ensure!(arrived.len() == 3 && arrived[2].header("webhook-id") == third.id.as_str());
+    world.stop().await
+}
+
+/// Two notifiers hold what waits for an endpoint that answers nothing: a lease outlasts the test. Each takes two of the
+/// deliveries on the way; the others wait. The clock has moved since they were leased, so that a new lease shows.
+async fn crowded(world: &mut World, gate: &Arc<Semaphore>) -> Result<(Receiver, EndpointId)> {
+    let receiver = Receiver::start().await?;
+    receiver.behave(Behaviour::Hold(Arc::clone(gate)));
+    let (endpoint, _) = world.endpoint(&receiver.url()).await?;
+    let settings = Settings { attempt_timeout: PATIENCE * 2, ..super::quick() };
+    world.start_with("127.0.0.0/8", settings.clone())?;
+    world.start_with("127.0.0.0/8", settings)?;
+    for _ in 0..CROWD {
+        world.announced_event().await?;
+    }
+    receiver.wait_for(2, PATIENCE).await?;
+    let filter = DeliveryFilter { endpoint_id: Some(endpoint.clone()), ..DeliveryFilter::default() };
+    eventually(PATIENCE, "all to be leased", async || {
+        let rows = world.system().deliveries(&filter, 100).await.ok()?;
+        let until = (START + PATIENCE * 4).to_rfc3339();
+        let leased = rows.iter().all(|row| row.next_attempt_at.as_ref() == Some(&until));
+        (rows.len() == CROWD && leased).then_some(())
+    })
+    .await?;
+    world.clock.advance(Duration::from_secs(1));
+    Ok((receiver, endpoint))
+}
+
+const CROWD: usize = 20;
+
+/// Waits until all that had not begun was claimed again now, so by what the endpoint is now.
+async fn claimed_again(world: &World, endpoint: &EndpointId, receiver: &Receiver) -> Result<()> {
+    let filter = DeliveryFilter { endpoint_id: Some(endpoint.clone()), ..DeliveryFilter::default() };
+    let until = Some((world.clock.now() + PATIENCE * 4).to_rfc3339());
+    eventually(PATIENCE, "what waits to be claimed again", async || {
+        let rows = world.system().deliveries(&filter, 100).await.ok()?;
+        let again = rows.iter().filter(|row| row.next_attempt_at == until).count();
+        (again > 0 && again == CROWD - receiver.deliveries().len()).then_some(())
+    })
+    .await
+}
+
+async fn what_waits_for_a_changed_endpoint_goes_by_its_new_settings(world: &mut World) -> Result<()> {
+    let gate = Arc::new(Semaphore::new(0));
+    let (old, endpoint) = crowded(world, &gate).await?;
+    let secret = world.rotate(&endpoint, None).await?;
+    claimed_again(world, &endpoint, &old).await?;
+    world.clock.advance(Duration::from_secs(1));
+    let new = Receiver::start().await?;
+    let change = EndpointChange { url: Some(new.url()), ..EndpointChange::default() };
+    ensure!(world.system().set_endpoint(&endpoint, &change, world.clock.now()).await?);
+    claimed_again(world, &endpoint, &old).await?;
+    let begun = old.deliveries().len();
+    gate.add_permits(CROWD);
+    for delivery in new.wait_for(CROWD - begun, PATIENCE).await? {
+        delivery.verify(&secret)?;
+    }
+    ensure!(old.deliveries().len() == begun, "what had begun, and no more");
+    world.stop().await
+}
+
+async fn what_waits_for_an_endpoint_that_is_switched_off_is_given_up(world: &mut World) -> Result<()> {
+    let gate = Arc::new(Semaphore::new(0));
+    let (receiver, endpoint) = crowded(world, &gate).await?;
+    ensure!(world.system().set_endpoint_enabled(&endpoint, false, None, world.clock.now()).await?);
+    let dead =
+        DeliveryFilter { endpoint_id: Some(endpoint), state: Some("dead".to_owned()), ..DeliveryFilter::default() };
+    eventually(PATIENCE, "what waits to be given up", async || {
+        let given_up = world.system().deliveries(&dead, 100).await.ok()?.len();
+        (given_up > 0 && given_up == CROWD - receiver.deliveries().len()).then_some(())
+    })
+    .await?;
+    let begun = receiver.deliveries().len();
+    gate.add_permits(CROWD);
+    world.stop().await?;
+    ensure!(receiver.deliveries().len() == begun);
+    Ok(())
+}
+
+/// At one a second the last of them would have been due in twenty seconds; the clock stands still.
+async fn raised_limit_counts_for_what_was_put_off(world: &mut World) -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let (endpoint, _) =
+        world.endpoint_with(&receiver.url(), |row| Ok(EndpointRow { rate_limit: Some(1), ..row })).await?;
+    world.start("127.0.0.0/8")?;
+    for _ in 0..CROWD {
+        world.announced_event().await?;
+    }
+    let filter = DeliveryFilter { endpoint_id: Some(endpoint.clone()), ..DeliveryFilter::default() };
+    eventually(PATIENCE, "all but one to be put off", async || {
+        let rows = world.system().deliveries(&filter, 100).await.ok()?;
+        let delivered = rows.iter().filter(|row| row.state == "delivered").count();
+        let last = Some((START + Duration::from_secs(CROWD as u64 - 1)).to_rfc3339());
+        (delivered == 1 && rows.iter().any(|row| row.next_attempt_at == last)).then_some(())
+    })
+    .await?;
+    let change = EndpointChange { rate_limit: Some(None), ..EndpointChange::default() };
+    ensure!(world.system().set_endpoint(&endpoint, &change, world.clock.now()).await?);
+    receiver.wait_for(CROWD, PATIENCE).await?;
     world.stop().await
 }
 

@@ -141,7 +141,7 @@ async fn line_moves_on_after_a_crash_before_the_release(world: &mut World) -> Re
         let event = world.add_event().await?;
         planned.push(event.id.clone());
         let lease = now + Duration::from_secs(60);
-        let leased = world.system().plan(&[event.id], now, lease).await?;
+        let leased = world.system().plan(&[event.id], now, lease, &[]).await?;
         ensure!(leased.len() == usize::from(planned.len() == 1), "one at a time: {leased:?}");
     }
     ensure!(world.system().stalled().await?.is_empty(), "the first is under way");

@@ -139,6 +139,7 @@ impl Pipeline {
             received_at: now,
             deadline: None,
             request_id: RequestId::mint(now, random::bytes()),
+            trace: None,
             document: RawValue::from_string(text)?,
         })
     }

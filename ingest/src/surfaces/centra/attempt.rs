@@ -45,6 +45,7 @@ pub(super) fn submission(
         received_at: arrival.at,
         deadline: None,
         request_id: arrival.request_id.clone(),
+        trace: arrival.trace.clone(),
         document,
     })
 }

@@ -1,8 +1,15 @@
 //! Refusals as the orders surface has them: every fault at once, each with its field.
+//!
+//! Guarantee: every 401 is the same bytes. What is said is true of this surface, whose callers sign nothing.
 
+use http::StatusCode;
 use serde::Serialize;
 
 use crate::problem::Problem;
+
+const UNAUTHORIZED: (&str, &str) = ("x-api-key", "expected, once, a valid API key that has the scope `orders`");
+const UNAVAILABLE: (&str, &str) =
+    ("", "the request could not be answered safely: send the same again; an order that was kept meanwhile is then 409");
 
 #[derive(Serialize)]
 struct Refusal<'a> {
@@ -17,6 +24,11 @@ struct FieldError<'a> {
 
 /// `{"errors":[{"field":..,"message":..}]}`
 pub(crate) fn text(problem: &Problem) -> String {
-    let errors = problem.faults().into_iter().map(|(field, message)| FieldError { field, message }).collect();
+    let faults = match problem.status {
+        StatusCode::UNAUTHORIZED => vec![UNAUTHORIZED],
+        StatusCode::SERVICE_UNAVAILABLE => vec![UNAVAILABLE],
+        _ => problem.faults(),
+    };
+    let errors = faults.into_iter().map(|(field, message)| FieldError { field, message }).collect();
     serde_json::to_string(&Refusal { errors }).unwrap_or_else(|_| "{}".to_owned())
 }

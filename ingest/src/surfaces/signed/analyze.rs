@@ -65,6 +65,7 @@ async fn answer(door: &Door, knock: &Knock, ticket: &mut Ticket, order: OrderBod
         received_at: arrival.at,
         deadline: None,
         request_id: arrival.request_id.clone(),
+        trace: arrival.trace.clone(),
         document: order.document,
     };
     let screened = screen(door, arrival, submission).await?;

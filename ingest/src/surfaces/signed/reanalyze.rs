@@ -58,6 +58,7 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result
         received_at: arrival.at,
         deadline: None,
         request_id: arrival.request_id.clone(),
+        trace: arrival.trace.clone(),
         document: RawValue::NULL.to_owned(),
     };
     let screened = screen(door, arrival, submission).await?;

@@ -1,14 +1,19 @@
 //! Webhook endpoints.
 
-use sea_orm::{QueryResult, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{EndpointId, StoreId};
 use touchstone_schema::time::Timestamp;
 
 use super::{AuditLine, audit, joined, list, optional_time, previous_secret, time};
 use crate::store::database::{column, execute, parsed, row, rows};
-use crate::store::deliveries::line_up;
+use crate::store::deliveries::{due_now, line_up};
 use crate::store::{StoreError, SystemStore};
+
+const CHANGED_AFTER: &str = "SELECT id, version FROM endpoints WHERE version > $1 ORDER BY version LIMIT $2";
+
+const COUNTED: &str = "
+UPDATE endpoints SET version = (SELECT version FROM directory_version WHERE id = 3) WHERE id = $1";
 
 /// A row of `endpoints`.
 #[derive(Debug, Clone)]
@@ -168,7 +173,7 @@ impl SystemStore<'_> {
     }
 
     /// Changes settings of an endpoint; false when there is no such endpoint. One that becomes ordered has what waits put in
-    /// line. Audited.
+    /// line; where the address or the limit is another, what only waits for its first attempt is due at once. Audited.
     pub async fn set_endpoint(
         &self,
         id: &EndpointId,
@@ -191,9 +196,22 @@ impl SystemStore<'_> {
             sealed_headers = CASE WHEN $5 IS NULL THEN sealed_headers ELSE $6 END,
             rate_limit = CASE WHEN $7 = 1 THEN $8 ELSE rate_limit END, ordered = COALESCE($9, ordered)
             WHERE id = $1";
-        let ordered = settings.ordered == Some(true);
-        let then = ordered.then(|| (line_up(self.store.is_embedded()), [id.as_str().into(), now.as_millis().into()]));
+        let embedded = self.store.is_embedded();
+        let mut then = Vec::new();
+        if settings.url.is_some() || settings.rate_limit.is_some() {
+            then.push((due_now(embedded), [id.as_str().into(), now.as_millis().into()]));
+        }
+        if settings.ordered == Some(true) {
+            then.push((line_up(embedded), [id.as_str().into(), now.as_millis().into()]));
+        }
         self.change_endpoint_and(id, (sql, values), then, "endpoint.set", now).await
+    }
+
+    /// Endpoints that were changed after the change of this number, and the numbers of their last changes, first ones first.
+    pub async fn endpoints_changed_after(&self, version: i64, most: u64) -> Result<Vec<(EndpointId, i64)>, StoreError> {
+        let values = [version.into(), i64::try_from(most).unwrap_or(i64::MAX).into()];
+        let changed = rows(&self.store.database, CHANGED_AFTER, values).await?;
+        changed.iter().map(|row| Ok((parsed(row, "id")?, column(row, "version")?))).collect()
     }
 
     /// Runs an update whose first parameter is the endpoint, with its audit line.
@@ -205,7 +223,7 @@ impl SystemStore<'_> {
         action: &'static str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.change_endpoint_and(id, (sql, values), None, action, now).await
+        self.change_endpoint_and(id, (sql, values), Vec::new(), action, now).await
     }
 
     /// The same, and in the same transaction what follows from it.
@@ -213,7 +231,7 @@ impl SystemStore<'_> {
         &self,
         id: &EndpointId,
         (sql, mut values): (&str, Vec<Value>),
-        then: Option<(String, [Value; 2])>,
+        then: Vec<(String, [Value; 2])>,
         action: &'static str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -222,7 +240,7 @@ impl SystemStore<'_> {
         let change = self.store.begin().await?;
         let found = execute(change.transaction(), sql, values).await? > 0;
         if found {
-            if let Some((sql, values)) = then {
+            for (sql, values) in then {
                 execute(change.transaction(), &sql, values).await?;
             }
             let line = AuditLine {
@@ -233,10 +251,22 @@ impl SystemStore<'_> {
                 at: now,
             };
             audit(&change, line).await?;
+            count_change(change.transaction(), id).await?;
         }
         change.commit().await?;
         Ok(found)
     }
+}
+
+/// Tells the notifiers that an endpoint has changed. The last step of its transaction: whoever waits for the counter holds no
+/// lock that its holder still needs.
+pub(in crate::store) async fn count_change<C: ConnectionTrait>(
+    connection: &C,
+    endpoint: &EndpointId,
+) -> Result<(), StoreError> {
+    execute(connection, "UPDATE directory_version SET version = version + 1 WHERE id = 3", []).await?;
+    execute(connection, COUNTED, [endpoint.as_str().into()]).await?;
+    Ok(())
 }
 
 fn endpoint_of(row: &QueryResult) -> Result<EndpointRow, StoreError> {

@@ -58,6 +58,17 @@ WHERE deliveries.id = given.id AND deliveries.state = 'pending' AND deliveries.l
 const POSTPONE: &str = "
 UPDATE deliveries SET due_at = $3 WHERE state = 'pending' AND due_at <= $2 AND endpoint_id = $1";
 
+/// Deliveries that were put off before any attempt: by a limit, or while their endpoint only timed out.
+const DUE_NOW: &str = "
+UPDATE deliveries SET due_at = $2
+WHERE id IN (SELECT id FROM deliveries WHERE endpoint_id = $1 AND state = 'pending' AND attempts = 0
+    AND leased_until = 0 AND due_at > $2 AND position = 0 {skip})";
+
+/// [`DUE_NOW`] for a database; rows that a notifier works on are passed over.
+pub(in crate::store) fn due_now(embedded: bool) -> String {
+    DUE_NOW.replace("{skip}", if embedded { "" } else { "FOR UPDATE SKIP LOCKED" })
+}
+
 /// A lease that was not used.
 #[derive(Debug, Clone)]
 pub struct GivenBack {

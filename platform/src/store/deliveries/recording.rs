@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, Value};
 use serde_json::value::RawValue;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{EndpointId, EventId, RequestId, StoreId};
@@ -12,6 +12,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::{AttemptRecord, DisabledEndpoint, NextStep};
 use crate::random;
+use crate::store::accounts::count_change;
 use crate::store::database::{column, execute, parsed, rows};
 use crate::store::events::{insert_event, json};
 use crate::store::{StoreError, SystemStore};
@@ -58,16 +59,38 @@ FROM (SELECT value ->> 0 AS delivery_id, value ->> 1 AS number, value ->> 6 AS e
 WHERE deliveries.id = given.delivery_id AND deliveries.state = 'pending'
     AND (deliveries.attempts = given.number - 1 OR given.state = 'delivered')";
 
-/// Stops the clock of an endpoint that was reached. Writes nothing where it does not run.
-const CLEAR: &str = "UPDATE endpoints SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL";
+/// Stops the clocks of endpoints that were reached. Writes nothing where none runs. Here and below rows are locked in the
+/// order of their ids, so that two recorders cannot wait for each other.
+const CLEAR_POSTGRES: &str = "
+UPDATE endpoints SET failing_since = NULL WHERE id = ANY(ARRAY(
+    SELECT id FROM endpoints WHERE id = ANY($1) AND failing_since IS NOT NULL ORDER BY id FOR UPDATE))";
+const CLEAR_SQLITE: &str = "
+UPDATE endpoints SET failing_since = NULL
+WHERE failing_since IS NOT NULL AND id IN (SELECT value FROM json_each($1))";
 
-/// Starts the clock, where it does not run yet.
-const START: &str = "UPDATE endpoints SET failing_since = $2 WHERE id = $1 AND failing_since IS NULL";
+/// Starts the clocks, where they do not run yet.
+const START_POSTGRES: &str = "
+UPDATE endpoints SET failing_since = given.since
+FROM (SELECT * FROM UNNEST($1::text[], $2::bigint[]) AS t (id, since) ORDER BY id) AS given
+WHERE endpoints.id = given.id AND failing_since IS NULL";
+const START_SQLITE: &str = "
+UPDATE endpoints SET failing_since = given.since
+FROM (SELECT value ->> 0 AS id, value ->> 1 AS since FROM json_each($1)) AS given
+WHERE endpoints.id = given.id AND failing_since IS NULL";
 
-const DISABLE: &str = "
-UPDATE endpoints SET enabled = 0, disabled_reason = $2
-WHERE id = $1 AND enabled = 1 AND ($3 = 1 OR failing_since <= $4)
-RETURNING id, store_id, failing_since";
+/// Switches off those of $1 that are gone ($2), or have failed since before $3.
+const DISABLE_POSTGRES: &str = "
+UPDATE endpoints SET enabled = 0, disabled_reason = CASE WHEN id = ANY($2) THEN $4 ELSE $5 END
+WHERE id = ANY(ARRAY(
+    SELECT id FROM endpoints WHERE id = ANY($1) AND enabled = 1 AND (id = ANY($2) OR failing_since <= $3)
+    ORDER BY id FOR UPDATE))
+RETURNING id, store_id, failing_since, disabled_reason";
+const DISABLE_SQLITE: &str = "
+UPDATE endpoints SET enabled = 0,
+    disabled_reason = CASE WHEN id IN (SELECT value FROM json_each($2)) THEN $4 ELSE $5 END
+WHERE id IN (SELECT value FROM json_each($1)) AND enabled = 1
+    AND (id IN (SELECT value FROM json_each($2)) OR failing_since <= $3)
+RETURNING id, store_id, failing_since, disabled_reason";
 
 /// What a batch says of one endpoint, its records taken in order.
 #[derive(Debug, Default)]
@@ -98,17 +121,16 @@ impl SystemStore<'_> {
             execute(change.transaction(), RECORD_POSTGRES, as_arrays(attempts)).await?;
         }
         let disabled = keep_clocks(change.transaction(), attempts, now).await?;
+        for endpoint in &disabled {
+            count_change(change.transaction(), &endpoint.id).await?;
+        }
         change.commit().await?;
         Ok(disabled)
     }
 }
 
-/// Endpoints are taken in the order of their ids, so that two recorders cannot wait for each other.
-async fn keep_clocks(
-    transaction: &DatabaseTransaction,
-    attempts: &[AttemptRecord],
-    now: Timestamp,
-) -> Result<Vec<DisabledEndpoint>, StoreError> {
+/// What a batch says of its endpoints, in the order of their ids.
+fn news(attempts: &[AttemptRecord]) -> BTreeMap<&EndpointId, EndpointNews> {
     let mut endpoints: BTreeMap<&EndpointId, EndpointNews> = BTreeMap::new();
     for attempt in attempts {
         let news = endpoints.entry(&attempt.endpoint).or_default();
@@ -119,39 +141,66 @@ async fn keep_clocks(
             news.gone |= attempt.next == NextStep::DisableEndpoint;
         }
     }
+    endpoints
+}
+
+async fn keep_clocks(
+    transaction: &DatabaseTransaction,
+    attempts: &[AttemptRecord],
+    now: Timestamp,
+) -> Result<Vec<DisabledEndpoint>, StoreError> {
+    let embedded = transaction.get_database_backend() == DbBackend::Sqlite;
+    let ids = |chosen: Vec<&EndpointId>| {
+        if embedded {
+            return Value::from(json(&chosen));
+        }
+        Value::from(chosen.into_iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    let endpoints = news(attempts);
+    let that = |is: fn(&EndpointNews) -> bool| {
+        let chosen: Vec<_> = endpoints.iter().filter(|(_, news)| is(news)).map(|(id, _)| *id).collect();
+        chosen
+    };
+    let reached = that(|news| news.reached);
+    if !reached.is_empty() {
+        execute(transaction, if embedded { CLEAR_SQLITE } else { CLEAR_POSTGRES }, [ids(reached)]).await?;
+    }
+    let failing = that(|news| news.failing_since.is_some());
+    if failing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let since = endpoints.iter().filter_map(|(id, news)| Some((*id, news.failing_since?.as_millis())));
+    if embedded {
+        execute(transaction, START_SQLITE, [json(&since.collect::<Vec<_>>()).into()]).await?;
+    } else {
+        let since = since.map(|(_, since)| since).collect::<Vec<_>>();
+        execute(transaction, START_POSTGRES, [ids(failing.clone()), since.into()]).await?;
+    }
+    let values = [
+        ids(failing),
+        ids(that(|news| news.gone)),
+        (now - DISABLE_AFTER).as_millis().into(),
+        GONE.into(),
+        FAILING.into(),
+    ];
     let mut disabled = Vec::new();
-    for (endpoint, news) in endpoints {
-        if news.reached {
-            execute(transaction, CLEAR, [endpoint.as_str().into()]).await?;
-        }
-        let Some(since) = news.failing_since else { continue };
-        execute(transaction, START, [endpoint.as_str().into(), since.as_millis().into()]).await?;
-        let reason = if news.gone { GONE } else { FAILING };
-        let values = [
-            endpoint.as_str().into(),
-            reason.into(),
-            i64::from(news.gone).into(),
-            (now - DISABLE_AFTER).as_millis().into(),
-        ];
-        for switched in rows(transaction, DISABLE, values).await? {
-            let store_id: StoreId = parsed(&switched, "store_id")?;
-            let since = column::<Option<i64>>(&switched, "failing_since")?.map(Timestamp::from_millis);
-            disabled.push(tell(transaction, endpoint, store_id, reason, since, now).await?);
-        }
+    for switched in rows(transaction, if embedded { DISABLE_SQLITE } else { DISABLE_POSTGRES }, values).await? {
+        disabled.push(tell(transaction, &switched, now).await?);
     }
     Ok(disabled)
 }
 
+/// Adds the event that tells of an endpoint which was switched off.
 async fn tell<C: ConnectionTrait>(
     connection: &C,
-    endpoint: &EndpointId,
-    store_id: StoreId,
-    reason: &str,
-    failing_since: Option<Timestamp>,
+    switched: &QueryResult,
     now: Timestamp,
 ) -> Result<DisabledEndpoint, StoreError> {
+    let (id, store_id): (EndpointId, StoreId) = (parsed(switched, "id")?, parsed(switched, "store_id")?);
+    let reason: String = column(switched, "disabled_reason")?;
+    let failing_since = column::<Option<i64>>(switched, "failing_since")?.map(Timestamp::from_millis);
     let data = serde_json::json!({
-        "endpoint_id": endpoint,
+        "endpoint_id": id,
         "reason": reason,
         "failing_since": failing_since.map(Timestamp::to_rfc3339),
         "disabled_at": now.to_rfc3339(),
@@ -165,10 +214,11 @@ async fn tell<C: ConnectionTrait>(
         sequence: 0,
         occurred_at: now,
         request_id: RequestId::mint(now, random::bytes()),
+        trace: None,
         data: RawValue::from_string(data.to_string()).map_err(|error| StoreError::corrupt("event", error))?,
     };
     insert_event(connection, &event).await?;
-    Ok(DisabledEndpoint { id: endpoint.clone(), store_id, reason: reason.to_owned(), event: event.id })
+    Ok(DisabledEndpoint { id, store_id, reason, event: event.id })
 }
 
 /// State and due time that follow from an attempt.

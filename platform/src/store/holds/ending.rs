@@ -148,6 +148,7 @@ impl Telling<'_> {
                 sequence: 0,
                 occurred_at: now,
                 request_id: self.hold.request_id.clone(),
+                trace: None,
                 data: serde_json::value::to_raw_value(&data).map_err(|error| StoreError::corrupt("event", error))?,
             };
             insert_event(change.transaction(), &event).await?;

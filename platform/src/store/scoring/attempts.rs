@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use touchstone_schema::history::HistoryKey;
+use touchstone_schema::trace::TraceContext;
 
 use super::super::database::{column, execute, rows};
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
@@ -20,6 +21,7 @@ const ASKED: &Columns = &[
     ("sequence", Kind::Number),
     ("occurred_at", Kind::Number),
     ("request_id", Kind::Text),
+    ("trace", Kind::Text),
     ("data", Kind::Text),
     ("transaction_id", Kind::Text),
     ("remembered_at", Kind::Number),
@@ -40,8 +42,8 @@ const DECLARED: &Columns =
     &[("transaction_id", Kind::Text), ("remembered_at", Kind::Number), ("what", Kind::Text), ("key", Kind::Number)];
 
 /// In the order of their ids, so that two writers never wait for each other crosswise.
-const EVENTS: &str = "INSERT INTO events (id, store_id, mode, kind, sequence, occurred_at, request_id, data)
-  SELECT event_id, store_id, mode, kind, sequence, occurred_at, request_id, data
+const EVENTS: &str = "INSERT INTO events (id, store_id, mode, kind, sequence, occurred_at, request_id, trace, data)
+  SELECT event_id, store_id, mode, kind, sequence, occurred_at, request_id, NULLIF(trace, ''), data
   FROM asked WHERE TRUE ORDER BY event_id ON CONFLICT DO NOTHING RETURNING id";
 
 const OUTBOX: &str = "INSERT INTO unplanned (event_id, occurred_at) SELECT event_id, occurred_at FROM asked";
@@ -101,6 +103,7 @@ fn cells(one: &NewFailedAttempt) -> Vec<Cell<'_>> {
         i64::from(event.sequence).into(),
         event.occurred_at.as_millis().into(),
         event.request_id.as_str().into(),
+        event.trace.as_ref().map_or("", TraceContext::as_str).into(),
         event.data.get().into(),
         history.transaction_id.as_str().into(),
         history.received_at.as_millis().into(),

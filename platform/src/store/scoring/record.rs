@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use sea_orm::DbBackend;
 use touchstone_schema::history::HistoryKey;
 use touchstone_schema::ids::SubmissionId;
+use touchstone_schema::trace::TraceContext;
 use touchstone_schema::verdict::TransactionStatus;
 
 use super::super::database::{column, execute, rows};
@@ -47,6 +48,7 @@ const ASKED: &Columns = &[
     ("sequence", Kind::Number),
     ("occurred_at", Kind::Number),
     ("request_id", Kind::Text),
+    ("trace", Kind::Text),
     ("remembered_at", Kind::Number),
     ("remembered_minor", Kind::Number),
     ("card", Kind::Number),
@@ -91,8 +93,8 @@ const TRANSACTIONS: &str =
   WHERE excluded.revision > transactions.revision";
 
 const EVENTS: &str = "INSERT INTO events (id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id,
-    revision)
-  SELECT event_id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, revision
+    trace, revision)
+  SELECT event_id, store_id, mode, transaction_id, kind, sequence, occurred_at, request_id, NULLIF(trace, ''), revision
   FROM fresh ORDER BY event_id";
 
 const OUTBOX: &str = "INSERT INTO unplanned (event_id, occurred_at) SELECT event_id, occurred_at FROM fresh";
@@ -247,6 +249,7 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         i64::from(event.sequence).into(),
         event.occurred_at.as_millis().into(),
         event.request_id.as_str().into(),
+        event.trace.as_ref().map_or("", TraceContext::as_str).into(),
         history.received_at.as_millis().into(),
         history.amount.minor().into(),
         key(history.keys.card),

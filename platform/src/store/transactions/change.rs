@@ -75,6 +75,7 @@ impl Open<'_> {
             sequence: self.next_sequence(),
             occurred_at,
             request_id: request_id.clone(),
+            trace: None,
             data: to_raw_value(data).map_err(|error| StoreError::corrupt("event", error))?,
         })
     }

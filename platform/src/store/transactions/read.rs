@@ -24,7 +24,7 @@ const REVISIONS: &str = "SELECT revision, received_at, scored_at, enrichment_ver
 const DECISIONS: &str = "SELECT revision, decision, reviewer, note, decided_at FROM decisions
   WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
 
-const OUTCOMES: &str = "SELECT kind, occurred_at, amount_minor FROM outcomes
+const OUTCOMES: &str = "SELECT kind, occurred_at, amount_minor, recorded_at FROM outcomes
   WHERE transaction_id = $1 AND store_id = $2 ORDER BY occurred_at, kind";
 
 const EVENTS: &str = "SELECT e.id, e.kind, e.sequence,
@@ -178,6 +178,7 @@ fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
         kind: parsed(row, "kind")?,
         occurred_at: time(row, "occurred_at")?,
         amount_minor: column(row, "amount_minor")?,
+        recorded_at: time(row, "recorded_at")?,
     })
 }
 

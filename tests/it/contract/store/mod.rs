@@ -113,6 +113,7 @@ fn submission(tenant: &Tenant, order_id: &str, seconds: u64) -> Submission {
         received_at: after(seconds),
         deadline: None,
         request_id: RequestId::mint(after(seconds), random::bytes()),
+        trace: None,
         document: raw(r#"{"order_id":"1","note":"Zoë \"x\" \\u0041"}"#),
     }
 }
@@ -151,6 +152,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             sequence,
             occurred_at: submission.received_at,
             request_id: submission.request_id.clone(),
+            trace: None,
             data: raw(&verdict_event_data(revision, sequence, &document)),
         },
         verdict: document,

@@ -1,0 +1,196 @@
+//! `POST /v1/orders`: an order is checked, placed and promised.
+
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::value::RawValue;
+use tokio::time::timeout_at;
+use touchstone_platform::queue::Lane;
+use touchstone_platform::random;
+use touchstone_platform::store::placed::{NewPlacedOrder, PlacedOrder, Placing};
+use touchstone_schema::card;
+use touchstone_schema::fault::Fault;
+use touchstone_schema::ids::{PlacedOrderId, SubmissionId, TransactionId};
+use touchstone_schema::json::Json;
+use touchstone_schema::limits;
+use touchstone_schema::money::Currency;
+use touchstone_schema::order::Order;
+use touchstone_schema::submission::{Submission, SubmissionKind};
+use touchstone_schema::tenant::Surface;
+
+use super::canonical::{self, Facts};
+use super::{check, location, trial};
+use crate::admit::{Ticket, admit};
+use crate::auth::Caller;
+use crate::door::{Door, SharedDoor};
+use crate::http::service::Arrival;
+use crate::order_body::read_json;
+use crate::problem::Problem;
+use crate::surfaces::Knock;
+
+/// Times that a number is drawn: one in 10^8 is taken when there are 10^8 orders.
+const DRAWS: usize = 8;
+
+/// An order that may be placed.
+#[derive(Debug)]
+struct Received {
+    facts: Facts,
+    /// As it was sent, card numbers masked.
+    original: String,
+    /// What the scorer reads.
+    document: Box<RawValue>,
+    /// Of the order as it was sent.
+    hash: String,
+}
+
+/// Submit an order
+///
+/// The order is kept and screened; what became of it is told at `Location` and by webhook. All faults are told at once.
+#[utoipa::path(post, path = "/v1/orders", tag = "Orders",
+    responses((status = 202, description = "Kept; it is found at `Location`. The body is empty.",
+        headers(("Location" = String, description = "`/v1/orders/{orderId}`")))))]
+pub(crate) async fn submit(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
+    let caller = knock.authenticate_key(&door).await?;
+    let received = read(&knock.headers, &knock.arrival.body, &caller);
+    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let answer = match received {
+        Ok(received) => place(&door, &knock, &ticket, received).await,
+        Err(problem) => Err(problem),
+    };
+    ticket.settle(&door, answer).await
+}
+
+fn read(headers: &HeaderMap, body: &[u8], caller: &Caller) -> Result<Received, Problem> {
+    let document = read_json(headers, body)?;
+    let currency = Currency::from_code(&caller.store.currency).ok_or_else(|| {
+        tracing::error!(store = %caller.store.store_id, "the store's currency is not known");
+        Problem::internal()
+    })?;
+    receive(document, body, currency)
+}
+
+fn receive(document: Json<'_>, body: &[u8], currency: Currency) -> Result<Received, Problem> {
+    let has_card = card::is_in(&document);
+    let mut faults = check::faults(&document, currency);
+    if has_card && let Some(pointer) = card::find_in_payment_fields(&document) {
+        faults.retain(|fault| fault.pointer != pointer);
+        faults
+            .insert(0, Fault::new(pointer, "expected no full card number, only bin and lastFour; nothing was stored"));
+    }
+    if !faults.is_empty() {
+        return Err(Problem::bad_fields(faults));
+    }
+    let facts = canonical::facts(&document, currency).ok_or_else(Problem::internal)?;
+    let hash = document.canonical_hash();
+    let (document, masked) = if has_card { card::mask(document) } else { (document, false) };
+    let original = if masked { document.to_json_string() } else { String::from_utf8_lossy(body).into_owned() };
+    let document = canonical::document(&document, currency);
+    let reads = Json::parse_text(&document).is_ok_and(|document| Order::parse(&document).is_ok());
+    let document = RawValue::from_string(document).ok().filter(|_| reads).ok_or_else(|| {
+        tracing::error!("an order without faults did not become a canonical one");
+        Problem::internal()
+    })?;
+    Ok(Received { facts, original, document, hash })
+}
+
+async fn place(door: &Door, knock: &Knock, ticket: &Ticket, received: Received) -> Result<Response, Problem> {
+    let sender = &ticket.caller.key.tenant;
+    let Received { facts, original, document, hash } = received;
+    let mut order = placed_order(&ticket.caller, facts, &knock.arrival);
+    let submission = Submission {
+        version: Submission::VERSION,
+        id: SubmissionId::mint(knock.arrival.at, random::bytes()),
+        tenant: order.world(sender),
+        surface: Surface::Orders,
+        kind: SubmissionKind::Order,
+        transaction_id: order.transaction_id.clone(),
+        order_id: order.order_number.clone(),
+        body_hash: hash,
+        received_at: knock.arrival.at,
+        deadline: None,
+        request_id: knock.arrival.request_id.clone(),
+        trace: knock.arrival.trace.clone(),
+        document,
+    };
+    for id in std::iter::repeat_with(|| PlacedOrderId::mint(random::bytes())).flatten().take(DRAWS) {
+        order.id = id;
+        let new = NewPlacedOrder { order: &order, document: &original, submission: &submission };
+        match knock.stored(door.dependencies.store.tenant(sender).place(&new)).await? {
+            Placing::Placed => {
+                confirm(door, &knock.arrival, &submission).await?;
+                return Ok(accepted(id));
+            }
+            Placing::Duplicate(existing) => return Err(Problem::order_number_used(&location(existing))),
+            Placing::NumberTaken => {}
+        }
+    }
+    tracing::error!(request_id = %knock.arrival.request_id, "no number could be drawn for an order");
+    Err(Problem::unavailable())
+}
+
+/// The order as it is answered of; its number is drawn when it is placed.
+fn placed_order(caller: &Caller, facts: Facts, arrival: &Arrival) -> PlacedOrder {
+    let (store, sender) = (&caller.store, &caller.key.tenant);
+    let is_trial = trial::answer(&facts.order_number, facts.total).is_some();
+    let mode = PlacedOrder::world_of(sender, is_trial).mode;
+    PlacedOrder {
+        id: PlacedOrderId::from_i64(0),
+        transaction_id: TransactionId::of_placed(
+            &store.data_key,
+            mode,
+            sender.mode,
+            &facts.site_name,
+            &facts.order_number,
+        ),
+        is_trial,
+        site_name: facts.site_name,
+        order_number: facts.order_number,
+        product: store.product,
+        customer_id: facts.customer_id,
+        amount: facts.total,
+        is_usa: facts.is_usa,
+        ships_to_billing: facts.ships_to_billing,
+        avs_code: facts.avs_code,
+        shipping_method: facts.shipping_method,
+        placed_at: arrival.at,
+    }
+}
+
+/// Puts the order on its lane; returns when the broker has it for good. The sweep finds what does not get there.
+async fn confirm(door: &Door, arrival: &Arrival, submission: &Submission) -> Result<(), Problem> {
+    let body = serde_json::to_vec(submission).map_err(|error| {
+        tracing::error!(%error, request_id = %arrival.request_id, "a submission could not be written");
+        Problem::internal()
+    })?;
+    let published = door.dependencies.queue.publish(Lane::Durable, vec![Bytes::from(body)]);
+    match timeout_at(arrival.instant + limits::PROMISE_WAIT, published).await {
+        Ok(Ok(())) => {
+            metrics::counter!("touchstone_orders_promised_total").increment(1);
+            Ok(())
+        }
+        Ok(Err(error)) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(request_id = %arrival.request_id, order = %submission.transaction_id, error, "not confirmed");
+            Err(Problem::unavailable())
+        }
+        Err(_) => {
+            tracing::warn!(request_id = %arrival.request_id, order = %submission.transaction_id, "confirmed too late");
+            Err(Problem::unavailable())
+        }
+    }
+}
+
+/// 202 with nothing but the place.
+fn accepted(id: PlacedOrderId) -> Response {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    if let Ok(location) = HeaderValue::try_from(location(id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ check: ## Format, lints, documentation, dependencies; warnings are errors.
 test: ## Every test, beside private RabbitMQ, PostgreSQL and Redis that it starts itself.
 	.ci/install-servers
 	.ci/install-webhook-libraries $(TOOLS)/webhooks
+	.ci/install-api-fuzzer $(TOOLS)/fuzzer
 	@cargo nextest --version >/dev/null 2>&1 || cargo install cargo-nextest --locked --root $(TOOLS)
 	cargo build --workspace --all-targets --locked
 	cargo test --doc --workspace --locked

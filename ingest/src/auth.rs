@@ -238,3 +238,39 @@ fn is_near(timestamp: &str, now: Timestamp) -> bool {
     let skew = limits::TIMESTAMP_SKEW.as_secs();
     timestamp.parse::<i64>().is_ok_and(|seconds| seconds.abs_diff(now.as_secs()) <= skew)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_000);
+
+    fn header() -> impl Strategy<Value = Option<Vec<u8>>> {
+        prop::option::of(prop::collection::vec(prop_oneof![b'\t'..=b'\t', b' '..=b'~', 0x80..=0xff_u8], 0..140))
+    }
+
+    proptest! {
+        #[test]
+        fn no_headers_panic_and_those_taken_have_their_forms(
+            given in prop::array::uniform5(header()), key in "fcc_(live|test)_[0-9A-Za-z]{31,33}",
+            seconds in 1_767_322_700_i64..1_767_323_400, nonce in "[!-~]{0,129}", has_key in any::<bool>(),
+        ) {
+            let right = [format!("Bearer {key}"), key, seconds.to_string(), nonce, "00".to_owned()];
+            let mut headers = HeaderMap::new();
+            for ((name, given), right) in [AUTHORIZATION, KEY, TIMESTAMP, NONCE, SIGNATURE].iter().zip(given).zip(right) {
+                let value = if has_key { Some(right.into_bytes()) } else { given };
+                if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(&value).ok()) {
+                    headers.append(name, value);
+                }
+            }
+            if let Some(credentials) = read_headers(&headers, NOW) {
+                prop_assert!((1..=limits::NONCE_CHARS).contains(&credentials.nonce.len()));
+                prop_assert!(seconds.abs_diff(NOW.as_secs()) <= limits::TIMESTAMP_SKEW.as_secs());
+                headers.append(NONCE, HeaderValue::from_static("another"));
+                prop_assert!(read_headers(&headers, NOW).is_none(), "which of two is meant is a guess");
+            }
+        }
+    }
+}

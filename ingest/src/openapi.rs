@@ -4,9 +4,18 @@ use serde_json::{Value, json};
 
 mod checks;
 mod orders;
+mod values;
 mod webhooks;
 
-/// Refusals that every signed operation may give: status, codes, when.
+/// Refusals that every operation may give, whoever asks: status, codes, when.
+const DOOR_REFUSALS: &[(&str, &str, &str)] = &[
+    ("400", "broken_body", "The body broke off or was framed wrongly."),
+    ("408", "body_timeout", "The body came too slowly."),
+    ("413", "body_too_large", "The body is above 262 144 bytes."),
+    ("431", "headers_too_large", "The head of the request is too large."),
+    ("500", "internal", "A fault of ours; retrying will not help."),
+];
+/// Refusals that every signed operation may give beside them.
 const REFUSALS: &[(&str, &str, &str)] = &[
     (
         "400",
@@ -18,16 +27,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
         "unauthorized, replayed_nonce, missing_scope",
         "Headers, key or signature are wrong, or the nonce was used before.",
     ),
-    ("408", "body_timeout", "The body came too slowly."),
-    ("413", "body_too_large", "The body is above 262 144 bytes."),
     ("429", "rate_limited", "Too many requests of this store; see Retry-After."),
-    ("431", "headers_too_large", "The head of the request is too large."),
-    ("500", "internal", "A fault of ours; retrying will not help."),
     ("503", "unavailable", "Nothing was promised; retry after Retry-After with a fresh nonce."),
 ];
-/// Refusals of some signed operations: a part of their paths, and as above.
+/// Refusals of some signed operations: the method, if only one of the path, and the end of the path, and as above.
 const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
-    ("/{id}", "404", "not_found", "The store has no such transaction."),
     (
         "/analyze",
         "409",
@@ -42,13 +46,8 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ),
     ("/outcome", "409", "pending", "An amount needs a transaction that has a verdict."),
     ("/reanalyze", "409", "pending", "The transaction has no verdict yet."),
-    ("/analyze", "415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
-    ("/decision", "415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
-    ("/outcome", "415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
+    ("POST /lists", "409", "lists_full", "The store's lists hold as many entries as there may be."),
     ("/analyze", "422", "invalid_field, card_number", "Fields are at fault; all are listed."),
-    ("/decision", "422", "invalid_field", "Fields are at fault; all are listed."),
-    ("/outcome", "422", "invalid_field", "Fields are at fault; all are listed."),
-    ("/transactions", "422", "invalid_field", "A parameter is at fault."),
 ];
 /// Refusals that the Centra surface may give, which knows no signature and no rate limit.
 const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
@@ -58,11 +57,7 @@ const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
         "Not an acceptable JSON document, or the order's reference or the type is at fault.",
     ),
     ("401", "unauthorized", "The path belongs to no connection, or to one that has ended."),
-    ("408", "body_timeout", "The body came too slowly."),
-    ("413", "body_too_large", "The body is above 262 144 bytes."),
     ("415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
-    ("431", "headers_too_large", "The head of the request is too large."),
-    ("500", "internal", "A fault of ours; retrying will not help."),
     ("503", "unavailable", "The notice was not taken; send it again after Retry-After."),
 ];
 const ABOUT: &str = "Touchstone screens orders for fraud. Requests are signed: `X-Fraudshield-Signature` is the hex \
@@ -84,63 +79,97 @@ pub(crate) fn document(public_url: &str) -> String {
     document["webhooks"] = webhooks::webhooks();
     document["components"]["securitySchemes"] = security_schemes();
     document["components"]["schemas"]["Problem"] = problem_schema();
+    document["components"]["schemas"]["OrderConflict"] = json!({
+        "description": "A problem, and the verdict of the order that has the id.",
+        "allOf": [{"$ref": "#/components/schemas/Problem"}, {"$ref": "#/components/schemas/StoredVerdict"}],
+    });
     orders::add_components(&mut document["components"]);
     checks::add_schemas(&mut document["components"]["schemas"]);
+    values::describe(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            complete(path, method, operation);
+            if orders::is_own(path) {
+                orders::complete(method, operation);
+            } else if checks::is_of(path) {
+                checks::complete(method, operation, |response| add_headers(response, true));
+            } else {
+                complete(&format!("{} {path}", method.to_uppercase()), operation);
+            }
+            for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+                settle_headers(status, response);
+            }
         }
     }
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
-/// Adds security, common refusals and headers to one operation.
-fn complete(path: &str, method: &str, operation: &mut Value) {
-    if orders::is_own(path) {
-        return orders::complete(method, operation);
+/// Adds security, common refusals and headers to one operation, named as `GET /path`.
+fn complete(name: &str, operation: &mut Value) {
+    let is_ours = name.contains(" /v1/");
+    let is_signed = is_ours && !name.contains(" /v1/centra/");
+    if is_ours {
+        operation["security"] = if is_signed {
+            json!([{"apiKey": [], "apiKeyHeader": [], "timestamp": [], "nonce": [], "signature": []}])
+        } else {
+            json!([])
+        };
     }
-    if checks::is_of(path) {
-        return checks::complete(method, operation, |response| add_headers(response, true));
+    let mut refusals = DOOR_REFUSALS.to_vec();
+    if is_signed {
+        refusals.extend(REFUSALS);
+        refusals.extend(shaped_refusals(operation));
+        let own = OWN_REFUSALS.iter().filter(|(part, ..)| applies(part, name));
+        refusals.extend(own.map(|(_, status, codes, when)| (*status, *codes, *when)));
+    } else if is_ours {
+        refusals.extend(CENTRA_REFUSALS);
     }
-    if !path.starts_with("/v1/") {
-        return;
-    }
-    let is_signed = !path.starts_with("/v1/centra/");
-    operation["security"] = if is_signed {
-        json!([{"apiKey": [], "apiKeyHeader": [], "timestamp": [], "nonce": [], "signature": []}])
-    } else {
-        json!([])
-    };
-    let add_headers = |response: &mut Value| add_headers(response, is_signed);
-    let common = if is_signed { REFUSALS } else { CENTRA_REFUSALS };
     let Some(responses) = operation["responses"].as_object_mut() else { return };
-    for response in responses.values_mut() {
-        add_headers(response);
+    for (status, codes, when) in refusals {
+        responses.insert(status.to_owned(), refusal(status, codes, when));
     }
-    let own = OWN_REFUSALS
-        .iter()
-        .filter(|(part, ..)| applies(part, path))
-        .map(|(_, status, codes, when)| (status, codes, when));
-    for (status, codes, when) in common.iter().map(|(status, codes, when)| (status, codes, when)).chain(own) {
-        let mut response = json!({
-            "description": format!("{when} Code: {codes}."),
-            "content": {"application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "example": example(status, codes, when),
-            }},
-        });
-        add_headers(&mut response);
-        if ["429", "503"].contains(status) {
-            response["headers"]["Retry-After"] =
-                json!({"description": "Seconds to wait.", "schema": {"type": "integer"}});
-        }
-        responses.insert((*status).to_owned(), response);
+    for response in responses.values_mut() {
+        add_headers(response, is_signed);
     }
 }
 
-/// `/{id}` anywhere, other parts at the end only.
-fn applies(part: &str, path: &str) -> bool {
-    if part == "/{id}" { path.contains(part) } else { path.ends_with(part) }
+/// `/path` at the end of a name, and `POST /path` if that is the method.
+fn applies(part: &str, name: &str) -> bool {
+    match part.split_once(' ') {
+        Some((method, end)) => name.starts_with(method) && name.ends_with(end),
+        None => name.ends_with(part),
+    }
+}
+
+/// Refusals that follow from what an operation takes.
+fn shaped_refusals(operation: &Value) -> Vec<(&'static str, &'static str, &'static str)> {
+    let mut refusals = Vec::new();
+    if has_parameter(operation, "path") {
+        refusals.push(("404", "not_found", "The store has nothing of this id."));
+    }
+    if has_parameter(operation, "query") {
+        refusals.push(("422", "invalid_field", "A parameter is at fault."));
+    }
+    if operation["requestBody"].is_object() {
+        refusals.push(("415", "unsupported_media_type", "Expected application/json without Content-Encoding."));
+        refusals.push(("422", "invalid_field", "Fields are at fault; all are listed."));
+    }
+    refusals
+}
+
+fn has_parameter(operation: &Value, place: &str) -> bool {
+    operation["parameters"].as_array().into_iter().flatten().any(|parameter| parameter["in"] == place)
+}
+
+fn refusal(status: &str, codes: &str, when: &str) -> Value {
+    // A conflict of orders shows the verdict of the other one.
+    let schema = if codes == "order_conflict" { "OrderConflict" } else { "Problem" };
+    json!({
+        "description": format!("{when} Code: {codes}."),
+        "content": {"application/problem+json": {
+            "schema": {"$ref": format!("#/components/schemas/{schema}")},
+            "example": example(status, codes, when),
+        }},
+    })
 }
 
 fn example(status: &str, codes: &str, when: &str) -> Value {
@@ -153,12 +182,30 @@ fn example(status: &str, codes: &str, when: &str) -> Value {
 
 fn add_headers(response: &mut Value, is_limited: bool) {
     let headers = [
-        ("X-Request-Id", "The caller's, when it sent a sane one, else ours."),
-        ("RateLimit-Policy", "The store's limit: `\"default\";q=100;w=60`."),
-        ("RateLimit", "What is left of it: `\"default\";r=99;t=60`."),
+        ("X-Request-Id", "The caller's, when it sent a sane one, else ours.", "^[A-Za-z0-9._-]{1,128}$"),
+        ("RateLimit-Policy", "The store's limit: `\"default\";q=100;w=60`.", r#"^"default";q=\d+;w=60$"#),
+        ("RateLimit", "What is left of it: `\"default\";r=99;t=60`.", r#"^"default";r=\d+;t=\d+$"#),
     ];
-    for (name, description) in headers.into_iter().take(if is_limited { 3 } else { 1 }) {
-        response["headers"][name] = json!({"description": description, "schema": {"type": "string"}});
+    for (name, description, pattern) in headers.into_iter().take(if is_limited { 3 } else { 1 }) {
+        let schema = json!({"type": "string", "pattern": pattern});
+        response["headers"][name] = json!({"description": description, "schema": schema});
+    }
+}
+
+/// Adds the headers that a status brings with it, and says which headers an answer always has.
+fn settle_headers(status: &str, response: &mut Value) {
+    let own = match status {
+        "401" => Some(("WWW-Authenticate", "What credentials are expected.", json!({"type": "string"}))),
+        "429" | "503" => Some(("Retry-After", "Seconds to wait.", json!({"type": "integer", "minimum": 1}))),
+        _ => None,
+    };
+    if let Some((name, description, schema)) = own {
+        response["headers"][name] = json!({"description": description, "schema": schema});
+    }
+    // Before it is known who asks, and when the limit cannot be looked up, there is none to tell of.
+    let is_admitted = status.starts_with('2') || ["404", "409", "415", "422", "429"].contains(&status);
+    for (name, header) in response["headers"].as_object_mut().into_iter().flatten() {
+        header["required"] = json!(is_admitted || !name.starts_with("RateLimit"));
     }
 }
 
@@ -180,14 +227,16 @@ fn problem_schema() -> Value {
         "type": "object",
         "required": ["type", "title", "status", "detail", "code", "request_id"],
         "properties": {
-            "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+            "type": {"type": "string"}, "title": {"type": "string"},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "description": "What is at fault and what was expected."},
             "code": {"type": "string", "description": "Stable, for programs."},
             "field": {"type": "string", "description": "JSON pointer to the first field at fault."},
             "errors": {"type": "array", "description": "All faults, when there are several.", "items": {
-                "type": "object", "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+                "type": "object", "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             }},
-            "request_id": {"type": "string"},
+            "request_id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
         },
     })
 }
@@ -222,6 +271,13 @@ mod tests {
             }
         }
         assert_eq!(document["paths"].as_object().unwrap().len(), 18);
+        let lists = &document["paths"]["/v1/lists"];
+        for status in ["409", "415", "422"] {
+            assert!(lists["post"]["responses"][status].is_object(), "{status}");
+        }
+        assert_eq!(lists["get"]["responses"]["409"], Value::Null);
+        assert_eq!(lists["get"]["responses"]["200"]["headers"]["RateLimit"]["required"], true);
+        assert!(document["paths"]["/healthz"]["get"]["responses"]["431"].is_object());
     }
 
     #[test]

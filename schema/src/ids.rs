@@ -229,6 +229,28 @@ impl fmt::Display for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_as_an_identifier_is_written_as_the_same_one(
+            text in prop_oneof![any::<String>(), "(tx|store|lst)_[0-9A-Za-z]{24,28}", "tx_[0-9A-HJKMNP-TV-Z]{26}"],
+        ) {
+            if let Ok(id) = text.parse::<TransactionId>() {
+                prop_assert_eq!(id.as_str().len(), TransactionId::PREFIX.len() + 26);
+                prop_assert_eq!(id.as_str().parse::<TransactionId>(), Ok(id.clone()));
+                prop_assert_eq!(TransactionId::of_bits(id.to_bits()), id);
+            }
+        }
+
+        #[test]
+        fn request_ids_that_are_echoed_fit_into_a_header(text in any::<String>()) {
+            if let Some(id) = RequestId::from_caller(&text) {
+                prop_assert_eq!(id.as_str(), &text);
+                prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
+    }
 
     fn key() -> Secret {
         Secret::new("data key")

@@ -84,6 +84,21 @@ impl std::ops::Sub<Duration> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_as_a_time_is_written_as_the_same_one(
+            text in prop_oneof![
+                any::<String>(),
+                "[0-9]{4}-[0-1][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,12})?(Z|[+-][0-2][0-9]:[0-6][0-9])",
+            ],
+        ) {
+            if let Some(at) = Timestamp::parse_rfc3339(&text) {
+                prop_assert_eq!(Timestamp::parse_rfc3339(&at.to_rfc3339()), Some(at), "{}", at.to_rfc3339());
+            }
+        }
+    }
 
     #[test]
     fn times_survive_their_text() {

@@ -7,6 +7,7 @@ mod cli_centra;
 mod cli_policy;
 mod contract;
 mod examples;
+mod fuzz;
 mod harness;
 mod ingest;
 mod notifier;

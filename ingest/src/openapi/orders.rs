@@ -15,6 +15,7 @@ const SCHEME: &str = "orderKey";
 /// Refusals: a method or none for both, status, field of the example, when.
 const REFUSALS: &[(Option<&str>, &str, &str, &str)] = &[
     (Some("post"), "400", "/billing/zip", "The document is at fault; all faults are listed, each by JSON pointer."),
+    (Some("get"), "400", "", "The body broke off or was framed wrongly."),
     (None, "401", "x-api-key", "No valid API key with the scope `orders`."),
     (Some("get"), "404", "", "The store has no such order."),
     (None, "408", "", "The body came too slowly."),
@@ -55,10 +56,6 @@ pub(super) fn complete(method: &str, operation: &mut Value) {
                 "example": {"errors": [{"field": field, "message": when}]},
             }},
         });
-        if ["429", "503"].contains(status) {
-            response["headers"]["Retry-After"] =
-                json!({"description": "Seconds to wait.", "schema": {"type": "integer"}});
-        }
         if *status == "409" {
             response["headers"]["Location"] =
                 json!({"description": "The order that has the number.", "schema": {"type": "string"}});

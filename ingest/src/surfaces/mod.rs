@@ -1,6 +1,8 @@
 //! The routes, one folder per surface, and what their handlers share.
 
-use axum::extract::FromRequestParts;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, Path};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -92,6 +94,20 @@ impl Envelope {
             Self::Checks if is_bad_document => StatusCode::NOT_ACCEPTABLE,
             _ => status,
         }
+    }
+}
+
+/// What a path names, such as the id of a transaction. Bytes that are no text name nothing, which is found out where
+/// names are looked up: refusing them here would answer before it is known who asks.
+#[derive(Debug)]
+pub(crate) struct Named(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(name.map_or_else(|_| String::new(), |Path(name)| name)))
     }
 }
 

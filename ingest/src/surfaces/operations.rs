@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use utoipa::ToSchema;
 
 use crate::door::SharedDoor;
 use crate::respond::json_text;
@@ -13,10 +14,20 @@ const PAGE: &str = include_str!("../docs.html");
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
                            base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// How the process is.
+#[derive(Debug, ToSchema)]
+#[schema(as = Status, example = json!({"status": "ok"}))]
+#[expect(dead_code, reason = "describes the document; the handlers write it")]
+pub(crate) struct StatusDocument {
+    /// ok, ready or not ready.
+    status: String,
+}
+
 /// Alive
 ///
 /// The process runs.
-#[utoipa::path(get, path = "/healthz", tag = "Operations", responses((status = 200, description = "The process runs.")))]
+#[utoipa::path(get, path = "/healthz", tag = "Operations",
+    responses((status = 200, description = "The process runs.", body = StatusDocument)))]
 pub(crate) async fn healthz() -> Response {
     json_text(StatusCode::OK, r#"{"status":"ok"}"#.to_owned())
 }
@@ -25,7 +36,10 @@ pub(crate) async fn healthz() -> Response {
 ///
 /// Whether requests can be answered safely right now. Asked anew at most once a second; names no dependency.
 #[utoipa::path(get, path = "/readyz", tag = "Operations",
-    responses((status = 200, description = "Ready."), (status = 503, description = "Not ready.")))]
+    responses(
+        (status = 200, description = "Ready.", body = StatusDocument),
+        (status = 503, description = "Not ready.", body = StatusDocument),
+    ))]
 pub(crate) async fn readyz(State(door): State<SharedDoor>) -> Response {
     if door.readiness.check(&door.dependencies).await {
         return json_text(StatusCode::OK, r#"{"status":"ready"}"#.to_owned());

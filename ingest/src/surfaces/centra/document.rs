@@ -39,6 +39,7 @@ pub(crate) struct NoticeRequest {
 #[expect(dead_code, reason = "describes the document; read.rs reads it")]
 pub(crate) struct NoticeOrder {
     /// Its id, its number, or `#` and its number. 1 to 128 characters.
+    #[schema(min_length = 1)]
     order: String,
 }
 

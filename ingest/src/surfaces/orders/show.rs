@@ -1,6 +1,6 @@
 //! `GET /v1/orders/{orderId}`: what became of an order.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
@@ -10,7 +10,7 @@ use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// Show an order
 ///
@@ -18,11 +18,7 @@ use crate::surfaces::Knock;
 #[utoipa::path(get, path = "/v1/orders/{orderId}", tag = "Orders",
     params(("orderId" = String, Path, description = "The number at the end of the order's `Location`.")),
     responses((status = 200, description = "The order.", body = PlacedOrderDocument)))]
-pub(crate) async fn show(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_key(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = one(&door, &knock, &ticket, &id).await;

@@ -1,6 +1,6 @@
 //! `POST /v1/transactions/{id}/decision`: a person settles a review or hold.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::transactions::{Decided, Decision, NewDecision};
@@ -15,7 +15,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce, remember};
+use crate::surfaces::{Knock, Named, announce, remember};
 
 /// Longest name of a reviewer, in characters.
 const REVIEWER_CHARS: usize = 256;
@@ -35,7 +35,7 @@ struct Asked {
     responses((status = 200, description = "Decided, now or before.", body = DecidedDocument)))]
 pub(crate) async fn decide(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -92,5 +92,27 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Problem> {
     match (decision, reviewer) {
         (Some(decision), Some(reviewer)) => Ok(Asked { decision, reviewer, note }),
         _ => Err(Problem::internal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_what_is_taken_is_within_its_limits(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), decision in "approve|reject|[a-z]{0,8}",
+            reviewer in "[^\"\\\\\\p{Cc}]{0,300}", note in "null|7|\"[a-z]{0,9}\"",
+        ) {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+            let document = format!(r#"{{"decision":"{decision}","reviewer":"{reviewer}","note":{note}}}"#);
+            for body in [bytes, document.into_bytes()] {
+                if let Ok(asked) = read(&headers, &body) {
+                    prop_assert!((1..=REVIEWER_CHARS).contains(&asked.reviewer.chars().count()));
+                }
+            }
+        }
     }
 }

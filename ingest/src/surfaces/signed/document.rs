@@ -62,16 +62,16 @@ pub(crate) struct OrderDocument {
     metadata: Option<serde_json::Value>,
 }
 
-/// A verdict.
+/// A verdict, as it is kept.
 #[derive(Debug, ToSchema)]
-#[schema(as = Verdict, example = json!({
+#[schema(as = StoredVerdict, example = json!({
     "transaction_id": "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order_id": "1001", "risk_score": 12, "risk_level": "low",
     "recommended_action": "approve", "confidence": 0.82, "reason_codes": ["avs_match"],
     "reasons": [{"code": "avs_match", "points": -8, "detail": "The billing address matches the card's."}],
-    "explanation": "Low risk.", "policy_version": 0, "mode": "live", "scored_at": "2026-01-02T03:04:05.678Z", "duration_ms": 9
+    "explanation": "Low risk.", "policy_version": 0, "mode": "live", "scored_at": "2026-01-02T03:04:05.678Z"
 }))]
 #[expect(dead_code, reason = "describes the document; schema::verdict::Verdict writes it")]
-pub(crate) struct VerdictDocument {
+pub(crate) struct StoredVerdictDocument {
     /// The same for the same order on every path.
     transaction_id: String,
     /// The merchant's id of the order.
@@ -98,6 +98,16 @@ pub(crate) struct VerdictDocument {
     mode: String,
     /// RFC 3339.
     scored_at: String,
+}
+
+/// A verdict, as it is given.
+#[derive(Debug, ToSchema)]
+#[schema(as = Verdict)]
+#[expect(dead_code, reason = "describes the document; schema::verdict::with_duration writes it")]
+pub(crate) struct VerdictDocument {
+    #[schema(inline)]
+    #[serde(flatten)]
+    verdict: StoredVerdictDocument,
     /// How long this answer took.
     duration_ms: u64,
 }
@@ -277,7 +287,7 @@ pub(crate) struct TransactionDocument {
     status: &'static str,
     received_at: String,
     /// The newest verdict; null while pending.
-    #[schema(value_type = Option<VerdictDocument>)]
+    #[schema(value_type = Option<StoredVerdictDocument>)]
     verdict: Option<Box<RawValue>>,
     /// Oldest first.
     revisions: Vec<RevisionDocument>,
@@ -299,7 +309,7 @@ struct RevisionDocument {
     revision: u32,
     received_at: String,
     scored_at: String,
-    #[schema(value_type = VerdictDocument)]
+    #[schema(value_type = StoredVerdictDocument)]
     verdict: Option<Box<RawValue>>,
 }
 

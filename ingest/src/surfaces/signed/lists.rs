@@ -1,6 +1,6 @@
 //! `/v1/lists`: what the store always allows and always blocks.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// Who the audit log says it was.
 const ACTOR: &str = "api";
@@ -72,7 +72,7 @@ pub(crate) async fn show(State(door): State<SharedDoor>, knock: Knock) -> Result
     responses((status = 204, description = "It is off the list.")))]
 pub(crate) async fn remove(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -155,5 +155,30 @@ fn read(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Asked, Probl
     match (list, subject, value) {
         (Some(list), Some(subject), Some(value)) => Ok(Asked { list, subject, value, note, expires_at }),
         _ => Err(Problem::internal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_000);
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_nothing_is_listed_until_a_time_gone_by(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), list in "block|allow|[a-z]{0,8}", subject in "ip|email|card|[a-z]{0,8}",
+            value in "[^\"\\\\\\p{Cc}]{0,300}", end in any::<i64>().prop_map(|millis| Timestamp::from_millis(millis % 253_402_300_799_000)),
+        ) {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+            let document = format!(r#"{{"list":"{list}","subject":"{subject}","value":"{value}","expires_at":"{}"}}"#, end.to_rfc3339());
+            for body in [bytes, document.into_bytes()] {
+                if let Ok(asked) = read(&headers, &body, NOW) {
+                    prop_assert!(asked.expires_at.is_none_or(|end| NOW < end));
+                    prop_assert!(asked.value.chars().count() <= limits::FIELD_CHARS);
+                }
+            }
+        }
     }
 }

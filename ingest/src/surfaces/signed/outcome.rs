@@ -1,6 +1,6 @@
 //! `POST /v1/transactions/{id}/outcome`: what became of an order.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind, OutcomeTaken};
@@ -19,7 +19,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce, remember};
+use crate::surfaces::{Knock, Named, announce, remember};
 
 /// What was reported, read but not yet recorded. The amount waits for the order's currency.
 struct Reported {
@@ -36,7 +36,7 @@ struct Reported {
     responses((status = 200, description = "Recorded, now or before.", body = OutcomeDocument)))]
 pub(crate) async fn report(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -140,5 +140,29 @@ fn read(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Reported, Pr
     match (kind, occurred_at) {
         (Some(kind), Some(occurred_at)) => Ok(Reported { kind, occurred_at, amount }),
         _ => Err(Problem::internal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_000);
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_nothing_is_taken_that_is_still_to_come(
+            bytes in prop::collection::vec(any::<u8>(), 0..200), kind in "refunded|legitimate|[a-z]{0,8}",
+            at in any::<i64>().prop_map(|millis| Timestamp::from_millis(millis % 253_402_300_799_000)), amount in "null|-?[0-9]{1,30}(\\.[0-9]{1,30})?(e[0-9]{1,3})?|\"[0-9.]{0,9}\"",
+        ) {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+            let document = format!(r#"{{"type":"{kind}","occurred_at":"{}","amount":{amount}}}"#, at.to_rfc3339());
+            for body in [bytes, document.into_bytes()] {
+                if let Ok(reported) = read(&headers, &body, NOW) {
+                    prop_assert!(reported.occurred_at <= NOW + limits::TIMESTAMP_SKEW);
+                }
+            }
+        }
     }
 }

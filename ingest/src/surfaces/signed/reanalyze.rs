@@ -1,6 +1,6 @@
 //! `POST /v1/transactions/{id}/reanalyze`: score a stored order again, as a new revision.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::value::RawValue;
 use touchstone_platform::random;
@@ -13,7 +13,7 @@ use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::enqueue::screen;
 use crate::problem::Problem;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// Score again
 ///
@@ -26,7 +26,7 @@ use crate::surfaces::Knock;
     ))]
 pub(crate) async fn reanalyze(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;

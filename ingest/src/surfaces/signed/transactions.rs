@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// Items of a page when no `limit` is given.
 const DEFAULT_ITEMS: u64 = 50;
@@ -55,11 +55,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
 #[utoipa::path(get, path = "/v1/transactions/{id}", tag = "Transactions",
     params(("id" = String, Path, description = "The transaction.")),
     responses((status = 200, description = "The transaction.", body = TransactionDocument)))]
-pub(crate) async fn show(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
@@ -122,6 +118,30 @@ fn read_cursor(text: &str) -> Option<PageCursor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_query_panics_and_no_page_is_larger_than_there_may_be(query in "[ -~]{0,80}", items in any::<u64>()) {
+            for query in [query, format!("limit={items}"), format!("status=&limit={items}")] {
+                let Ok(uri) = format!("/v1/transactions?{query}").parse::<Uri>() else { continue };
+                if let Ok(asked) = read_query(&uri) {
+                    prop_assert!((1..=limits::PAGE_ITEMS).contains(&asked.items), "{}", query);
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_is_read_as_a_cursor_is_written_as_the_same_one(
+            text in any::<String>(), plain in "-?[0-9]{0,20}\\.(tx_)?[0-9A-Z]{20,28}",
+        ) {
+            for text in [text, URL_SAFE_NO_PAD.encode(plain)] {
+                if let Some(cursor) = read_cursor(&text) {
+                    prop_assert_eq!(read_cursor(&write_cursor(cursor.received_at, cursor.id.as_str())), Some(cursor));
+                }
+            }
+        }
+    }
 
     #[test]
     fn cursor_survives_the_way_through_a_url() {

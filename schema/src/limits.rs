@@ -81,3 +81,13 @@ pub const ENDPOINT_DESCRIPTION_CHARS: usize = 256;
 pub const ENDPOINT_RATE_MOST: u32 = 1_000;
 /// Largest compiled pattern, in bytes.
 pub const PATTERN_BYTES: usize = 65_536;
+/// Largest row of a file of past orders, in bytes.
+pub const BACKFILL_ROW_BYTES: usize = 262_144;
+/// Most columns of a CSV file of past orders.
+pub const BACKFILL_COLUMNS: usize = 2_048;
+/// Most elements of a list that CSV columns spell out, such as products.
+pub const BACKFILL_LIST_ITEMS: usize = 1_000;
+/// Largest upload of past orders, in bytes (1 GiB).
+pub const BACKFILL_UPLOAD_BYTES: u64 = 1 << 30;
+/// Most refused rows of an upload that are kept to be looked at; all are counted.
+pub const BACKFILL_REFUSALS: u64 = 1_000;

@@ -121,6 +121,11 @@ impl TransactionId {
         Self::from_bits(keyed_bits(data_key, &["transaction", mode.as_str(), surface.as_str(), order_id]))
     }
 
+    /// The identifier of a checked cart, which no order's equals, whatever their ids.
+    pub fn of_cart(data_key: &Secret, mode: KeyMode, cart_id: &str) -> Self {
+        Self::from_bits(keyed_bits(data_key, &["cart", mode.as_str(), Surface::Checks.as_str(), cart_id]))
+    }
+
     /// What a failed payment is remembered under: the same however often a connection tells of it, and no order's.
     pub fn of_attempt(data_key: &Secret, mode: KeyMode, connection: &ConnectionId, body_hash: &str) -> Self {
         Self::from_bits(keyed_bits(data_key, &["attempt", mode.as_str(), connection.as_str(), body_hash]))

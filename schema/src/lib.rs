@@ -6,6 +6,7 @@
 pub mod backfill;
 pub mod card;
 pub mod centra;
+pub mod checks;
 mod decimal;
 pub mod enrichment;
 pub mod event;

@@ -8,6 +8,12 @@ pub const BODY_BYTES: usize = 262_144;
 pub const JSON_DEPTH: usize = 32;
 /// Longest order id, in characters.
 pub const ORDER_ID_CHARS: usize = 128;
+/// Longest id of an order or cart on the checks surface, in characters.
+pub const CHECK_ID_CHARS: usize = 256;
+/// Longest issuer number that the checks surface takes, in digits; no more than [`CARD_BIN_DIGITS`] of them are looked at.
+pub const CHECK_BIN_DIGITS: usize = 11;
+/// Digits of an issuer number that an order is compared by, at most.
+pub const CARD_BIN_DIGITS: usize = 8;
 /// Longest nonce, in visible ASCII characters.
 pub const NONCE_CHARS: usize = 128;
 /// Most line items, discount codes or metadata entries of one order.

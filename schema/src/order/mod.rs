@@ -7,7 +7,7 @@
 
 mod country;
 mod parse;
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 mod unverified;

@@ -13,27 +13,27 @@ use crate::time::Timestamp;
 
 /// Faults found so far, at most [`MAX_FAULTS`].
 #[derive(Default)]
-pub(super) struct Faults(Vec<Fault>);
+pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
-    pub(super) fn add(&mut self, path: &Path<'_>, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, path: &Path<'_>, message: impl Into<String>) {
         if self.0.len() < MAX_FAULTS {
             self.0.push(Fault::new(path.pointer(), message));
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn into_vec(self) -> Vec<Fault> {
+    pub(crate) fn into_vec(self) -> Vec<Fault> {
         self.0
     }
 }
 
 /// One object of the document, read member by member. An absent object has only absent members.
 #[derive(Clone, Copy)]
-pub(super) struct Section<'r> {
+pub(crate) struct Section<'r> {
     object: Option<&'r Json<'r>>,
     path: &'r Path<'r>,
 }
@@ -43,7 +43,7 @@ type Rule<T> = fn(&str) -> Option<T>;
 
 impl<'r> Section<'r> {
     /// The object at `path`; anything but an object or an absent value is a fault.
-    pub(super) fn new(value: Option<&'r Json<'r>>, path: &'r Path<'r>, faults: &mut Faults) -> Self {
+    pub(crate) fn new(value: Option<&'r Json<'r>>, path: &'r Path<'r>, faults: &mut Faults) -> Self {
         let object = value.filter(|value| !value.is_absent());
         if object.is_some_and(|value| value.as_object().is_none()) {
             faults.add(path, "expected an object");
@@ -53,17 +53,23 @@ impl<'r> Section<'r> {
     }
 
     /// The member, unless it is absent.
-    pub(super) fn member(&self, key: &str) -> Option<&'r Json<'r>> {
+    pub(crate) fn member(&self, key: &str) -> Option<&'r Json<'r>> {
         self.object?.get(key).filter(|value| !value.is_absent())
     }
 
+    /// Whether the member is there as an empty text, which on some surfaces says that the value is gone.
+    pub(crate) fn is_cleared(&self, key: &str) -> bool {
+        let text = self.object.and_then(|object| object.get(key)).and_then(Json::as_str);
+        text.is_some_and(|text| text.trim().is_empty())
+    }
+
     /// All members.
-    pub(super) fn members(&self) -> &'r [(Cow<'r, str>, Json<'r>)] {
+    pub(crate) fn members(&self) -> &'r [(Cow<'r, str>, Json<'r>)] {
         self.object.and_then(Json::as_object).unwrap_or_default()
     }
 
     /// The object that is member `key`, read by `read`.
-    pub(super) fn object<T>(
+    pub(crate) fn object<T>(
         &self,
         key: &str,
         faults: &mut Faults,
@@ -75,16 +81,16 @@ impl<'r> Section<'r> {
     }
 
     /// A fault of the object itself.
-    pub(super) fn own_fault(&self, message: impl Into<String>, faults: &mut Faults) {
+    pub(crate) fn own_fault(&self, message: impl Into<String>, faults: &mut Faults) {
         faults.add(self.path, message);
     }
 
-    pub(super) fn fault(&self, key: &str, message: impl Into<String>, faults: &mut Faults) {
+    pub(crate) fn fault(&self, key: &str, message: impl Into<String>, faults: &mut Faults) {
         faults.add(&self.path.key(key), message);
     }
 
     /// A text without blanks around it; only blanks are absent.
-    pub(super) fn text(&self, key: &str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn text(&self, key: &str, faults: &mut Faults) -> Option<String> {
         let text = self.raw_text(key, faults)?;
         if !fits(text, limits::FIELD_CHARS) {
             self.fault(key, format!("expected a text of at most {} characters", limits::FIELD_CHARS), faults);
@@ -104,7 +110,7 @@ impl<'r> Section<'r> {
     }
 
     /// A text, or a whole number that is taken as written.
-    pub(super) fn text_or_number(&self, key: &str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn text_or_number(&self, key: &str, faults: &mut Faults) -> Option<String> {
         match self.member(key)? {
             Json::Number(raw) if is_digits(raw) && raw.len() <= limits::FIELD_CHARS => Some((*raw).to_owned()),
             Json::String(_) => self.text(key, faults),
@@ -116,18 +122,18 @@ impl<'r> Section<'r> {
     }
 
     /// A text in lower case.
-    pub(super) fn lower(&self, key: &str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn lower(&self, key: &str, faults: &mut Faults) -> Option<String> {
         self.text(key, faults).map(|text| text.to_lowercase())
     }
 
     /// A code in capitals.
-    pub(super) fn code(&self, key: &str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn code(&self, key: &str, faults: &mut Faults) -> Option<String> {
         self.text_or_number(key, faults).map(|text| text.to_uppercase())
     }
 
     /// Digits, between `least` and `most` of them. A number has lost its leading zeros, which are put back up to
     /// `least`.
-    pub(super) fn digits(&self, key: &str, least: usize, most: usize, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn digits(&self, key: &str, least: usize, most: usize, faults: &mut Faults) -> Option<String> {
         let digits: Option<Cow<'r, str>> = match self.member(key)? {
             Json::String(text) => match text.trim() {
                 "" => return None,
@@ -147,7 +153,7 @@ impl<'r> Section<'r> {
     }
 
     /// `true` or `false`, also as text.
-    pub(super) fn flag(&self, key: &str, faults: &mut Faults) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &str, faults: &mut Faults) -> Option<bool> {
         match self.member(key)? {
             Json::Bool(flag) => Some(*flag),
             Json::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
@@ -160,7 +166,7 @@ impl<'r> Section<'r> {
     }
 
     /// What should be a number, also as text; empty when it is neither.
-    fn numeric_text(&self, key: &str) -> Option<&'r str> {
+    pub(crate) fn numeric_text(&self, key: &str) -> Option<&'r str> {
         Some(match self.member(key)? {
             Json::Number(raw) => raw,
             Json::String(text) => text.trim(),
@@ -169,7 +175,7 @@ impl<'r> Section<'r> {
     }
 
     /// A count, also as numeric text.
-    pub(super) fn count(&self, key: &str, faults: &mut Faults) -> Option<u32> {
+    pub(crate) fn count(&self, key: &str, faults: &mut Faults) -> Option<u32> {
         let text = self.numeric_text(key)?;
         let count = Decimal::parse(text).and_then(|decimal| decimal.scaled(0).ok()).and_then(|n| u32::try_from(n).ok());
         if count.is_none() {
@@ -179,7 +185,7 @@ impl<'r> Section<'r> {
     }
 
     /// A number of at most six decimals, also as numeric text, in millionths.
-    pub(super) fn millionths(&self, key: &str, faults: &mut Faults) -> Option<i64> {
+    pub(crate) fn millionths(&self, key: &str, faults: &mut Faults) -> Option<i64> {
         let text = self.numeric_text(key)?;
         let millionths = Decimal::parse(text).and_then(|decimal| decimal.scaled(6).ok());
         if millionths.is_none() {
@@ -189,7 +195,7 @@ impl<'r> Section<'r> {
     }
 
     /// An amount of the order's currency. Without a currency its form alone is checked.
-    pub(super) fn money(&self, key: &str, currency: Option<Currency>, faults: &mut Faults) -> Option<Money> {
+    pub(crate) fn money(&self, key: &str, currency: Option<Currency>, faults: &mut Faults) -> Option<Money> {
         let text = self.numeric_text(key)?;
         let Some(currency) = currency else {
             if Decimal::parse(text).is_none() {
@@ -201,7 +207,7 @@ impl<'r> Section<'r> {
     }
 
     /// An amount that is not below zero.
-    pub(super) fn positive_money(&self, key: &str, currency: Option<Currency>, faults: &mut Faults) -> Option<Money> {
+    pub(crate) fn positive_money(&self, key: &str, currency: Option<Currency>, faults: &mut Faults) -> Option<Money> {
         let money = self.money(key, currency, faults)?;
         if money.minor() < 0 {
             self.fault(key, "expected an amount of zero or more", faults);
@@ -222,31 +228,31 @@ impl<'r> Section<'r> {
         parsed
     }
 
-    pub(super) fn country(&self, key: &str, faults: &mut Faults) -> Option<CountryCode> {
+    pub(crate) fn country(&self, key: &str, faults: &mut Faults) -> Option<CountryCode> {
         self.by_rule(key, CountryCode::parse, "expected an ISO 3166 alpha-2 country code such as DE", faults)
     }
 
-    pub(super) fn timestamp(&self, key: &str, faults: &mut Faults) -> Option<Timestamp> {
+    pub(crate) fn timestamp(&self, key: &str, faults: &mut Faults) -> Option<Timestamp> {
         let expected = "expected an RFC 3339 time such as 2026-01-02T03:04:05Z";
         self.by_rule(key, Timestamp::parse_rfc3339, expected, faults)
     }
 
-    pub(super) fn ip_address(&self, key: &str, faults: &mut Faults) -> Option<IpAddr> {
+    pub(crate) fn ip_address(&self, key: &str, faults: &mut Faults) -> Option<IpAddr> {
         let rule: Rule<IpAddr> = |text| text.parse().ok().map(|address: IpAddr| address.to_canonical());
         self.by_rule(key, rule, "expected an IPv4 or IPv6 address", faults)
     }
 
-    pub(super) fn expiry(&self, key: &str, faults: &mut Faults) -> Option<CardExpiry> {
+    pub(crate) fn expiry(&self, key: &str, faults: &mut Faults) -> Option<CardExpiry> {
         self.by_rule(key, card_expiry, "expected a month as MM/YY", faults)
     }
 
     /// One of the values of a closed list, in any case.
-    pub(super) fn choice<T>(&self, key: &str, rule: Rule<T>, expected: &str, faults: &mut Faults) -> Option<T> {
+    pub(crate) fn choice<T>(&self, key: &str, rule: Rule<T>, expected: &str, faults: &mut Faults) -> Option<T> {
         self.by_rule(key, rule, expected, faults)
     }
 
     /// The elements of an array, each read by `read`.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &self,
         key: &str,
         faults: &mut Faults,
@@ -274,11 +280,11 @@ impl<'r> Section<'r> {
 }
 
 /// Whether a text has at most `most` characters.
-pub(super) fn fits(text: &str, most: usize) -> bool {
+pub(crate) fn fits(text: &str, most: usize) -> bool {
     text.len() <= most || text.chars().count() <= most
 }
 
-pub(super) fn is_digits(text: &str) -> bool {
+pub(crate) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -1,0 +1,250 @@
+//! Reads the update of a checked transaction or cart.
+
+use std::collections::BTreeMap;
+
+use super::Subject;
+use super::check::{distinct, id, moment, payment, refuse_card, word, word_by};
+use super::words::{CancelledReason, ChargebackStatus, CheckStatus, FraudType, PaymentStatus, ReturnReason};
+use crate::card;
+use crate::decimal::Decimal;
+use crate::fault::Fault;
+use crate::json::{Json, Path};
+use crate::money::{Currency, Money};
+use crate::order::read::{Faults, Section};
+use crate::time::Timestamp;
+
+/// What an update says of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// Nothing: it stays what it is.
+    #[default]
+    Keep,
+    /// It has no value any more.
+    Clear,
+    /// It has this value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// The value that is set.
+    pub const fn value(&self) -> Option<&T> {
+        if let Self::Set(value) = self { Some(value) } else { None }
+    }
+}
+
+/// An update, read. Only the id is always there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// What it is about.
+    pub subject: Subject,
+    /// The merchant's `order_id` or `cart_id`.
+    pub id: String,
+    /// When the merchant made the change: two updates of one subject are not of the same time.
+    pub updated_on: Option<Timestamp>,
+    /// Where it stands.
+    pub status: Change<CheckStatus>,
+    /// Where the payment stands; of a cart also within the payment block.
+    pub payment_status: Change<PaymentStatus>,
+    /// Where a dispute stands.
+    pub chargeback_status: Change<ChargebackStatus>,
+    /// Why it was cancelled; one word or several.
+    pub cancelled_reasons: Change<Vec<CancelledReason>>,
+    /// Why goods came back.
+    pub return_reason: Change<ReturnReason>,
+    /// What sort of fraud it was.
+    pub fraud_type: Change<FraudType>,
+    /// Whether it was fraud.
+    pub is_fraud: Change<bool>,
+    /// Whether nobody may change it.
+    pub is_locked: Change<bool>,
+    /// What happened, in the merchant's words.
+    pub event: Change<String>,
+    /// A remark.
+    pub note: Change<String>,
+    /// What is still to be paid, in units of the order's currency.
+    pub balance: Change<String>,
+    /// The new total, in units of the order's currency.
+    pub order_total: Change<String>,
+    /// Who of the merchant's people did it.
+    pub agent_code: Change<String>,
+    /// Their department.
+    pub agent_dept: Change<String>,
+    /// When they did.
+    pub agent_updated_on: Change<Timestamp>,
+    /// Members of the payment block of a cart, as text; those without a value are cleared.
+    pub payment: BTreeMap<String, Option<String>>,
+    /// The update as it was sent, card numbers masked.
+    pub document: String,
+}
+
+/// Reads an update. Its members may be at the top, or within a member `transaction` or `cart`.
+///
+/// # Errors
+/// All faults of the document, with pointers into it. A full card number in a payment field is the only fault that is told.
+pub fn read_update(document: &Json<'_>, subject: Subject) -> Result<Update, Vec<Fault>> {
+    if document.as_object().is_none() {
+        return Err(vec![Fault::new("", "expected an object")]);
+    }
+    refuse_card(document)?;
+    let masked = if card::is_in(document) { card::mask(document.clone()).0 } else { document.clone() };
+    let mut faults = Faults::default();
+    let root = Section::new(Some(&masked), &Path::Root, &mut faults);
+    let wrapper = subject.as_str();
+    let update = if root.member(wrapper).is_some() {
+        root.object(wrapper, &mut faults, |section, faults| read(section, subject, faults))
+    } else {
+        read(root, subject, &mut faults)
+    };
+    let (payment_status, payment) = match subject {
+        Subject::Cart => payment_members(root, &mut faults),
+        Subject::Transaction => (Change::Keep, BTreeMap::new()),
+    };
+    let Some(mut update) = update.filter(|_| faults.is_empty()) else { return Err(distinct(faults)) };
+    if update.payment_status == Change::Keep {
+        update.payment_status = payment_status;
+    }
+    Ok(Update { payment, document: masked.to_json_string(), ..update })
+}
+
+impl Update {
+    /// An update that says no more than that a cart became a transaction.
+    pub fn conversion(cart_id: &str, order_id: &str) -> Self {
+        let document = Json::Object(vec![
+            ("cart_id".into(), Json::String(cart_id.into())),
+            ("status".into(), Json::String(CheckStatus::Converted.as_str().into())),
+            ("order_id".into(), Json::String(order_id.into())),
+        ]);
+        let status = Change::Set(CheckStatus::Converted);
+        Self { status, document: document.to_json_string(), ..Self::empty(Subject::Cart, cart_id) }
+    }
+
+    fn empty(subject: Subject, id: &str) -> Self {
+        Self {
+            subject,
+            id: id.to_owned(),
+            updated_on: None,
+            status: Change::Keep,
+            payment_status: Change::Keep,
+            chargeback_status: Change::Keep,
+            cancelled_reasons: Change::Keep,
+            return_reason: Change::Keep,
+            fraud_type: Change::Keep,
+            is_fraud: Change::Keep,
+            is_locked: Change::Keep,
+            event: Change::Keep,
+            note: Change::Keep,
+            balance: Change::Keep,
+            order_total: Change::Keep,
+            agent_code: Change::Keep,
+            agent_dept: Change::Keep,
+            agent_updated_on: Change::Keep,
+            payment: BTreeMap::new(),
+            document: String::new(),
+        }
+    }
+
+    /// Whether its amounts are amounts of the order's currency, which an update does not tell.
+    ///
+    /// # Errors
+    /// The amounts that are not.
+    pub fn check_amounts(&self, currency: Currency) -> Result<(), Vec<Fault>> {
+        let amounts = [("/balance", &self.balance), ("/order_total", &self.order_total)];
+        let faults: Vec<_> = amounts
+            .into_iter()
+            .filter_map(|(pointer, change)| Some((pointer, Money::parse(change.value()?, currency).err()?)))
+            .map(|(pointer, error)| Fault::new(pointer, error.to_string()))
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+fn read(section: Section<'_>, subject: Subject, faults: &mut Faults) -> Option<Update> {
+    let id = id(section, subject.id_member(), true, faults);
+    let updated_on = moment(section, "updated_on", faults);
+    let status = changed(section, "status", faults, |section, key, faults| {
+        word_by(section, key, |text| CheckStatus::parse_of(subject, text), faults)
+    });
+    Some(Update {
+        subject,
+        updated_on,
+        status,
+        payment_status: changed(section, "payment_status", faults, word),
+        chargeback_status: changed(section, "chargeback_status", faults, word),
+        cancelled_reasons: changed(section, "cancelled_reasons", faults, reasons),
+        return_reason: changed(section, "return_reason", faults, word),
+        fraud_type: changed(section, "fraud_type", faults, word),
+        is_fraud: changed(section, "is_fraud", faults, |section, key, faults| section.flag(key, faults)),
+        is_locked: changed(section, "is_locked", faults, |section, key, faults| section.flag(key, faults)),
+        event: changed(section, "event", faults, |section, key, faults| section.text(key, faults)),
+        note: changed(section, "note", faults, |section, key, faults| section.text(key, faults)),
+        balance: changed(section, "balance", faults, amount),
+        order_total: changed(section, "order_total", faults, amount),
+        agent_code: changed(section, "agent_code", faults, |section, key, faults| section.text_or_number(key, faults)),
+        agent_dept: changed(section, "agent_dept", faults, |section, key, faults| section.text_or_number(key, faults)),
+        agent_updated_on: changed(section, "agent_updated_on", faults, moment),
+        payment: BTreeMap::new(),
+        document: String::new(),
+        id: id?,
+    })
+}
+
+/// A member that may be set, cleared or left out; `null` is as good as left out.
+fn changed<T>(
+    section: Section<'_>,
+    key: &str,
+    faults: &mut Faults,
+    read: impl FnOnce(Section<'_>, &str, &mut Faults) -> Option<T>,
+) -> Change<T> {
+    if section.is_cleared(key) {
+        return Change::Clear;
+    }
+    read(section, key, faults).map_or(Change::Keep, Change::Set)
+}
+
+/// Decimal text, as it was written; whether it suits the currency is for who knows that.
+fn amount(section: Section<'_>, key: &str, faults: &mut Faults) -> Option<String> {
+    let text = section.numeric_text(key)?;
+    if Decimal::parse(text).is_none() {
+        section.fault(key, "expected a decimal number such as 12.50", faults);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// One word, or a list of words.
+fn reasons(section: Section<'_>, key: &str, faults: &mut Faults) -> Option<Vec<CancelledReason>> {
+    let Some(items) = section.member(key)?.as_array() else {
+        return word(section, key, faults).map(|reason| vec![reason]);
+    };
+    let parsed: Result<Vec<CancelledReason>, String> =
+        items.iter().map(|item| item.as_str().unwrap_or_default().trim().to_lowercase().parse()).collect();
+    parsed.map_err(|expected| section.fault(key, expected, faults)).ok()
+}
+
+/// What the payment block of a cart says, member by member.
+fn payment_members(
+    root: Section<'_>,
+    faults: &mut Faults,
+) -> (Change<PaymentStatus>, BTreeMap<String, Option<String>>) {
+    root.object("payment", faults, |section, faults| {
+        payment(section, faults);
+        let status = changed(section, "payment_status", faults, |section, key, _| {
+            // Its fault is told by the block's reading above.
+            section.member(key)?.as_str()?.trim().to_lowercase().parse().ok()
+        });
+        let known = PAYMENT.iter().filter_map(|key| {
+            let text = match section.member(key) {
+                Some(Json::String(text)) => Some(text.trim().to_owned()),
+                Some(Json::Number(raw)) => Some((*raw).to_owned()),
+                _ if section.is_cleared(key) => None,
+                _ => return None,
+            };
+            Some(((*key).to_owned(), text))
+        });
+        (status, known.collect())
+    })
+}
+
+/// Members of a payment block that a cart's state keeps.
+const PAYMENT: &[&str] =
+    &["method", "type", "bin", "last_4", "exp_date", "avs_result_code", "cvv_result_code", "auth_attempts", "eci"];

@@ -46,6 +46,8 @@ pub struct RawRow<'a> {
     pub line: u64,
     /// Where it ends, in bytes from the beginning of the file.
     pub end: u64,
+    /// How it lies there.
+    pub format: Format,
     /// Its text: a CSV record or a JSON value.
     pub text: Result<&'a str, RowFault>,
 }

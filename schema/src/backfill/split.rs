@@ -251,12 +251,17 @@ impl Splitter {
             return;
         }
         let text = std::str::from_utf8(&self.kept).map(str::trim_end).map_err(|_| RowFault::Encoding);
-        each(RawRow { line: self.row_line, end: self.position, text });
+        each(self.row(text));
         self.place = Place::Between;
     }
 
+    fn row<'a>(&self, text: Result<&'a str, RowFault>) -> RawRow<'a> {
+        let format = self.format.unwrap_or(Format::Csv);
+        RawRow { line: self.row_line, end: self.position, format, text }
+    }
+
     fn refuse(&mut self, fault: RowFault, each: &mut impl FnMut(RawRow<'_>)) {
-        each(RawRow { line: self.row_line, end: self.position, text: Err(fault) });
+        each(self.row(Err(fault)));
         self.place = Place::Between;
     }
 }

@@ -39,7 +39,7 @@ use pace::Pace;
 use parse::{Batch, Parser, Row};
 
 /// How long a reading is leased: longer than any commit takes, short enough that a dead process is soon replaced.
-pub const LEASE: Duration = Duration::from_secs(30);
+pub const LEASE: Duration = Duration::from_secs(15);
 /// Pieces of a file that are read ahead.
 pub const PIECES_AHEAD: usize = 4;
 /// Batches that are parsed ahead of their commit.
@@ -137,15 +137,11 @@ pub async fn read(reading: Reading, mut tell: impl FnMut(&Progress) + Send) -> R
     drop(batches);
     let parsed = parsing.await.map_err(|_| BackfillError::Died)?;
     let shared = writer.own_up().await;
-    if let Err(error) = written {
-        shared?;
-        return Err(error);
-    }
-    if let Err(error) = parsed {
-        shared?;
-        return Err(error);
-    }
     shared?;
+    if let Err(error) = written.and(parsed) {
+        writer.leave(&error).await;
+        return Err(error);
+    }
     writer.finish().await?;
     Ok(writer.outcome)
 }
@@ -263,6 +259,16 @@ impl Writer {
             self.is_shared = true;
         }
         Ok(())
+    }
+
+    /// Gives the lease back where trying again soon makes sense.
+    async fn leave(&self, error: &BackfillError) {
+        if !self.is_dry && matches!(error, BackfillError::Interrupted | BackfillError::Source(_)) {
+            let system = self.store.system(SystemReason::RoleLoop);
+            if let Err(error) = system.leave_backfill(&self.backfill.id, self.leased_until).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the lease of a backfill runs out by itself");
+            }
+        }
     }
 
     async fn finish(&self) -> Result<(), BackfillError> {

@@ -25,7 +25,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
 ];
 /// Refusals of some signed operations: a part of their paths, and as above.
 const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
-    ("/{id}", "404", "not_found", "The store has no such transaction."),
+    ("/{id}", "404", "not_found", "The store has nothing of this id."),
     (
         "/analyze",
         "409",
@@ -47,6 +47,11 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ("/decision", "422", "invalid_field", "Fields are at fault; all are listed."),
     ("/outcome", "422", "invalid_field", "Fields are at fault; all are listed."),
     ("/transactions", "422", "invalid_field", "A parameter is at fault."),
+    ("/backfill", "409", "too_many_backfills", "Too many uploads of this store are not read yet."),
+    ("/backfill", "413", "body_too_large", "The file is above 1 073 741 824 bytes."),
+    ("/backfill", "415", "unsupported_media_type", "Expected a content type of files, without Content-Encoding."),
+    ("/backfill", "422", "invalid_field, another_body", "A parameter is at fault, or the body is not what was signed."),
+    ("/backfill/{id}", "422", "invalid_field", "A parameter is at fault."),
 ];
 /// Refusals that the Centra surface may give, which knows no signature and no rate limit.
 const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
@@ -65,7 +70,8 @@ const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
 ];
 const ABOUT: &str = "Touchstone screens orders for fraud. Requests are signed: `X-Fraudshield-Signature` is the hex \
     HMAC-SHA256, under the key's secret, of `{timestamp}.{nonce}.{body}` for `POST /v1/analyze`, and of \
-    `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route. Every answer has `X-Request-Id`; \
+    `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route; of an upload, the value of \
+    `X-Content-SHA256` takes the body's place. Every answer has `X-Request-Id`; \
     every refusal is `application/problem+json` with a stable `code`.";
 
 /// The document for a door at its default address.
@@ -199,7 +205,7 @@ mod tests {
         for status in ["202", "400", "401", "413", "415", "503"] {
             assert!(notice["responses"][status].is_object(), "{status}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 13);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 15);
     }
 
     #[test]

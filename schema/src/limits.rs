@@ -95,5 +95,7 @@ pub const BACKFILL_COLUMNS: usize = 2_048;
 pub const BACKFILL_LIST_ITEMS: usize = 1_000;
 /// Largest upload of past orders, in bytes (1 GiB).
 pub const BACKFILL_UPLOAD_BYTES: u64 = 1 << 30;
+/// Most uploads of one tenant that wait to be read.
+pub const BACKFILLS_OPEN: u64 = 8;
 /// Most refused rows of an upload that are kept to be looked at; all are counted.
 pub const BACKFILL_REFUSALS: u64 = 1_000;

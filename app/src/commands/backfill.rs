@@ -203,14 +203,13 @@ impl Command {
         if !self.arguments.dry_run {
             let new = NewBackfill {
                 id: &backfill.id,
-                tenant: &backfill.tenant,
                 source: &backfill.source,
                 kind: backfill.kind,
                 format: backfill.format,
                 now: backfill.created_at,
                 leased_until: backfill.leased_until,
             };
-            self.operator.system().begin_backfill(&new).await?;
+            self.operator.store().tenant(&self.tenant).begin_backfill(&new).await?;
         }
         Ok(backfill)
     }

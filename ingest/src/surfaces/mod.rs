@@ -21,6 +21,7 @@ use crate::http::service::Arrival;
 use crate::problem::Problem;
 use crate::respond::rate_headers;
 
+pub(crate) mod backfill;
 pub(crate) mod centra;
 pub(crate) mod checks;
 pub(crate) mod operations;
@@ -41,6 +42,8 @@ pub(crate) fn described() -> OpenApiRouter<SharedDoor> {
         .routes(routes!(signed::reanalyze::reanalyze))
         .routes(routes!(signed::lists::show, signed::lists::add))
         .routes(routes!(signed::lists::remove))
+        .routes(routes!(backfill::upload))
+        .routes(routes!(backfill::show))
         .routes(routes!(centra::take))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
@@ -121,6 +124,12 @@ impl Knock {
     pub(crate) async fn authenticate_target(&self, door: &Door) -> Result<Caller, Problem> {
         let signed = Signed::Target(&self.method, &self.uri);
         authenticate(&door.dependencies, &self.headers, signed, &self.arrival.body, self.arrival.at).await
+    }
+
+    /// The same for a body that streams: the signature covers what stands for it.
+    pub(crate) async fn authenticate_over(&self, door: &Door, stands_for_body: &[u8]) -> Result<Caller, Problem> {
+        let signed = Signed::Target(&self.method, &self.uri);
+        authenticate(&door.dependencies, &self.headers, signed, stands_for_body, self.arrival.at).await
     }
 
     /// Waits for the store, but not longer than a caller would.

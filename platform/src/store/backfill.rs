@@ -13,7 +13,7 @@ use touchstone_schema::tenant::{Tenant, wire_enum};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{column, count, execute, parsed, row, rows};
-use super::{StoreError, SystemStore, TenantStore};
+use super::{Store, StoreError, SystemStore, TenantStore};
 
 pub use commit::{Committed, PastOrder, Progress, Read, Took};
 pub use upload::Chunk;
@@ -83,8 +83,6 @@ pub struct Refusal {
 pub struct NewBackfill<'a> {
     /// Its id.
     pub id: &'a BackfillId,
-    /// Whose orders they are.
-    pub tenant: &'a Tenant,
     /// What a command reads; empty of an upload.
     pub source: &'a str,
     /// What the rows are.
@@ -137,23 +135,6 @@ const REFUSALS: &str = "SELECT number, line, field, reason FROM backfill_refusal
 const LIVE: &str = "SELECT 1 FROM history WHERE received_at >= $1 AND what = 'order' ORDER BY received_at LIMIT 1";
 
 impl SystemStore<'_> {
-    /// Begins a backfill, leased to its beginner.
-    pub async fn begin_backfill(&self, new: &NewBackfill<'_>) -> Result<(), StoreError> {
-        let state = if new.source.is_empty() { BackfillState::Receiving } else { BackfillState::Running };
-        let values: [Value; 9] = [
-            new.id.as_str().into(),
-            new.tenant.store_id.as_str().into(),
-            new.tenant.mode.as_str().into(),
-            new.source.into(),
-            new.kind.map_or("", RowKind::as_str).into(),
-            new.format.map_or("", Format::as_str).into(),
-            state.as_str().into(),
-            new.leased_until.as_millis().into(),
-            new.now.as_millis().into(),
-        ];
-        self.write_backfill(INSERT, values).await.map(|_| ())
-    }
-
     /// Takes over a command's reading of this source that did not come to its end.
     pub async fn take_over_backfill(
         &self,
@@ -200,12 +181,12 @@ impl SystemStore<'_> {
 
     /// Notes that the cache does not count upon what such processes left.
     pub async fn backfills_are_shared(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.write_backfill(SHARED, [now.as_millis().into()]).await.map(|_| ())
+        written(self.store, SHARED, [now.as_millis().into()]).await.map(|_| ())
     }
 
     /// Gives a lease back, so that another may go on at once.
     pub async fn leave_backfill(&self, id: &BackfillId, until: Timestamp) -> Result<(), StoreError> {
-        self.write_backfill(LEAVE, [id.as_str().into(), until.as_millis().into()]).await.map(|_| ())
+        written(self.store, LEAVE, [id.as_str().into(), until.as_millis().into()]).await.map(|_| ())
     }
 
     /// Ends a backfill whose lease is held until `until`. Everything it committed must have been handed to the cache.
@@ -224,23 +205,33 @@ impl SystemStore<'_> {
             failure.unwrap_or_default().into(),
             now.as_millis().into(),
         ];
-        Ok(self.write_backfill(FINISH, values).await? > 0)
+        Ok(written(self.store, FINISH, values).await? > 0)
     }
 
     /// Whether an order of any store was received since then: whether anybody would notice a busy database.
     pub async fn is_live_since(&self, since: Timestamp) -> Result<bool, StoreError> {
         Ok(row(&self.store.database, LIVE, [since.as_millis().into()]).await?.is_some())
     }
-
-    async fn write_backfill(&self, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
-        let change = self.store.begin().await?;
-        let changed = execute(change.transaction(), text, values).await?;
-        change.commit().await?;
-        Ok(changed)
-    }
 }
 
 impl TenantStore<'_> {
+    /// Begins a backfill, leased to its beginner.
+    pub async fn begin_backfill(&self, new: &NewBackfill<'_>) -> Result<(), StoreError> {
+        let state = if new.source.is_empty() { BackfillState::Receiving } else { BackfillState::Running };
+        let values: [Value; 9] = [
+            new.id.as_str().into(),
+            self.tenant.store_id.as_str().into(),
+            self.tenant.mode.as_str().into(),
+            new.source.into(),
+            new.kind.map_or("", RowKind::as_str).into(),
+            new.format.map_or("", Format::as_str).into(),
+            state.as_str().into(),
+            new.leased_until.as_millis().into(),
+            new.now.as_millis().into(),
+        ];
+        written(self.store, INSERT, values).await.map(|_| ())
+    }
+
     /// A backfill of this tenant.
     pub async fn backfill(&self, id: &BackfillId) -> Result<Option<Backfill>, StoreError> {
         let values: [Value; 3] =
@@ -265,6 +256,14 @@ impl TenantStore<'_> {
         };
         found.iter().map(refusal).collect()
     }
+}
+
+/// Runs one statement that writes; how many rows it changed.
+async fn written(store: &Store, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
+    let change = store.begin().await?;
+    let changed = execute(change.transaction(), text, values).await?;
+    change.commit().await?;
+    Ok(changed)
 }
 
 fn number(number: u64) -> i64 {

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     /// The copy of history in the cache, which orders are compared with.
     #[command(subcommand)]
     History(commands::history::HistoryCommand),
+    /// Read files of past orders into a store's history.
+    Backfill(commands::backfill::BackfillArguments),
     /// Replay a labelled file through the scoring code and measure how well it finds the frauds.
     Evaluate(commands::evaluate::EvaluateArguments),
     /// Messages that could not be processed and wait for a person.
@@ -121,6 +123,8 @@ mod tests {
             format!("policy diff --store {STORE} --from 1 --to 2"),
             format!("policy rollback --store {STORE} --to 1"),
             "history rebuild --json".to_owned(),
+            format!("backfill --store {STORE} orders.csv s3://shop/2026/carts.jsonl.gz --kind cart --dry-run --json"),
+            format!("backfill --store {STORE} --test --format jsonp -"),
         ] {
             let words = std::iter::once("touchstone").chain(call.split(' '));
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{call}: {error}"));
@@ -136,6 +140,8 @@ mod tests {
             "key rotate --key key_01ARZ3NDEKTSV4RRFFQ69G5FAV --grace soon",
             "order decide --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV --id 1 --decision maybe --reviewer r",
             "dead-letter replay",
+            "backfill --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "backfill --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV --format xml orders.xml",
             "centra release --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "centra set --connection cen_01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "centra set --connection cen_01ARZ3NDEKTSV4RRFFQ69G5FAV --on-high approve",

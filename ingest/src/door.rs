@@ -7,6 +7,7 @@ use touchstone_schema::ids::RequestId;
 
 use crate::promise::Promises;
 use crate::readiness::Readiness;
+use crate::surfaces::backfill::Uploads;
 use crate::surfaces::centra::Room;
 use crate::{Dependencies, Settings};
 
@@ -18,6 +19,8 @@ pub(crate) struct Door {
     pub(crate) promises: Promises,
     /// The notices of Centra shops that are in flight.
     pub(crate) notices: Room,
+    /// The uploads that come in.
+    pub(crate) uploads: Uploads,
     /// The OpenAPI document, rendered once.
     pub(crate) openapi: bytes::Bytes,
 }
@@ -29,7 +32,15 @@ impl Door {
     pub(crate) fn new(settings: Settings, dependencies: Dependencies) -> Self {
         let openapi = crate::openapi::document(&settings.public_url).into();
         let promises = Promises::start(dependencies.clone());
-        Self { settings, dependencies, readiness: Readiness::default(), promises, notices: Room::default(), openapi }
+        Self {
+            settings,
+            dependencies,
+            readiness: Readiness::default(),
+            promises,
+            notices: Room::default(),
+            uploads: Uploads::default(),
+            openapi,
+        }
     }
 
     /// A request id for a caller that sent none.

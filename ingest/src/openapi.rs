@@ -48,6 +48,11 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ("/reanalyze", "409", "pending", "The transaction has no verdict yet."),
     ("POST /lists", "409", "lists_full", "The store's lists hold as many entries as there may be."),
     ("/analyze", "422", "invalid_field, card_number", "Fields are at fault; all are listed."),
+    ("/backfill", "409", "too_many_backfills", "Too many uploads of this store are not read yet."),
+    ("/backfill", "413", "body_too_large", "The file is above 1 073 741 824 bytes."),
+    ("/backfill", "415", "unsupported_media_type", "Expected a content type of files, without Content-Encoding."),
+    ("/backfill", "422", "invalid_field, another_body", "A parameter is at fault, or the body is not what was signed."),
+    ("/backfill/{id}", "422", "invalid_field", "A parameter is at fault."),
 ];
 /// Refusals that the Centra surface may give, which knows no signature and no rate limit.
 const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
@@ -62,7 +67,8 @@ const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
 ];
 const ABOUT: &str = "Touchstone screens orders for fraud. Requests are signed: `X-Fraudshield-Signature` is the hex \
     HMAC-SHA256, under the key's secret, of `{timestamp}.{nonce}.{body}` for `POST /v1/analyze`, and of \
-    `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route. Every answer has `X-Request-Id`; \
+    `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route; of an upload, the value of \
+    `X-Content-SHA256` takes the body's place. Every answer has `X-Request-Id`; \
     every refusal is `application/problem+json` with a stable `code`.";
 
 /// The document for a door at its default address.
@@ -270,7 +276,7 @@ mod tests {
                 assert!(operation["responses"][status].is_object(), "{path} {status}");
             }
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 18);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 20);
         let lists = &document["paths"]["/v1/lists"];
         for status in ["409", "415", "422"] {
             assert!(lists["post"]["responses"][status].is_object(), "{status}");

@@ -186,6 +186,24 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail).closing()
     }
 
+    /// 413 of an upload.
+    pub(crate) fn upload_too_large() -> Self {
+        let detail = format!("Expected a file of at most {} bytes.", touchstone_schema::limits::BACKFILL_UPLOAD_BYTES);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail).closing()
+    }
+
+    /// 422: an upload is not what was signed.
+    pub(crate) fn another_body() -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "another_body",
+            "Body is not what was signed",
+            "Expected a body whose SHA-256 is the value of X-Content-SHA256. Nothing was kept.",
+        );
+        problem.field = Some("/X-Content-SHA256".to_owned());
+        problem
+    }
+
     /// 431.
     pub(crate) fn headers_too_large() -> Self {
         Self::new(

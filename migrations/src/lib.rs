@@ -11,6 +11,7 @@ mod m0002_centra;
 mod m0003_endpoints;
 mod m0004_placed_orders;
 mod m0005_checks;
+mod m0006_backfill;
 mod m0008_changes;
 
 /// The list of steps.
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_endpoints::Migration),
             Box::new(m0004_placed_orders::Migration),
             Box::new(m0005_checks::Migration),
+            Box::new(m0006_backfill::Migration),
             Box::new(m0008_changes::Migration),
         ]
     }

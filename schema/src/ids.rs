@@ -116,6 +116,8 @@ identifier!(/// A connection between a store and a Centra shop.
     ConnectionId, "cen_");
 identifier!(/// One time that a Centra shop held an order for us.
     HoldId, "hold_");
+identifier!(/// One reading of one file of past orders.
+    BackfillId, "bf_");
 
 impl TransactionId {
     /// The identifier of an order: HMAC-SHA256 under the store's data key of (mode, surface, order id), cut to 128 bits.

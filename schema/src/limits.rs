@@ -93,3 +93,15 @@ pub const ENDPOINT_RATE_MOST: u32 = 1_000;
 pub const PATTERN_BYTES: usize = 65_536;
 /// Longest `tracestate` that is passed on, in characters.
 pub const TRACE_STATE_CHARS: usize = 512;
+/// Largest row of a file of past orders, in bytes.
+pub const BACKFILL_ROW_BYTES: usize = 262_144;
+/// Most columns of a CSV file of past orders.
+pub const BACKFILL_COLUMNS: usize = 2_048;
+/// Most elements of a list that CSV columns spell out, such as products.
+pub const BACKFILL_LIST_ITEMS: usize = 1_000;
+/// Largest upload of past orders, in bytes (1 GiB).
+pub const BACKFILL_UPLOAD_BYTES: u64 = 1 << 30;
+/// Most uploads of one tenant that wait to be read.
+pub const BACKFILLS_OPEN: u64 = 8;
+/// Most refused rows of an upload that are kept to be looked at; all are counted.
+pub const BACKFILL_REFUSALS: u64 = 1_000;

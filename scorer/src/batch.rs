@@ -22,7 +22,7 @@ use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile, Surface};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, FinishedVerdict, Verdict, VerdictMode};
 
-pub(crate) use prepared::{PolicyCache, Prepared, read};
+pub(crate) use prepared::{PolicyCache, Prepared, policy_of, read};
 
 use crate::hearsay;
 use crate::history_keys::OrderKeys;

@@ -14,6 +14,7 @@ use touchstone_schema::limits;
 use touchstone_schema::submission::Submission;
 
 use crate::announce::Announcer;
+use crate::backfill;
 use crate::history::HistoryKeeper;
 use crate::norms_source::NormsSource;
 use crate::record::Screening;
@@ -86,6 +87,7 @@ pub async fn run(dependencies: Dependencies, shutdown: CancellationToken) -> Res
     }
     drop(announcer);
     loops.spawn(keeper.run(shutdown.clone()));
+    loops.spawn(backfill::run_jobs(dependencies.clone(), shutdown.clone()));
     loops.spawn(sweep::run(dependencies, shutdown));
     while let Some(ended) = loops.join_next().await {
         match ended? {

@@ -6,6 +6,7 @@
 //! Design: ARCHITECTURE.md, "One order, end to end".
 
 mod announce;
+pub mod backfill;
 pub mod backtest;
 mod batch;
 mod consume;

@@ -9,6 +9,7 @@ use crate::cli::Command;
 use crate::compose::{self, Operator};
 use crate::output::Output;
 
+pub(crate) mod backfill;
 pub(crate) mod centra;
 pub(crate) mod dead_letter;
 pub(crate) mod delivery;
@@ -35,6 +36,7 @@ const LONGEST_GRACE: Duration = Duration::from_secs(7 * 86_400);
 pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => return Box::pin(crate::demo::run(arguments, *output)).await,
+        Command::Backfill(arguments) => return Box::pin(backfill::run(arguments, *output)).await,
         Command::Doctor => return Box::pin(doctor::run(*output)).await,
         Command::Serve(arguments) => Box::pin(serve::run(arguments, *output)).await,
         Command::Migrate => migrate(*output).await,

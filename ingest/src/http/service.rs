@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 use super::body;
 use crate::door::SharedDoor;
 use crate::problem::Problem;
-use crate::surfaces::Envelope;
+use crate::surfaces::{Envelope, backfill};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most header fields of a request.
@@ -65,7 +65,8 @@ impl Front {
     /// Answers one request, whatever it is.
     pub(crate) async fn answer<B>(self, request: Request<B>) -> Response
     where
-        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B: hyper::body::Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<axum::BoxError>,
     {
         let instant = Instant::now();
         let in_flight = InFlight::enter();
@@ -94,12 +95,19 @@ impl Front {
 
     async fn route<B>(self, request: Request<B>, mut arrival: Arrival) -> Result<Response, Problem>
     where
-        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B: hyper::body::Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<axum::BoxError>,
     {
         check_headers(request.headers())?;
         let (parts, incoming) = request.into_parts();
-        arrival.body = body::read(incoming, self.door.settings.body_timeout).await?;
-        let mut request = Request::from_parts(parts, Body::empty());
+        // An upload is taken in piece by piece, by its handler and under its own limits, once its caller is known.
+        let body = if backfill::streams(&parts) {
+            Body::new(incoming)
+        } else {
+            arrival.body = body::read(incoming, self.door.settings.body_timeout).await?;
+            Body::empty()
+        };
+        let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(arrival);
         let Ok(response) = self.router.oneshot(request).await;
         Ok(response)

@@ -24,6 +24,7 @@ use crate::http::service::Arrival;
 use crate::problem::Problem;
 use crate::respond::rate_headers;
 
+pub(crate) mod backfill;
 pub(crate) mod centra;
 pub(crate) mod checks;
 pub(crate) mod operations;
@@ -47,6 +48,8 @@ pub(crate) fn described() -> OpenApiRouter<SharedDoor> {
         .routes(routes!(checks::check::order))
         .routes(routes!(checks::check::cart, checks::update::cart))
         .routes(routes!(checks::update::order))
+        .routes(routes!(backfill::upload))
+        .routes(routes!(backfill::show))
         .routes(routes!(centra::take))
         .routes(routes!(orders::submit::submit))
         .routes(routes!(orders::show::show))
@@ -148,6 +151,12 @@ impl Knock {
     /// Authenticates a request of the orders surface.
     pub(crate) async fn authenticate_key(&self, door: &Door) -> Result<Caller, Problem> {
         authenticate_by_key(&door.dependencies, &self.headers, KeyScope::Orders).await
+    }
+
+    /// The same for a body that streams: the signature covers what stands for it.
+    pub(crate) async fn authenticate_over(&self, door: &Door, stands_for_body: &[u8]) -> Result<Caller, Problem> {
+        let signed = Signed::Target(&self.method, &self.uri);
+        authenticate(&door.dependencies, &self.headers, signed, stands_for_body, self.arrival.at).await
     }
 
     /// Waits for the store, but not longer than a caller would.

@@ -173,6 +173,9 @@ pub trait HotHistory: Send + Sync {
     /// Adds entries that were just committed, one round trip for all. Adding one again changes nothing that is loaded.
     async fn remember(&self, entries: &[KeyedEntry], now: Timestamp) -> Result<(), CacheError>;
 
+    /// Takes back that history is held in full: entries were committed that nobody can hand on any more.
+    async fn distrust(&self) -> Result<(), CacheError>;
+
     /// Takes the right to fill history from the store; `None` while another process has it. It is lost when the server
     /// is flushed, when an entry is lost on its way, or when its holder is silent for a while.
     async fn claim(&self) -> Result<Option<Holder>, CacheError>;

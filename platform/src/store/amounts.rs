@@ -1,7 +1,7 @@
 //! How large a store's orders were: what its usual amounts are made from.
 //!
-//! Guarantee: the newest orders before a moment, whatever their currency, read by the index of a store's orders by time
-//! and never more of them than asked. Failure: as the store's.
+//! Guarantee: the newest orders before a moment, screened or told of by files of past orders, whatever their currency, read
+//! by the indexes of a store's orders by time and never more of them than asked. Failure: as the store's.
 
 use sea_orm::QueryResult;
 use touchstone_schema::money::{Currency, Money};
@@ -20,8 +20,11 @@ pub struct OrderSize {
 }
 
 /// The currency is no condition: a store with few orders in one would be read whole for them.
-const AMOUNTS: &str = "SELECT amount_minor, currency, quantity FROM transactions
-  WHERE store_id = $1 AND mode = $2 AND received_at < $3
+const AMOUNTS: &str = "SELECT * FROM (SELECT amount_minor, currency, quantity, received_at, id FROM transactions
+    WHERE store_id = $1 AND mode = $2 AND received_at < $3 ORDER BY received_at DESC, id DESC LIMIT $4) AS screened
+  UNION ALL SELECT * FROM (SELECT amount_minor, currency, quantity, entry_at AS received_at, id FROM backfilled
+    WHERE store_id = $1 AND mode = $2 AND entry_at < $3 AND entry_id = id
+    ORDER BY entry_at DESC, id DESC LIMIT $4) AS past
   ORDER BY received_at DESC, id DESC LIMIT $4";
 
 impl TenantStore<'_> {

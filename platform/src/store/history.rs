@@ -57,7 +57,7 @@ impl From<&HistoryEntry> for HistoryCursor {
 }
 
 /// What [`entry`] reads, in this order.
-const ENTRY: &str =
+pub(super) const ENTRY: &str =
     "transaction_id, received_at, what, ordered_at, amount_minor, currency, declines, name, card, email,
     phone, device, ip, address, customer";
 
@@ -147,7 +147,7 @@ impl SystemStore<'_> {
         ];
         let page = rows(&self.store.database, &PAGE, values).await?;
         let entries = page.iter().map(|row| entry(row, 0)).collect::<Result<Vec<_>, _>>()?;
-        let mut declared = declared_keys(self.store, &entries).await?;
+        let mut declared = declared_keys(self.store, &self.store.database, &entries).await?;
         let with_keys = entries.into_iter().map(|entry| {
             let declared_keys = declared.remove(&place(&entry)).unwrap_or_default();
             Remembered { entry: Arc::new(entry), declared_keys }
@@ -244,9 +244,9 @@ fn load_values(backend: DbBackend, keys: &[(Option<HistoryKeyKind>, HistoryKey)]
 }
 
 /// An entry is told from all others by these.
-type Place = (Timestamp, TransactionId, Happening);
+pub(super) type Place = (Timestamp, TransactionId, Happening);
 
-fn place(entry: &HistoryEntry) -> Place {
+pub(super) fn place(entry: &HistoryEntry) -> Place {
     (entry.received_at, entry.transaction_id.clone(), entry.what)
 }
 
@@ -258,14 +258,18 @@ fn declared_text(backend: DbBackend) -> String {
     )
 }
 
-async fn declared_keys(store: &Store, entries: &[HistoryEntry]) -> Result<HashMap<Place, Vec<HistoryKey>>, StoreError> {
+pub(super) async fn declared_keys<C: sea_orm::ConnectionTrait>(
+    store: &Store,
+    connection: &C,
+    entries: &[HistoryEntry],
+) -> Result<HashMap<Place, Vec<HistoryKey>>, StoreError> {
     let mut ids: Vec<_> = entries.iter().map(|entry| entry.transaction_id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
     let ids: Vec<_> = ids.into_iter().map(|id| vec![id.into()]).collect();
     let text = if store.is_embedded() { &SQLITE_KEYS } else { &POSTGRES_KEYS };
     let mut found: HashMap<Place, Vec<HistoryKey>> = HashMap::new();
-    for row in rows(&store.database, text, parameters(store.backend(), ID, &ids)).await? {
+    for row in rows(connection, text, parameters(store.backend(), ID, &ids)).await? {
         let place = (Timestamp::from_millis(at(&row, 0)?), parsed_at(&row, 1)?, parsed_at(&row, 2)?);
         found.entry(place).or_default().push(HistoryKey::from_i64(at(&row, 3)?));
     }
@@ -273,7 +277,7 @@ async fn declared_keys(store: &Store, entries: &[HistoryEntry]) -> Result<HashMa
 }
 
 /// The entry in the columns of [`ENTRY`], of which `first` is the place of the first.
-fn entry(row: &QueryResult, first: usize) -> Result<HistoryEntry, StoreError> {
+pub(super) fn entry(row: &QueryResult, first: usize) -> Result<HistoryEntry, StoreError> {
     let currency = Currency::from_code(&at::<String>(row, first + 5)?)
         .ok_or_else(|| StoreError::corrupt("currency", "not an ISO 4217 code"))?;
     let key = |index: usize| at::<Option<i64>>(row, first + index).map(|key| key.map(HistoryKey::from_i64));

@@ -9,6 +9,7 @@ use touchstone_schema::tenant::Tenant;
 
 pub mod accounts;
 pub mod amounts;
+pub mod backfill;
 pub(crate) mod database;
 pub mod deliveries;
 mod error;

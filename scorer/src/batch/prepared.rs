@@ -55,7 +55,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, String> {
         let store = &submission.tenant.store_id;
         let profile = directory.store(store).ok_or("the store is not known")?.clone();
-        let policy = compiled(directory, store, policies)?;
+        let policy = policy_of(directory, store, policies)?;
         let order = match submission.kind {
             SubmissionKind::Order | SubmissionKind::Held | SubmissionKind::FailedAttempt => {
                 Some(read(submission.document.get(), &profile.data_key, submission.tenant.mode, &policy)?)
@@ -117,7 +117,11 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn compiled(directory: &Snapshot, store: &StoreId, policies: &mut PolicyCache) -> Result<Arc<Policy>, String> {
+pub(crate) fn policy_of(
+    directory: &Snapshot,
+    store: &StoreId,
+    policies: &mut PolicyCache,
+) -> Result<Arc<Policy>, String> {
     let stored = directory.policy(store);
     let version = stored.map_or(0, |stored| stored.version);
     if let Some(policy) = policies.get(&(store.clone(), version)) {

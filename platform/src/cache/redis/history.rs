@@ -145,6 +145,10 @@ impl HotHistory for RedisHistory {
         appended.map(drop)
     }
 
+    async fn distrust(&self) -> Result<(), CacheError> {
+        self.0.connection.query(redis::pipe().del(&[COMPLETE, FILLING])).await
+    }
+
     async fn claim(&self) -> Result<Option<Holder>, CacheError> {
         let holder = Holder(hex::encode(random::bytes::<16>()));
         let mut command = redis::cmd("SET");

@@ -1,0 +1,299 @@
+//! Backfills: files of past orders that are read into history.
+//!
+//! Guarantee: how far a file was read is committed with what was read of it, by the one who holds its lease; whoever takes
+//! it over goes on exactly there. Failure: a lease runs out when its holder dies, and then the next one takes it.
+
+mod commit;
+mod upload;
+
+use sea_orm::{QueryResult, Value};
+use touchstone_schema::backfill::{Format, RowKind};
+use touchstone_schema::ids::BackfillId;
+use touchstone_schema::tenant::{Tenant, wire_enum};
+use touchstone_schema::time::Timestamp;
+
+use super::database::{column, count, execute, parsed, row, rows};
+use super::{Store, StoreError, SystemStore, TenantStore};
+
+pub use commit::{Committed, PastOrder, Progress, Read, Took};
+pub use upload::Chunk;
+
+wire_enum! {
+    /// What a backfill is doing.
+    BackfillState {
+        /// Its upload is coming in; nothing of it is used before it is whole.
+        Receiving = "receiving",
+        /// It waits for a process to read it.
+        Waiting = "waiting",
+        /// It is being read.
+        Running = "running",
+        /// All of it was read.
+        Done = "done",
+        /// It cannot be read.
+        Failed = "failed",
+    }
+}
+
+/// A backfill.
+#[derive(Debug, Clone)]
+pub struct Backfill {
+    /// Its id.
+    pub id: BackfillId,
+    /// Whose orders they are.
+    pub tenant: Tenant,
+    /// What a command reads; empty of an upload.
+    pub source: String,
+    /// What the rows are, when that was said.
+    pub kind: Option<RowKind>,
+    /// How they lie in the file, when that was said.
+    pub format: Option<Format>,
+    /// What it is doing.
+    pub state: BackfillState,
+    /// How far it has come.
+    pub progress: Progress,
+    /// Entries of history may be committed that the cache has not got.
+    pub unshared: bool,
+    /// Bytes of an upload.
+    pub size: u64,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Until when somebody works on it.
+    pub leased_until: Timestamp,
+    /// When it began: what was told of an order without a time is known from then on.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A row that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its place among the refused rows.
+    pub number: u64,
+    /// The line that it begins on.
+    pub line: u64,
+    /// JSON pointer to the value at fault; empty of the whole row.
+    pub field: String,
+    /// What was expected.
+    pub reason: String,
+}
+
+/// A backfill that begins.
+#[derive(Debug)]
+pub struct NewBackfill<'a> {
+    /// Its id.
+    pub id: &'a BackfillId,
+    /// What a command reads; empty of an upload.
+    pub source: &'a str,
+    /// What the rows are.
+    pub kind: Option<RowKind>,
+    /// How they lie in the file.
+    pub format: Option<Format>,
+    /// Now.
+    pub now: Timestamp,
+    /// Until when the beginner works on it.
+    pub leased_until: Timestamp,
+}
+
+const INSERT: &str = "INSERT INTO backfills (id, store_id, mode, source, kind, format, state, size, position,
+    position_hash, accepted, unchanged, refused, refused_bytes, unshared, leased_until, created_at)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', 0, 0, 0, 0, 0, $8, $9)";
+
+/// A command's reading of this source that did not come to its end.
+const UNFINISHED: &str = "UPDATE backfills SET leased_until = $5 WHERE id IN (SELECT id FROM backfills
+    WHERE store_id = $1 AND mode = $2 AND source = $3 AND finished_at IS NULL AND leased_until <= $4
+    ORDER BY id DESC LIMIT 1)
+  RETURNING *";
+
+const HELD: &str = "SELECT id FROM backfills
+  WHERE store_id = $1 AND mode = $2 AND source = $3 AND finished_at IS NULL AND leased_until > $4 LIMIT 1";
+
+/// Two texts, so that each is fixed: SQLite has one writer at a time and no row locks to skip.
+const CLAIM: &str = "UPDATE backfills SET state = 'running', leased_until = $2 WHERE id IN (SELECT id FROM backfills
+    WHERE finished_at IS NULL AND leased_until <= $1 AND source = '' AND state IN ('waiting', 'running')
+    ORDER BY leased_until, id LIMIT 1{locking})
+  RETURNING *";
+
+const UNSHARED: &str = "SELECT id FROM backfills
+  WHERE finished_at IS NULL AND leased_until <= $1 AND unshared = 1 LIMIT 1";
+
+const SHARED: &str = "UPDATE backfills SET unshared = 0
+  WHERE finished_at IS NULL AND leased_until <= $1 AND unshared = 1";
+
+const LEAVE: &str = "UPDATE backfills SET leased_until = 0 WHERE id = $1 AND leased_until = $2";
+
+const FINISH: &str = "UPDATE backfills SET state = $3, failure = NULLIF($4, ''), unshared = 0, finished_at = $5,
+    leased_until = 0
+  WHERE id = $1 AND leased_until = $2";
+
+const SHOW: &str = "SELECT * FROM backfills WHERE id = $1 AND store_id = $2 AND mode = $3";
+
+const REFUSALS: &str = "SELECT number, line, field, reason FROM backfill_refusals
+  WHERE backfill_id = $1 AND number > $2 ORDER BY number LIMIT $3";
+
+/// An order of any store that was received a moment ago.
+const LIVE: &str = "SELECT 1 FROM history WHERE received_at >= $1 AND what = 'order' ORDER BY received_at LIMIT 1";
+
+impl SystemStore<'_> {
+    /// Takes over a command's reading of this source that did not come to its end.
+    pub async fn take_over_backfill(
+        &self,
+        tenant: &Tenant,
+        source: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Backfill>, StoreError> {
+        let values: [Value; 5] = [
+            tenant.store_id.as_str().into(),
+            tenant.mode.as_str().into(),
+            source.into(),
+            now.as_millis().into(),
+            until.as_millis().into(),
+        ];
+        let change = self.store.begin().await?;
+        let taken = row(change.transaction(), UNFINISHED, values).await?;
+        let taken = taken.as_ref().map(backfill_of).transpose()?;
+        change.commit().await?;
+        Ok(taken)
+    }
+
+    /// Whether another process is reading this source right now.
+    pub async fn backfill_is_held(&self, tenant: &Tenant, source: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let values: [Value; 4] =
+            [tenant.store_id.as_str().into(), tenant.mode.as_str().into(), source.into(), now.as_millis().into()];
+        Ok(row(&self.store.database, HELD, values).await?.is_some())
+    }
+
+    /// Leases the upload that has waited longest, until `until`.
+    pub async fn claim_backfill(&self, now: Timestamp, until: Timestamp) -> Result<Option<Backfill>, StoreError> {
+        let text = CLAIM.replace("{locking}", if self.store.is_embedded() { "" } else { " FOR UPDATE SKIP LOCKED" });
+        let change = self.store.begin().await?;
+        let claimed = row(change.transaction(), &text, [now.as_millis().into(), until.as_millis().into()]).await?;
+        let claimed = claimed.as_ref().map(backfill_of).transpose()?;
+        change.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Whether a process died that may not have handed on what it had committed.
+    pub async fn backfill_is_unshared(&self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(row(&self.store.database, UNSHARED, [now.as_millis().into()]).await?.is_some())
+    }
+
+    /// Notes that the cache does not count upon what such processes left.
+    pub async fn backfills_are_shared(&self, now: Timestamp) -> Result<(), StoreError> {
+        written(self.store, SHARED, [now.as_millis().into()]).await.map(|_| ())
+    }
+
+    /// Gives a lease back, so that another may go on at once.
+    pub async fn leave_backfill(&self, id: &BackfillId, until: Timestamp) -> Result<(), StoreError> {
+        written(self.store, LEAVE, [id.as_str().into(), until.as_millis().into()]).await.map(|_| ())
+    }
+
+    /// Ends a backfill whose lease is held until `until`. Everything it committed must have been handed to the cache.
+    pub async fn finish_backfill(
+        &self,
+        id: &BackfillId,
+        until: Timestamp,
+        failure: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let state = if failure.is_some() { BackfillState::Failed } else { BackfillState::Done };
+        let values: [Value; 5] = [
+            id.as_str().into(),
+            until.as_millis().into(),
+            state.as_str().into(),
+            failure.unwrap_or_default().into(),
+            now.as_millis().into(),
+        ];
+        Ok(written(self.store, FINISH, values).await? > 0)
+    }
+
+    /// Whether an order of any store was received since then: whether anybody would notice a busy database.
+    pub async fn is_live_since(&self, since: Timestamp) -> Result<bool, StoreError> {
+        Ok(row(&self.store.database, LIVE, [since.as_millis().into()]).await?.is_some())
+    }
+}
+
+impl TenantStore<'_> {
+    /// Begins a backfill, leased to its beginner.
+    pub async fn begin_backfill(&self, new: &NewBackfill<'_>) -> Result<(), StoreError> {
+        let state = if new.source.is_empty() { BackfillState::Receiving } else { BackfillState::Running };
+        let values: [Value; 9] = [
+            new.id.as_str().into(),
+            self.tenant.store_id.as_str().into(),
+            self.tenant.mode.as_str().into(),
+            new.source.into(),
+            new.kind.map_or("", RowKind::as_str).into(),
+            new.format.map_or("", Format::as_str).into(),
+            state.as_str().into(),
+            new.leased_until.as_millis().into(),
+            new.now.as_millis().into(),
+        ];
+        written(self.store, INSERT, values).await.map(|_| ())
+    }
+
+    /// A backfill of this tenant.
+    pub async fn backfill(&self, id: &BackfillId) -> Result<Option<Backfill>, StoreError> {
+        let values: [Value; 3] =
+            [id.as_str().into(), self.tenant.store_id.as_str().into(), self.tenant.mode.as_str().into()];
+        row(&self.store.database, SHOW, values).await?.as_ref().map(backfill_of).transpose()
+    }
+
+    /// Refused rows of a backfill of this tenant, after that number.
+    pub async fn backfill_refusals(&self, id: &BackfillId, after: u64, most: u64) -> Result<Vec<Refusal>, StoreError> {
+        if self.backfill(id).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let values: [Value; 3] = [id.as_str().into(), number(after).into(), number(most).into()];
+        let found = rows(&self.store.database, REFUSALS, values).await?;
+        let refusal = |row: &QueryResult| {
+            Ok(Refusal {
+                number: count(row, "number")?,
+                line: count(row, "line")?,
+                field: column(row, "field")?,
+                reason: column(row, "reason")?,
+            })
+        };
+        found.iter().map(refusal).collect()
+    }
+}
+
+/// Runs one statement that writes; how many rows it changed.
+async fn written(store: &Store, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
+    let change = store.begin().await?;
+    let changed = execute(change.transaction(), text, values).await?;
+    change.commit().await?;
+    Ok(changed)
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn backfill_of(row: &QueryResult) -> Result<Backfill, StoreError> {
+    let at = |name| column::<i64>(row, name).map(Timestamp::from_millis);
+    let kind: String = column(row, "kind")?;
+    let format: String = column(row, "format")?;
+    Ok(Backfill {
+        id: parsed(row, "id")?,
+        tenant: Tenant { store_id: parsed(row, "store_id")?, mode: parsed(row, "mode")? },
+        source: column(row, "source")?,
+        kind: RowKind::parse(&kind),
+        format: Format::parse(&format),
+        state: parsed(row, "state")?,
+        progress: Progress {
+            position: count(row, "position")?,
+            position_hash: column(row, "position_hash")?,
+            accepted: count(row, "accepted")?,
+            unchanged: count(row, "unchanged")?,
+            refused: count(row, "refused")?,
+            refused_bytes: count(row, "refused_bytes")?,
+        },
+        unshared: column::<i64>(row, "unshared")? != 0,
+        size: count(row, "size")?,
+        failure: column(row, "failure")?,
+        leased_until: at("leased_until")?,
+        created_at: at("created_at")?,
+        finished_at: column::<Option<i64>>(row, "finished_at")?.map(Timestamp::from_millis),
+    })
+}

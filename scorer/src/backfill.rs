@@ -1,0 +1,357 @@
+//! Backfill: reads files of past orders into history, labels and norms, many rows a commit.
+//!
+//! Guarantee: memory is that of a few batches, whatever the size of the file. How far it was read is committed with what
+//! was read, so that after any death the next process goes on there without a duplicate or a gap. Neither verdicts nor
+//! events come of it, and orders that arrive meanwhile have precedence (`pace`).
+//! Failure: a row that is refused stops no other; a database that is away is waited for; what did not reach hot history
+//! takes back that it is whole.
+//! Design: docs/backfill.md.
+
+mod jobs;
+mod pace;
+mod parse;
+mod row;
+mod side_file;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use touchstone_platform::cache::Cache;
+use touchstone_platform::clock::Clock;
+use touchstone_platform::retry::Backoff;
+use touchstone_platform::store::backfill::{Backfill, PastOrder, Progress, Read, Refusal, Took};
+use touchstone_platform::store::{Store, StoreError, SystemReason};
+use touchstone_schema::history::KeyedEntry;
+use touchstone_schema::limits::HISTORY_SPAN;
+use touchstone_schema::secret::Secret;
+use touchstone_schema::time::Timestamp;
+
+use crate::score::policy::Policy;
+
+pub(crate) use jobs::run as run_jobs;
+pub use parse::Refused;
+pub use side_file::SideFile;
+
+use pace::Pace;
+use parse::{Batch, Parser, Row};
+
+/// How long a reading is leased: longer than any commit takes, short enough that a dead process is soon replaced.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// Pieces of a file that are read ahead.
+pub const PIECES_AHEAD: usize = 4;
+/// Batches that are parsed ahead of their commit.
+const BATCHES_AHEAD: usize = 64;
+/// Entries that reach the cache at a time: some milliseconds of the server, which serves others too.
+const SHARED_AT_A_TIME: usize = 200;
+/// Refused rows that are told of in the answer.
+const SHOWN_REFUSALS: usize = 10;
+
+/// The next bytes of a file, or why there are none.
+pub type Pieces = mpsc::Receiver<std::io::Result<Bytes>>;
+
+/// Why a file was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BackfillError {
+    /// The bytes do not come.
+    #[error("the file cannot be read")]
+    Source(#[source] std::io::Error),
+    /// The header names what is no column, or the form of the file is not known.
+    #[error("the file cannot be read: {0}")]
+    Form(String),
+    /// Reading went on where it had stopped, but the file is not the same up to there.
+    #[error("the file has changed since it was read in part")]
+    Changed,
+    /// The database refuses.
+    #[error("the rows cannot be kept")]
+    Store(#[from] StoreError),
+    /// Another process took the reading over.
+    #[error("another process went on with this file")]
+    LeaseLost,
+    /// The cache was not told that it lacks entries.
+    #[error("the cache cannot be told of the new history; run the same command again")]
+    Cache(#[source] touchstone_platform::cache::CacheError),
+    /// The process is to stop.
+    #[error("interrupted; the same command goes on where this one stopped")]
+    Interrupted,
+    /// The thread that reads rows died.
+    #[error("the reading of rows broke off")]
+    Died,
+}
+
+/// What to read, and into what.
+pub struct Reading {
+    /// The truth.
+    pub store: Store,
+    /// Hot history, where there is one.
+    pub cache: Option<Arc<dyn Cache>>,
+    /// The time.
+    pub clock: Clock,
+    /// The data key of the store that the orders are of.
+    pub data_key: Secret,
+    /// Its policy, which declares keys of history.
+    pub policy: Arc<Policy>,
+    /// The backfill, leased to the caller.
+    pub backfill: Backfill,
+    /// The file.
+    pub pieces: Pieces,
+    /// Whether nothing is to be written.
+    pub is_dry: bool,
+    /// Where refused rows go.
+    pub side_file: Option<SideFile>,
+    /// Ends the reading early.
+    pub shutdown: CancellationToken,
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reading").field("backfill", &self.backfill.id).finish_non_exhaustive()
+    }
+}
+
+/// What a reading came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How far it came.
+    pub progress: Progress,
+    /// The first rows that were refused by this reading.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Reads a file to its end and finishes the backfill. `tell` hears how far it has come after every commit.
+///
+/// # Errors
+/// When the file cannot be read, or the rows cannot be kept. Everything up to the last commit is kept.
+pub async fn read(reading: Reading, mut tell: impl FnMut(&Progress) + Send) -> Result<Outcome, BackfillError> {
+    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    let Reading { store, cache, clock, data_key, policy, backfill, pieces, is_dry, side_file, shutdown } = reading;
+    let parser = Parser::new(&backfill, data_key, policy, pieces);
+    let parsing = tokio::task::spawn_blocking(move || parser.run(&sender));
+    let outcome = Outcome { progress: backfill.progress.clone(), refusals: Vec::new() };
+    let leased_until = backfill.leased_until;
+    let mut writer =
+        Writer { store, cache, clock, backfill, leased_until, is_dry, side_file, outcome, is_shared: true };
+    let written = writer.write_all(&mut batches, &shutdown, &mut tell).await;
+    drop(batches);
+    let parsed = parsing.await.map_err(|_| BackfillError::Died)?;
+    let shared = writer.own_up().await;
+    shared?;
+    if let Err(error) = written.and(parsed) {
+        writer.leave(&error).await;
+        return Err(error);
+    }
+    writer.finish().await?;
+    Ok(writer.outcome)
+}
+
+/// The side of the commits.
+struct Writer {
+    store: Store,
+    cache: Option<Arc<dyn Cache>>,
+    clock: Clock,
+    backfill: Backfill,
+    leased_until: Timestamp,
+    is_dry: bool,
+    side_file: Option<SideFile>,
+    outcome: Outcome,
+    /// Whether hot history has got everything that was committed.
+    is_shared: bool,
+}
+
+impl Writer {
+    async fn write_all(
+        &mut self,
+        batches: &mut mpsc::Receiver<Batch>,
+        shutdown: &CancellationToken,
+        tell: &mut (impl FnMut(&Progress) + Send),
+    ) -> Result<(), BackfillError> {
+        let mut pace = Pace::new(self.store.is_embedded());
+        loop {
+            let Some(batch) = gather(batches, pace.rows(), shutdown).await? else { return Ok(()) };
+            let rows = batch.rows.len();
+            let begun = tokio::time::Instant::now();
+            self.write(batch, shutdown).await?;
+            tell(&self.outcome.progress);
+            pace.rest(&self.store, &self.clock, rows, begun.elapsed()).await;
+        }
+    }
+
+    /// Writes a batch, waiting while the database is away.
+    async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), BackfillError> {
+        let Batch { rows, end, hash } = batch;
+        let mut orders = Vec::with_capacity(rows.len());
+        let mut places = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Row { line, text, read } = row;
+            let read = read.map(|order| orders.push(order));
+            places.push((line, text, read.err()));
+        }
+        let mut backoff = Backoff::default();
+        loop {
+            let done = self.try_write(&orders, &places, (end, &hash)).await;
+            match done {
+                Err(BackfillError::Store(error)) if error.is_transient() => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "past orders wait for the database");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Err(BackfillError::Interrupted),
+                        () = backoff.wait() => {}
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_write(
+        &mut self,
+        orders: &[PastOrder],
+        places: &[(u64, String, Option<Refused>)],
+        (end, hash): (u64, &str),
+    ) -> Result<(), BackfillError> {
+        let mut made = None;
+        let lease_until = (self.clock.now() + LEASE).max(self.leased_until);
+        let entries = {
+            let system = self.store.system(SystemReason::RoleLoop);
+            let side_file = self.side_file.as_mut().filter(|_| !self.is_dry);
+            let mut conclude = concluding(places, &self.outcome.progress, (end, hash), side_file, &mut made);
+            if self.is_dry {
+                conclude(&system.judge_backfill(orders).await?).map_err(BackfillError::Source)?;
+                Vec::new()
+            } else {
+                let (id, tenant) = (&self.backfill.id, &self.backfill.tenant);
+                let read = Read { id, tenant, leased_until: self.leased_until, lease_until, orders };
+                let committed = system.commit_backfill(&read, conclude).await?.ok_or(BackfillError::LeaseLost)?;
+                self.leased_until = lease_until;
+                committed.entries
+            }
+        };
+        self.share(entries).await;
+        if let Some((progress, refusals)) = made {
+            let room = SHOWN_REFUSALS.saturating_sub(self.outcome.refusals.len());
+            self.outcome.refusals.extend(refusals.into_iter().take(room));
+            self.outcome.progress = progress;
+        }
+        Ok(())
+    }
+
+    /// Hands committed entries to hot history.
+    async fn share(&mut self, entries: Vec<KeyedEntry>) {
+        let Some(hot) = self.cache.as_deref().and_then(Cache::history) else { return };
+        let now = self.clock.now();
+        let since = now - HISTORY_SPAN;
+        let recent: Vec<_> = entries.into_iter().filter(|keyed| keyed.entry.received_at >= since).collect();
+        for some in recent.chunks(SHARED_AT_A_TIME) {
+            if let Err(error) = hot.remember(some, now).await {
+                self.is_shared = false;
+                tracing::warn!(error = &error as &dyn std::error::Error, "history did not reach the cache");
+                return;
+            }
+        }
+    }
+
+    /// Takes back that hot history is whole, where it is not.
+    async fn own_up(&mut self) -> Result<(), BackfillError> {
+        let hot = self.cache.as_deref().and_then(Cache::history);
+        if let (false, Some(hot)) = (self.is_shared, hot) {
+            hot.distrust().await.map_err(BackfillError::Cache)?;
+            self.is_shared = true;
+        }
+        Ok(())
+    }
+
+    /// Gives the lease back where trying again soon makes sense.
+    async fn leave(&self, error: &BackfillError) {
+        if !self.is_dry && matches!(error, BackfillError::Interrupted | BackfillError::Source(_)) {
+            let system = self.store.system(SystemReason::RoleLoop);
+            if let Err(error) = system.leave_backfill(&self.backfill.id, self.leased_until).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the lease of a backfill runs out by itself");
+            }
+        }
+    }
+
+    async fn finish(&self) -> Result<(), BackfillError> {
+        if self.is_dry {
+            return Ok(());
+        }
+        let system = self.store.system(SystemReason::RoleLoop);
+        let now = self.clock.now();
+        let finished = system.finish_backfill(&self.backfill.id, self.leased_until, None, now).await?;
+        if finished { Ok(()) } else { Err(BackfillError::LeaseLost) }
+    }
+}
+
+/// Batches that make up a commit of about `rows` rows; none when the file is at its end.
+async fn gather(
+    batches: &mut mpsc::Receiver<Batch>,
+    rows: usize,
+    shutdown: &CancellationToken,
+) -> Result<Option<Batch>, BackfillError> {
+    let mut gathered: Option<Batch> = None;
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Err(BackfillError::Interrupted),
+            next = batches.recv() => next,
+        };
+        match (next, &mut gathered) {
+            (None, _) => return Ok(gathered),
+            (Some(batch), None) => gathered = Some(batch),
+            (Some(batch), Some(before)) => {
+                before.rows.extend(batch.rows);
+                (before.end, before.hash) = (batch.end, batch.hash);
+            }
+        }
+        if gathered.as_ref().is_some_and(|batch| batch.rows.len() >= rows) {
+            return Ok(gathered);
+        }
+    }
+}
+
+/// What came of a batch.
+type Made = Option<(Progress, Vec<Refusal>)>;
+
+/// What the commit asks once it knows what became of the orders: how far the file is read then, and what was refused. It may
+/// be asked again when the commit has to be repeated.
+fn concluding<'a>(
+    places: &'a [(u64, String, Option<Refused>)],
+    before: &'a Progress,
+    (end, hash): (u64, &'a str),
+    mut side_file: Option<&'a mut SideFile>,
+    made: &'a mut Made,
+) -> impl FnMut(&[Took]) -> std::io::Result<(Progress, Vec<Refusal>)> + Send + use<'a> {
+    move |took| {
+        let mut progress = Progress { position: end, position_hash: hash.to_owned(), ..before.clone() };
+        let mut took = took.iter();
+        let mut refusals = Vec::new();
+        let mut lines = Vec::new();
+        for (line, text, refused) in places {
+            let refused = match refused {
+                Some(refused) => Some(refused.clone()),
+                None => match took.next() {
+                    Some(Took::Accepted) => {
+                        progress.accepted += 1;
+                        None
+                    }
+                    Some(Took::Unchanged) | None => {
+                        progress.unchanged += 1;
+                        None
+                    }
+                    Some(Took::Contradicts) => Some(Refused::contradicting()),
+                },
+            };
+            if let Some(Refused { field, reason }) = refused {
+                progress.refused += 1;
+                let refusal = Refusal { number: progress.refused, line: *line, field, reason };
+                side_file::line(&refusal, text, &mut lines);
+                refusals.push(refusal);
+            }
+        }
+        if let Some(file) = side_file.as_deref_mut().filter(|_| !lines.is_empty()) {
+            progress.refused_bytes = file.write(before.refused_bytes, &lines)?;
+        }
+        *made = Some((progress.clone(), refusals.clone()));
+        Ok((progress, refusals))
+    }
+}

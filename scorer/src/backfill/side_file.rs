@@ -1,0 +1,66 @@
+//! The side file of refused rows: a JSON object on each line, with the line, the field, the reason and the row.
+//!
+//! Guarantee: for its owner alone, and without full card numbers. After an interruption it holds each refused row once: it
+//! is cut to the length that was committed.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use touchstone_platform::store::backfill::Refusal;
+use touchstone_schema::card::mask_text;
+
+/// See the module. The file is made when the first row is refused.
+#[derive(Debug)]
+pub struct SideFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl SideFile {
+    /// At this path.
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path, file: None }
+    }
+
+    /// Where it is, or would be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes lines after the first `length` bytes; the new length.
+    pub(super) fn write(&mut self, length: u64, lines: &[u8]) -> std::io::Result<u64> {
+        if self.file.is_none() {
+            let mut options = std::fs::OpenOptions::new();
+            self.file = Some(options.create(true).truncate(false).write(true).mode(0o600).open(&self.path)?);
+        }
+        let Some(file) = &mut self.file else { return Ok(length) };
+        // One that was moved away meanwhile begins anew.
+        let length = length.min(file.metadata()?.len());
+        file.set_len(length)?;
+        file.seek(SeekFrom::Start(length))?;
+        file.write_all(lines)?;
+        Ok(length + lines.len() as u64)
+    }
+}
+
+/// One line of the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    line: u64,
+    field: &'a str,
+    reason: &'a str,
+    row: Cow<'a, str>,
+}
+
+/// Appends the line of a refused row.
+pub(super) fn line(refusal: &Refusal, row: &str, lines: &mut Vec<u8>) {
+    let row = mask_text(row).map_or(Cow::Borrowed(row), Cow::Owned);
+    let line = Line { line: refusal.line, field: &refusal.field, reason: &refusal.reason, row };
+    if serde_json::to_writer(&mut *lines, &line).is_ok() {
+        lines.push(b'\n');
+    }
+}

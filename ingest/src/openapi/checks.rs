@@ -158,11 +158,15 @@ fn device() -> Value {
 }
 
 fn object(properties: Value, required: &[&str]) -> Value {
-    json!({"type": "object", "required": required, "properties": properties})
+    let mut schema = json!({"type": "object", "required": required});
+    schema["properties"] = properties;
+    schema
 }
 
 fn list(items: Value) -> Value {
-    json!({"type": "array", "maxItems": limits::ORDER_LIST_ITEMS, "items": items})
+    let mut schema = json!({"type": "array", "maxItems": limits::ORDER_LIST_ITEMS});
+    schema["items"] = items;
+    schema
 }
 
 fn described(description: &str, mut schema: Value) -> Value {

@@ -360,6 +360,18 @@ mod tests {
     }
 
     #[test]
+    fn pepper_tells_passwords_apart_from_each_other_and_from_api_keys() {
+        let master = keys(OLD);
+        let (id, mac) = (master.current_id(), master.password_mac("secret"));
+        assert!(master.verify_password_mac(id, Some(&mac), "secret"));
+        assert!(!master.verify_password_mac(id, Some(&mac), "other"));
+        assert!(!master.verify_password_mac(id, None, "secret"));
+        assert!(!master.verify_password_mac("gone", Some(&mac), "secret"));
+        let api_key = ApiKey::generate(KeyMode::Live);
+        assert!(!master.verify_password_mac(id, Some(&master.pepper_mac(&api_key).1), api_key.expose()));
+    }
+
+    #[test]
     fn wrong_setting_is_refused_without_showing_it() {
         for (wrong, problem) in [
             ("", "key 1 is empty"),

@@ -11,6 +11,7 @@ use touchstone_tests::{Behaviour, Receiver, eventually, touchstone_json};
 use super::fixture::{HeldShop, PATH, listen};
 use crate::ingest::centra::{sample, tell};
 use crate::ingest::fixture::order;
+use crate::pipeline::checks;
 use crate::pipeline::fixture::{PATIENCE, told};
 
 const GUIDE: &str = include_str!("../../../docs/webhooks.md");
@@ -103,7 +104,12 @@ async fn every_event_that_is_sent_is_as_the_document_describes_it(shop: HeldShop
         missing.is_empty().then_some(bodies)
     });
     let all = all.await;
-    let all = all.with_context(|| format!("{missing:?} did not come"))?;
+    let of_updates = async || {
+        let bodies = shop.webhooks();
+        (bodies.iter().filter(|body| body["data"]["check"].is_object()).count() == 2).then_some(bodies)
+    };
+    all.with_context(|| format!("{missing:?} did not come"))?;
+    let all = eventually(PATIENCE, "the events of both updates", of_updates).await?;
     let described = Described::read()?;
     all.iter().try_for_each(|body| described.check(body))
 }
@@ -136,7 +142,16 @@ async fn live_through_an_order(shop: &HeldShop) -> Result<()> {
         }
         told(&client.post(&format!("{path}/outcome"), &outcome).await?, 200)?;
     }
-    told(&client.post(&format!("{path}/reanalyze"), &json!({})).await?, 200).map(drop)
+    told(&client.post(&format!("{path}/reanalyze"), &json!({})).await?, 200)?;
+    let client = checks::client(&shop.pipeline);
+    told(&client.check(&checks::check("D-2")).await?, 200)?;
+    for update in [
+        json!({"order_id": "D-2", "status": "returned", "note": "no outcome, and flagged"}),
+        json!({"order_id": "D-2", "chargeback_status": "opened", "balance": "1.50", "is_locked": true}),
+    ] {
+        told(&client.update(&update).await?, 200)?;
+    }
+    Ok(())
 }
 
 async fn ask_for_a_trial(shop: &HeldShop) -> Result<()> {

@@ -54,7 +54,7 @@ const fn taken() -> u16 {
 }
 
 /// A caller with the credentials of a key.
-struct Client<'a> {
+pub(crate) struct Client<'a> {
     url: &'a str,
     http: HttpClient,
     authorization: String,
@@ -79,20 +79,20 @@ impl<'a> Client<'a> {
         self.http.send(request.body(Full::from(document.to_string()))?).await
     }
 
-    async fn check(&self, document: &Value) -> Result<Answer> {
+    pub(crate) async fn check(&self, document: &Value) -> Result<Answer> {
         self.send(Method::POST, ORDER_CHECK, document).await
     }
 
-    async fn update(&self, document: &Value) -> Result<Answer> {
+    pub(crate) async fn update(&self, document: &Value) -> Result<Answer> {
         self.send(Method::PATCH, ORDER, document).await
     }
 }
 
-fn client(pipeline: &Pipeline) -> Client<'_> {
+pub(crate) fn client(pipeline: &Pipeline) -> Client<'_> {
     Client::of(pipeline, &pipeline.door.keys.checks[0])
 }
 
-fn check(id: &str) -> Value {
+pub(crate) fn check(id: &str) -> Value {
     json!({
         "transaction": {"order_id": id, "ordered_on": "2026-01-02", "order_total": 129.90, "order_currency": "EUR"},
         "billing": {"email": "ada@example.com"},

@@ -23,7 +23,7 @@ macro_rules! on_both_ways_to_run {
 
 mod attempts;
 mod backtest;
-mod checks;
+pub(crate) mod checks;
 mod determinism;
 mod enrichment;
 pub(crate) mod fixture;

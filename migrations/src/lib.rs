@@ -9,6 +9,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_spine;
 mod m0002_centra;
 mod m0003_endpoints;
+mod m0007_delivery_log;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -16,6 +17,11 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_spine::Migration), Box::new(m0002_centra::Migration), Box::new(m0003_endpoints::Migration)]
+        vec![
+            Box::new(m0001_spine::Migration),
+            Box::new(m0002_centra::Migration),
+            Box::new(m0003_endpoints::Migration),
+            Box::new(m0007_delivery_log::Migration),
+        ]
     }
 }

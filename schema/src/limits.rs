@@ -81,3 +81,9 @@ pub const ENDPOINT_DESCRIPTION_CHARS: usize = 256;
 pub const ENDPOINT_RATE_MOST: u32 = 1_000;
 /// Largest compiled pattern, in bytes.
 pub const PATTERN_BYTES: usize = 65_536;
+/// How far back an endpoint can be recovered, and its deliveries replayed together.
+pub const RECOVERY_SPAN: Duration = Duration::from_secs(14 * 86_400);
+/// Most deliveries that are looked at to fill one page of the log: a page that found less than it may hold says where to go on.
+pub const LOG_LOOKED_AT: u64 = 5_000;
+/// How long settled deliveries, their attempts, and events that belong to no transaction are kept.
+pub const DELIVERIES_KEPT: Duration = Duration::from_secs(90 * 86_400);

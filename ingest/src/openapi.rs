@@ -25,7 +25,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
 ];
 /// Refusals of some signed operations: a part of their paths, and as above.
 const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
-    ("/{id}", "404", "not_found", "The store has no such transaction."),
+    ("/{id}", "404", "not_found", "The store has nothing of this id."),
     (
         "/analyze",
         "409",
@@ -47,6 +47,22 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ("/decision", "422", "invalid_field", "Fields are at fault; all are listed."),
     ("/outcome", "422", "invalid_field", "Fields are at fault; all are listed."),
     ("/transactions", "422", "invalid_field", "A parameter is at fault."),
+    ("/deliveries", "422", "invalid_field", "A parameter is at fault."),
+    ("/deliveries/{id}", "422", "invalid_field", "A parameter is at fault."),
+    ("/endpoints", "422", "invalid_field", "A parameter is at fault."),
+    ("/recoveries", "422", "invalid_field", "A parameter is at fault."),
+    ("/recover", "415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
+    ("/recover", "422", "invalid_field", "`since` is at fault."),
+    (
+        "/recover",
+        "409",
+        "endpoint_disabled, recovery_running",
+        "The endpoint is off, or something else is sent again first.",
+    ),
+    ("/test", "409", "endpoint_disabled", "The endpoint is off."),
+    ("/replay", "409", "endpoint_disabled", "The delivery's endpoint is off."),
+    ("/enable", "409", "live_key_needed", "A test key cannot switch what live events go to."),
+    ("/disable", "409", "live_key_needed", "A test key cannot switch what live events go to."),
 ];
 /// Refusals that the Centra surface may give, which knows no signature and no rate limit.
 const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
@@ -199,7 +215,7 @@ mod tests {
         for status in ["202", "400", "401", "413", "415", "503"] {
             assert!(notice["responses"][status].is_object(), "{status}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 13);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 23);
     }
 
     #[test]

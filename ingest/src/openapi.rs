@@ -53,6 +53,17 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ("/backfill", "415", "unsupported_media_type", "Expected a content type of files, without Content-Encoding."),
     ("/backfill", "422", "invalid_field, another_body", "A parameter is at fault, or the body is not what was signed."),
     ("/backfill/{id}", "422", "invalid_field", "A parameter is at fault."),
+    ("/recover", "422", "invalid_field", "`since` is at fault."),
+    (
+        "/recover",
+        "409",
+        "endpoint_disabled, recovery_running",
+        "The endpoint is off, or something else is sent again first.",
+    ),
+    ("/test", "409", "endpoint_disabled", "The endpoint is off."),
+    ("/replay", "409", "endpoint_disabled", "The delivery's endpoint is off."),
+    ("/enable", "409", "live_key_needed", "A test key cannot switch what live events go to."),
+    ("/disable", "409", "live_key_needed", "A test key cannot switch what live events go to."),
 ];
 /// Refusals that the Centra surface may give, which knows no signature and no rate limit.
 const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
@@ -276,7 +287,7 @@ mod tests {
                 assert!(operation["responses"][status].is_object(), "{path} {status}");
             }
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 20);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 29);
         let lists = &document["paths"]["/v1/lists"];
         for status in ["409", "415", "422"] {
             assert!(lists["post"]["responses"][status].is_object(), "{status}");

@@ -280,9 +280,9 @@ impl Problem {
         problem
     }
 
-    /// 409: the transaction's state does not allow this.
+    /// 409: the state of what was asked for does not allow this.
     pub(crate) fn state_conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, code, "Conflict with the transaction's state", detail)
+        Self::new(StatusCode::CONFLICT, code, "Conflict with the present state", detail)
     }
 
     /// 503: something needed for a safe answer is down or too slow; nothing was promised.

@@ -12,6 +12,7 @@ mod m0003_endpoints;
 mod m0004_placed_orders;
 mod m0005_checks;
 mod m0006_backfill;
+mod m0007_delivery_log;
 mod m0008_changes;
 
 /// The list of steps.
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_placed_orders::Migration),
             Box::new(m0005_checks::Migration),
             Box::new(m0006_backfill::Migration),
+            Box::new(m0007_delivery_log::Migration),
             Box::new(m0008_changes::Migration),
         ]
     }

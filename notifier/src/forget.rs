@@ -1,4 +1,5 @@
-//! Deletes attempts that are older than they are kept, a bounded number at a time.
+//! Deletes what is older than it is kept, a bounded number at a time: attempts, settled deliveries, recoveries that ended, and
+//! events that belong to no transaction.
 //!
 //! Failure: what is not deleted in this look is found in the next.
 
@@ -7,11 +8,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
-use touchstone_platform::store::{Store, SystemReason};
+use touchstone_platform::store::{Store, StoreError, SystemReason};
+use touchstone_schema::time::Timestamp;
 
 use crate::Settings;
 
-/// Attempts deleted in one transaction.
+/// Rows looked at in one transaction.
 const FORGOTTEN_TOGETHER: u64 = 500;
 /// Time between two transactions, in which others have the database.
 const BREATH: Duration = Duration::from_millis(50);
@@ -20,19 +22,43 @@ const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Forgets until shutdown.
 pub(crate) async fn run(settings: Arc<Settings>, store: Store, clock: Clock, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        let before = clock.now() - settings.attempts_kept;
-        let forgotten = store.system(SystemReason::RoleLoop).forget_attempts(before, FORGOTTEN_TOGETHER).await;
-        let more = match forgotten {
-            Ok(forgotten) => forgotten >= FORGOTTEN_TOGETHER,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "old attempts are deleted later");
-                false
+    let look = async {
+        loop {
+            if let Err(error) = look(&store, clock.now() - settings.deliveries_kept).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what is old is deleted later");
             }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(if more { BREATH } else { LOOK_EVERY }) => {}
+            tokio::time::sleep(LOOK_EVERY).await;
         }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = look => {}
+    }
+}
+
+/// What was attempted last goes first: a delivery goes when it has no attempts left, an event when it has no deliveries.
+async fn look(store: &Store, before: Timestamp) -> Result<(), StoreError> {
+    let system = || store.system(SystemReason::RoleLoop);
+    while system().forget_attempts(before, FORGOTTEN_TOGETHER).await? == FORGOTTEN_TOGETHER {
+        tokio::time::sleep(BREATH).await;
+    }
+    let mut after = None;
+    loop {
+        after = system().forget_deliveries(before, after.as_ref(), FORGOTTEN_TOGETHER).await?;
+        if after.is_none() {
+            break;
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+    while system().forget_recoveries(before, FORGOTTEN_TOGETHER).await? == FORGOTTEN_TOGETHER {
+        tokio::time::sleep(BREATH).await;
+    }
+    let mut after = None;
+    loop {
+        after = system().forget_events(before, after.as_ref(), FORGOTTEN_TOGETHER).await?;
+        if after.is_none() {
+            return Ok(());
+        }
+        tokio::time::sleep(BREATH).await;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The flow of an event: `consume` takes the wake-up from the queue → `plan` makes a delivery per endpoint → `deliver`
 //! says when and `attempt` makes it, at the endpoint's `pace`, through `webhook` → `retry` says what follows → `record` commits it; `sweep` finds events that
-//! nobody announced and deliveries that are due again. The flow of a held order is told in `centra`.
+//! nobody announced and deliveries that are due again, `recover` what an endpoint missed. The flow of a held order is told in `centra`.
 //!
 //! Guarantee: every event reaches every endpoint that wants it at least once, or ends as a dead delivery that operators
 //! see and replay; receivers de-duplicate by `webhook-id`. Nothing counts as delivered before its attempt has committed.
@@ -21,7 +21,7 @@ use touchstone_platform::directory::Directory;
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::queue::Queue;
 use touchstone_platform::store::Store;
-use touchstone_schema::limits::EVENT_SWEEP_AGE;
+use touchstone_schema::limits::{DELIVERIES_KEPT, EVENT_SWEEP_AGE};
 
 mod attempt;
 mod centra;
@@ -36,6 +36,7 @@ mod introspect;
 mod pace;
 mod plan;
 mod record;
+mod recover;
 mod retry;
 mod sweep;
 mod webhook;
@@ -69,8 +70,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Age at which an event that nobody planned is planned by the sweep.
     pub sweep_age: Duration,
-    /// How long attempts are kept.
-    pub attempts_kept: Duration,
+    /// How long settled deliveries and their attempts are kept; longer than they can be recovered for.
+    pub deliveries_kept: Duration,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
     /// Pause after a first failure at a Centra shop; those after further ones grow from it.
@@ -90,7 +91,7 @@ impl Default for Settings {
             failing_concurrency: 2,
             poll_interval: Duration::from_secs(1),
             sweep_age: EVENT_SWEEP_AGE,
-            attempts_kept: Duration::from_secs(90 * 86_400),
+            deliveries_kept: DELIVERIES_KEPT,
             centra_timeout: Duration::from_secs(10),
             centra_pause: Duration::from_secs(1),
             centra_shops: 16,
@@ -166,7 +167,9 @@ pub async fn run(
     tasks.spawn(named("notices", centra::take_notices(dependencies.clone(), Arc::clone(&work), shutdown.clone())));
     tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
     let (store, clock) = (dependencies.store.clone(), dependencies.clock.clone());
-    tasks.spawn(named("forget", forget::run(Arc::clone(&settings), store, clock, shutdown.clone())));
+    tasks.spawn(named("forget", forget::run(Arc::clone(&settings), store.clone(), clock.clone(), shutdown.clone())));
+    let recover = recover::run(Arc::clone(&settings), store, clock, Arc::clone(&due), shutdown.clone());
+    tasks.spawn(named("recover", recover));
     let looking = changes::run(Arc::clone(&settings), dependencies.store.clone(), change, shutdown.clone());
     tasks.spawn(named("changes", looking));
     tasks.spawn(named("sweep", sweep::run(settings, planner, Arc::clone(&due), shutdown.clone())));

@@ -110,6 +110,8 @@ identifier!(/// One event; the `webhook-id` of its deliveries.
     EventId, "evt_");
 identifier!(/// One event on its way to one endpoint.
     DeliveryId, "dlv_");
+identifier!(/// One recovery or replay of an endpoint's deliveries.
+    RecoveryId, "rcv_");
 identifier!(/// One entry of a store's lists.
     ListEntryId, "lst_");
 identifier!(/// A connection between a store and a Centra shop.

@@ -105,3 +105,9 @@ pub const BACKFILL_UPLOAD_BYTES: u64 = 1 << 30;
 pub const BACKFILLS_OPEN: u64 = 8;
 /// Most refused rows of an upload that are kept to be looked at; all are counted.
 pub const BACKFILL_REFUSALS: u64 = 1_000;
+/// How far back an endpoint can be recovered, and its deliveries replayed together.
+pub const RECOVERY_SPAN: Duration = Duration::from_secs(14 * 86_400);
+/// Most deliveries that are looked at to fill one page of the log: a page that found less than it may hold says where to go on.
+pub const LOG_LOOKED_AT: u64 = 5_000;
+/// How long settled deliveries, their attempts, and events that belong to no transaction are kept.
+pub const DELIVERIES_KEPT: Duration = Duration::from_secs(90 * 86_400);

@@ -50,6 +50,19 @@ async fn endpoint_settings_come_back_without_secrets(backend: &Backend, store: &
     let recover = ["endpoint", "recover", "--endpoint", endpoint, "--since", "24h"];
     let recovered = touchstone_json(backend, &recover).await?;
     assert_eq!((&recovered["recovered"], &recovered["dead"], &recovered["waiting"]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!((&recovered["state"], &recovered["kind"]), (&json!("done"), &json!("recover")));
+    let id = text(&recovered, "recovery_id")?;
+    let followed = touchstone_json(backend, &["endpoint", "recovery", "show", "--id", id]).await?;
+    assert_eq!((&followed["state"], &followed["looked_at"]), (&json!("done"), &json!(0)));
+    let listed = touchstone_json(backend, &["endpoint", "recovery", "list", "--endpoint", endpoint]).await?;
+    assert_eq!((&listed["recoveries"][0]["recovery_id"], &listed["next_cursor"]), (&json!(id), &json!(null)));
+    let long_ago = ["endpoint", "recover", "--endpoint", endpoint, "--since", "15d"];
+    ensure!(touchstone(backend, &long_ago).await?.stderr.contains("14 days"));
+    let page = ["delivery", "list", "--endpoint", endpoint, "--newest", "--event", "order.scored", "--limit", "5"];
+    let page = touchstone_json(backend, &page).await?;
+    assert_eq!((&page["deliveries"], &page["next_cursor"]), (&json!([]), &json!(null)));
+    let replay = ["delivery", "replay", "--endpoint", endpoint, "--since", "24h"];
+    assert_eq!(touchstone_json(backend, &replay).await?["replayed"], json!(0));
     for wrong in [["--header", "webhook-id: hunter2"], ["--header", "hunter2"], ["--url", "http://10.0.0.1/hook"]] {
         let refused = touchstone(backend, &[set.as_slice(), &wrong].concat()).await?;
         assert_ne!(refused.code, Some(0), "{wrong:?}");

@@ -19,6 +19,7 @@ use crate::output::Output;
 
 mod centra;
 mod disk;
+mod endpoints;
 mod enrichment;
 
 /// Oldest versions that the design allows.
@@ -146,6 +147,7 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
             ),
         }
         centra::examine(settings, &store, &keys, findings).await;
+        endpoints::examine(&store, findings).await;
     }
     enrichment::examine(&settings.enrichment_dir(), Clock::system().now(), findings);
     if settings.public_url.is_none() && !settings.is_embedded() {

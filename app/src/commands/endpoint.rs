@@ -10,7 +10,7 @@ use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{MasterKeys, SealContext, generate_webhook_secret};
 use touchstone_platform::random;
 use touchstone_platform::store::SystemStore;
-use touchstone_platform::store::accounts::{EndpointRow, WEBHOOK_SECRET};
+use touchstone_platform::store::accounts::{EndpointRow, OFF_BY_OPERATOR, WEBHOOK_SECRET};
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{EndpointId, EventId, RequestId, StoreId};
 use touchstone_schema::secret::Secret;
@@ -23,6 +23,7 @@ use crate::compose::Operator;
 use crate::output::{Output, fields};
 
 mod listing;
+pub(crate) mod recovery;
 mod settings;
 
 use settings::EndpointChanges;
@@ -86,15 +87,18 @@ pub(crate) enum EndpointCommand {
         #[arg(long, default_value = DEFAULT_GRACE, value_parser = parse_grace)]
         grace: Duration,
     },
-    /// Send what died, and at once what waits for another attempt.
+    /// Send what the endpoint wants and has not got: what died, what waits, and what happened while it was off.
     Recover {
         /// The endpoint.
         #[arg(long)]
         endpoint: EndpointId,
-        /// Only what was planned since then: a time, or a span before now such as 24h.
+        /// Only what happened since then: a time within the last 14 days, or a span before now such as 24h.
         #[arg(long, value_parser = parse_since)]
         since: Since,
     },
+    /// Follow recoveries and replays.
+    #[command(subcommand)]
+    Recovery(recovery::RecoveryCommand),
     /// Send an `endpoint.test` event to an endpoint.
     Test {
         /// The endpoint.
@@ -142,7 +146,8 @@ pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: O
         EndpointCommand::Disable { endpoint } => switch(&endpoint, false, operator, output).await,
         EndpointCommand::Enable { endpoint } => switch(&endpoint, true, operator, output).await,
         EndpointCommand::Rotate { endpoint, grace } => rotate(&endpoint, grace, operator, output).await,
-        EndpointCommand::Recover { endpoint, since } => recover(&endpoint, since, operator, output).await,
+        EndpointCommand::Recover { endpoint, since } => recovery::recover(&endpoint, since, operator, output).await,
+        EndpointCommand::Recovery(command) => recovery::run(command, operator, output).await,
         EndpointCommand::Test { endpoint } => test(&endpoint, operator, output).await,
     }
 }
@@ -206,7 +211,7 @@ async fn enabled(id: &EndpointId, operator: &Operator) -> anyhow::Result<Endpoin
 }
 
 async fn switch(id: &EndpointId, enabled: bool, operator: &Operator, output: Output) -> anyhow::Result<()> {
-    let reason = Some("switched off by an operator");
+    let reason = Some(OFF_BY_OPERATOR);
     if !operator.system().set_endpoint_enabled(id, enabled, reason, operator.clock.now()).await? {
         existing(id, operator).await?;
     }
@@ -238,30 +243,6 @@ async fn rotate(id: &EndpointId, grace: Duration, operator: &Operator, output: O
             ),
         ]);
         format!("Signing secret rotated; the new one is not shown again.\n{told}Next: give it to the receiver.")
-    })
-}
-
-/// Page by page: what was recovered stays so when this is interrupted, and it may be run again.
-async fn recover(id: &EndpointId, since: Since, operator: &Operator, output: Output) -> anyhow::Result<()> {
-    let endpoint = enabled(id, operator).await?;
-    let now = operator.clock.now();
-    let (since, of) = (since.at(now), (&endpoint.store_id, id));
-    let (mut dead, mut waiting, mut after) = (0, 0, None);
-    loop {
-        let page = operator.system().recover(of, since, after.as_ref(), now).await?;
-        dead += page.dead;
-        waiting += page.waiting;
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    let document = json!({ "endpoint_id": id, "recovered": dead + waiting, "dead": dead, "waiting": waiting });
-    output.show(&document, || {
-        format!(
-            "{dead} dead deliveries begin anew, {waiting} that waited are due now.\n\
-             Next: touchstone delivery list --endpoint {id} --state pending"
-        )
     })
 }
 

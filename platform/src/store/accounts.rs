@@ -17,10 +17,12 @@ use crate::random;
 mod connections;
 mod endpoints;
 mod keys;
+mod own_endpoints;
 mod reseal;
 mod stores;
 
 pub use endpoints::{EndpointChange, EndpointRow, SealedHeaders};
+pub use own_endpoints::{EndpointView, GivenUp, GivenUpCounts, OFF_BY_API, OFF_BY_OPERATOR, Tested};
 pub use reseal::{CENTRA_TOKEN, DATA_KEY, HMAC_SECRET, Reseal, WEBHOOK_HEADERS, WEBHOOK_SECRET};
 
 pub(super) use connections::connection_of;

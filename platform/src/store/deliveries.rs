@@ -7,8 +7,8 @@
 use sea_orm::QueryResult;
 use serde_json::value::RawValue;
 use touchstone_schema::event::{Event, EventKind};
-use touchstone_schema::ids::{DeliveryId, EndpointId, EventId, RequestId, StoreId};
-use touchstone_schema::tenant::Tenant;
+use touchstone_schema::ids::{DeliveryId, EndpointId, EventId, RequestId, StoreId, TransactionId};
+use touchstone_schema::tenant::{Tenant, wire_enum};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::trace::TraceContext;
 
@@ -16,17 +16,33 @@ use super::StoreError;
 use super::database::{column, count, parsed};
 
 mod claiming;
-mod listing;
+mod forgetting;
+mod log;
 mod ordering;
 mod recording;
 mod recovering;
+mod replaying;
 
 pub use claiming::GivenBack;
+pub use log::LogPage;
 pub use recording::DISABLE_AFTER;
-pub use recovering::Recovered;
+pub use recovering::{Begun, NewRecovery, Recovery, RecoveryKind, Stepped};
+pub use replaying::Replayed;
 
 pub(super) use claiming::due_now;
-pub(super) use ordering::{PARKED, line_up};
+pub(super) use ordering::{PARKED, line_up, place_of};
+
+wire_enum! {
+    /// Where a delivery stands.
+    DeliveryState {
+        /// Waits for an attempt.
+        Pending = "pending",
+        /// Arrived.
+        Delivered = "delivered",
+        /// Given up.
+        Dead = "dead",
+    }
+}
 
 /// A delivery whose next attempt is due, leased to the caller.
 #[derive(Debug, Clone)]
@@ -113,6 +129,8 @@ pub struct DeliveryView {
     pub event_id: EventId,
     /// Type of the event.
     pub kind: String,
+    /// The transaction that the event tells of.
+    pub transaction_id: Option<String>,
     /// Its endpoint.
     pub endpoint_id: EndpointId,
     /// `pending`, `delivered` or `dead`.
@@ -144,7 +162,16 @@ pub struct AttemptView {
     pub response_start: String,
 }
 
-/// Which deliveries to list or replay.
+/// Where a page of attempts begins: just before this one, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptCursor {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Its number.
+    pub number: u32,
+}
+
+/// Which deliveries to list.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
     /// Only of this store.
@@ -152,11 +179,21 @@ pub struct DeliveryFilter {
     /// Only to this endpoint.
     pub endpoint_id: Option<EndpointId>,
     /// Only in this state.
-    pub state: Option<String>,
+    pub state: Option<DeliveryState>,
     /// Only planned since then.
     pub since: Option<Timestamp>,
+    /// Only of events of this type.
+    pub kind: Option<EventKind>,
+    /// Only of this event.
+    pub event_id: Option<EventId>,
+    /// Only of events of this transaction.
+    pub transaction_id: Option<TransactionId>,
     /// Only after this delivery id (paging).
     pub after: Option<DeliveryId>,
+    /// Newest first; a tenant's log always is.
+    pub newest_first: bool,
+    /// Most deliveries that one page looks at; [`touchstone_schema::limits::LOG_LOOKED_AT`] when none.
+    pub look_at: Option<u64>,
 }
 
 /// An endpoint that [`super::SystemStore::record_attempts`] switched off.

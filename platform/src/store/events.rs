@@ -9,7 +9,7 @@ use touchstone_schema::ids::{DeliveryId, EndpointId, EventId};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{column, execute, parsed, row, rows};
-use super::deliveries::{DueDelivery, PARKED, due_delivery};
+use super::deliveries::{DueDelivery, PARKED, due_delivery, place_of};
 use super::{StoreError, SystemStore};
 use crate::random;
 
@@ -34,11 +34,11 @@ WITH open AS (
     FROM claimed JOIN events e ON e.id = claimed.event_id JOIN endpoints p ON {wanted}
 ), planned AS (
     INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at,
-        position)
+        position, mode)
     SELECT delivery_id, event_id, endpoint_id, store_id, 'pending', 0,
         CASE WHEN ordered = 1 THEN {parked} WHEN busy THEN $2 ELSE $3 END,
         CASE WHEN ordered = 1 OR busy THEN 0 ELSE $3 END, $2,
-        CASE WHEN ordered = 1 THEN nextval('delivery_positions') ELSE 0 END
+        CASE WHEN ordered = 1 THEN occurred_at * 1000 + LEAST(sequence, 999) ELSE 0 END, mode
     FROM (SELECT * FROM wanted ORDER BY occurred_at, sequence, event_id) AS in_order
     ON CONFLICT (event_id, endpoint_id) DO NOTHING
     RETURNING id
@@ -53,11 +53,12 @@ ORDER BY e.occurred_at, e.sequence, e.id";
 const CLAIM_SQLITE: &str = "DELETE FROM unplanned WHERE event_id IN (SELECT value FROM json_each($1))";
 
 const INSERT_SQLITE: &str = "
-INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at, position)
+INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at, position,
+    mode)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'pending', 0,
-    CASE WHEN value ->> 4 = '1' THEN {parked} WHEN value ->> 5 = '1' THEN $2 ELSE $3 END,
-    CASE WHEN value ->> 4 = '1' OR value ->> 5 = '1' THEN 0 ELSE $3 END, $2,
-    CASE WHEN value ->> 4 = '1' THEN (SELECT COALESCE(MAX(rowid), 0) FROM deliveries) + 2 + key ELSE 0 END
+    CASE WHEN value ->> 4 <> '0' THEN {parked} WHEN value ->> 6 = '1' THEN $2 ELSE $3 END,
+    CASE WHEN value ->> 4 <> '0' OR value ->> 6 = '1' THEN 0 ELSE $3 END, $2,
+    CAST(value ->> 4 AS INTEGER), value ->> 5
 FROM json_each($1) WHERE TRUE
 ON CONFLICT (event_id, endpoint_id) DO NOTHING
 RETURNING id";
@@ -181,17 +182,23 @@ pub(super) async fn insert_event<C: ConnectionTrait>(connection: &C, event: &Eve
 
 fn plan_statement(embedded: bool) -> &'static str {
     static POSTGRES: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-        let wanted = WANTED.replace("{member}", "e.data::json ->> 'endpoint_id'");
+        let (wanted, _) = wanted(false);
         PLAN_POSTGRES
             .replace("{parked}", &PARKED.to_string())
             .replace("{columns}", EVENT_AND_ENDPOINT)
             .replace("{wanted}", &wanted)
     });
     static SQLITE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-        let wanted = WANTED.replace("{member}", "e.data ->> '$.endpoint_id'");
+        let (wanted, _) = wanted(true);
         PLAN_SQLITE.replace("{columns}", EVENT_AND_ENDPOINT).replace("{wanted}", &wanted)
     });
     if embedded { &SQLITE } else { &POSTGRES }
+}
+
+/// Which endpoints want an event, and the endpoint that the event's data names.
+pub(super) fn wanted(embedded: bool) -> (String, &'static str) {
+    let member = if embedded { "e.data ->> '$.endpoint_id'" } else { "e.data::json ->> 'endpoint_id'" };
+    (WANTED.replace("{member}", member), member)
 }
 
 async fn plan_embedded(
@@ -217,7 +224,8 @@ async fn plan_embedded(
             text(row, "event_id")?,
             text(row, "endpoint_id")?,
             text(row, "store_id")?,
-            column::<i64>(row, "ordered")?.to_string(),
+            position(row)?.to_string(),
+            text(row, "mode")?,
             i64::from(waits).to_string(),
         ]);
         if !waits {
@@ -232,6 +240,13 @@ async fn plan_embedded(
         made.iter().map(|row| parsed(row, "id")).collect::<Result<std::collections::HashSet<DeliveryId>, _>>()?;
     planned.retain(|delivery| made.contains(&delivery.id));
     Ok(planned)
+}
+
+/// The place in the line of its endpoint, 0 where there is none.
+fn position(row: &QueryResult) -> Result<i64, StoreError> {
+    let ordered = column::<i64>(row, "ordered")? != 0;
+    let place = place_of(Timestamp::from_millis(column(row, "occurred_at")?), column(row, "sequence")?);
+    Ok(if ordered { place } else { 0 })
 }
 
 fn text(row: &QueryResult, name: &'static str) -> Result<String, StoreError> {

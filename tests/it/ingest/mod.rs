@@ -1,6 +1,7 @@
 //! The front door: every status code of the signed surface, the order of its checks, its limits, its promises.
 
 pub(crate) mod centra;
+mod deliveries;
 pub(crate) mod fixture;
 mod limits;
 mod orders;

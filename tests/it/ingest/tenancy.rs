@@ -13,13 +13,14 @@ const TOKENED: &[&str] = &["/v1/centra/{connector_token}"];
 /// Routes that an API key alone opens: `ingest::orders` shows that foreign numbers are 404.
 const KEYED: &[&str] = &["/v1/orders", "/v1/orders/{orderId}"];
 /// Routes that name nothing of a store.
-const OWN: &[&str] = &["/v1/analyze", "/v1/lists", "/v1/transactions"];
+const OWN: &[&str] = &["/v1/analyze", "/v1/deliveries", "/v1/endpoints", "/v1/lists", "/v1/transactions"];
 /// Routes of another credential, which is no signature: `pipeline::checks` shows that they open nothing but its own store.
 const BASIC: &[&str] = &["/v2/risk/order/ecommerce", "/v2/risk/order", "/v2/risk/cart"];
 
 fn body_for(path: &str) -> &'static str {
     match path.rsplit('/').next() {
         Some("decision") => r#"{"decision":"approve","reviewer":"eve"}"#,
+        Some("recover") => r#"{"since":"2026-01-02T03:04:05Z"}"#,
         Some("outcome") => r#"{"type":"fulfilled","occurred_at":"2026-01-02T03:04:05Z"}"#,
         _ => "",
     }
@@ -38,10 +39,20 @@ async fn foreign_and_malformed_ids_are_404_on_every_route() -> anyhow::Result<()
     let listed = mine.post("/v1/lists", &entry).await?.json()?;
     let listed = listed["id"].as_str().expect("it is listed");
     assert_eq!(theirs.get("/v1/lists").await?.json()?["entries"].as_array().map(Vec::len), Some(0));
+    let delivery = super::deliveries::delivered(&door, &door.keys.mine, "https://shop.example/hook").await?;
+    let (delivery, endpoint) = (delivery.id.to_string(), delivery.endpoint_id.to_string());
+    assert_eq!(mine.get(&format!("/v1/deliveries/{delivery}")).await?.status, 200);
+    assert_eq!(theirs.get("/v1/deliveries").await?.json()?["deliveries"].as_array().map(Vec::len), Some(0));
+    assert_eq!(theirs.get("/v1/endpoints").await?.json()?["endpoints"].as_array().map(Vec::len), Some(0));
     let document: Value = serde_json::from_str(&touchstone_ingest::openapi())?;
     let mut tried = 0;
     for (path, operations) in document["paths"].as_object().expect("it has paths") {
-        let id = if path.starts_with("/v1/lists") { listed } else { id };
+        let id = match path.split('/').nth(2) {
+            Some("lists") => listed,
+            Some("deliveries") => &delivery,
+            Some("endpoints") => &endpoint,
+            _ => id,
+        };
         for method in operations.as_object().expect("it has methods").keys() {
             let method: Method = method.to_uppercase().parse()?;
             if OPEN.contains(&path.as_str()) {
@@ -68,7 +79,13 @@ async fn foreign_and_malformed_ids_are_404_on_every_route() -> anyhow::Result<()
             }
         }
     }
-    assert_eq!(tried, 6 * 5, "all routes that name something of a store");
+    assert_eq!(tried, 14 * 5, "all routes that name something of a store");
     assert_eq!(mine.get("/v1/lists").await?.json()?["entries"][0]["id"], listed, "a stranger took it off");
+    assert_eq!(
+        mine.get(&format!("/v1/endpoints/{endpoint}")).await?.json()?["enabled"],
+        true,
+        "a stranger switched it"
+    );
+    assert_eq!(mine.get(&format!("/v1/deliveries/{delivery}")).await?.json()?["state"], "delivered");
     Ok(())
 }

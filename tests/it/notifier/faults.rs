@@ -8,7 +8,7 @@
 //! | an event is committed and then enqueued, and a crash between loses it | `notifier` `unannounced_event_is_swept_…`, `chaos::kills` |
 //! | an error of one endpoint repeats the whole fan-out | `endpoint_that_cannot_be_signed_for_does_not_repeat_the_others` |
 //! | the failure clock lives in memory | `notifier` `endpoint_failing_for_five_days_is_disabled` |
-//! | a replay is lost by a restart | `replay_goes_on_where_a_killed_notifier_left_it` |
+//! | a replay or recovery is lost by a restart | `replay_goes_on_where_a_killed_notifier_left_it`, `recovering` `endpoint_that_was_off_gets_…` |
 //! | changed settings are seen late | `changed_endpoint_counts_from_the_next_attempt_on`, `what_waits_for_a_changed_endpoint_goes_by_its_new_settings`, `what_waits_for_an_endpoint_that_is_switched_off_is_given_up`, `raised_limit_counts_for_what_was_put_off` |
 //! | a stopped worker is silent | `notifier_whose_worker_dies_ends_with_an_error_that_names_it` |
 
@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use touchstone_notifier::{NotifierError, Settings};
 use touchstone_platform::queue::{Consumer, DeadLetter, Lane, Queue, QueueError};
 use touchstone_platform::store::accounts::{EndpointChange, EndpointRow};
-use touchstone_platform::store::deliveries::DeliveryFilter;
+use touchstone_platform::store::deliveries::{Begun, DeliveryFilter, DeliveryState, NewRecovery, RecoveryKind};
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
 use touchstone_tests::{Backend, Behaviour, Receiver, eventually};
@@ -142,8 +142,8 @@ async fn replay_goes_on_where_a_killed_notifier_left_it(world: &mut World) -> Re
         world.announced_event().await?;
     }
     let delivered = DeliveryFilter {
-        endpoint_id: Some(endpoint),
-        state: Some("delivered".to_owned()),
+        endpoint_id: Some(endpoint.clone()),
+        state: Some(DeliveryState::Delivered),
         ..DeliveryFilter::default()
     };
     eventually(PATIENCE, "all to be delivered", async || {
@@ -154,7 +154,8 @@ async fn replay_goes_on_where_a_killed_notifier_left_it(world: &mut World) -> Re
 
     // Some are in flight and some wait when the notifier dies.
     receiver.behave(Behaviour::Hang);
-    ensure!(world.system().replay(&delivered, None, world.clock.now()).await? == EVENTS as u64);
+    let replay = NewRecovery { endpoint, kind: RecoveryKind::Replay, only: None, since: START };
+    ensure!(matches!(world.system().begin_recovery(&replay, world.clock.now()).await?, Begun::Started(_)));
     let before = receiver.wait_for(EVENTS + 2, PATIENCE).await?.len();
     world.kill().await;
     receiver.behave(Behaviour::status(200));
@@ -262,7 +263,7 @@ async fn what_waits_for_an_endpoint_that_is_switched_off_is_given_up(world: &mut
     let (receiver, endpoint) = crowded(world, &gate).await?;
     ensure!(world.system().set_endpoint_enabled(&endpoint, false, None, world.clock.now()).await?);
     let dead =
-        DeliveryFilter { endpoint_id: Some(endpoint), state: Some("dead".to_owned()), ..DeliveryFilter::default() };
+        DeliveryFilter { endpoint_id: Some(endpoint), state: Some(DeliveryState::Dead), ..DeliveryFilter::default() };
     eventually(PATIENCE, "what waits to be given up", async || {
         let given_up = world.system().deliveries(&dead, 100).await.ok()?.len();
         (given_up > 0 && given_up == CROWD - receiver.deliveries().len()).then_some(())

@@ -136,8 +136,10 @@ async fn dead_delivery_lets_the_next_pass(world: &mut World) -> Result<()> {
 async fn line_moves_on_after_a_crash_before_the_release(world: &mut World) -> Result<()> {
     let receiver = Receiver::start().await?;
     let endpoint = ordered(world, &receiver).await?;
-    let (mut planned, now) = (Vec::new(), world.clock.now());
+    let mut planned = Vec::new();
     for _ in 0..3 {
+        world.clock.advance(Duration::from_millis(1));
+        let now = world.clock.now();
         let event = world.add_event().await?;
         planned.push(event.id.clone());
         let lease = now + Duration::from_secs(60);

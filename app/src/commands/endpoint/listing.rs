@@ -58,7 +58,14 @@ pub(super) async fn list(store: &StoreId, operator: &Operator, output: Output) -
             ]
         });
         let empty = format!("No endpoints yet.\nNext: touchstone endpoint create --store {store} --url https://…");
-        table(&["endpoint", "url", "for", "events", "state"], rows.collect(), &empty)
+        let mut text = table(&["endpoint", "url", "for", "events", "state"], rows.collect(), &empty);
+        if !endpoints.is_empty() && endpoints.iter().all(|endpoint| !endpoint.enabled) {
+            text.push_str(
+                "\nNo endpoint receives: nobody is told of anything.\n\
+                 Next: touchstone endpoint enable --endpoint …, then touchstone endpoint recover",
+            );
+        }
+        text
     })
 }
 

@@ -2,10 +2,14 @@
 
 pub(crate) mod analyze;
 pub(crate) mod decision;
+pub(crate) mod deliveries;
+mod delivery_document;
 pub(crate) mod document;
+pub(crate) mod endpoints;
 mod fields;
 pub(crate) mod lists;
 pub(crate) mod outcome;
+mod page_query;
 pub(crate) mod reanalyze;
 pub(crate) mod transactions;
 
@@ -19,6 +23,14 @@ use crate::enqueue::Screened;
 use crate::http::service::Arrival;
 use crate::problem::Problem;
 use crate::respond::{json_text, promised};
+
+/// Who the audit log says it was.
+const API: &str = "api";
+
+/// 409 for what an endpoint that is switched off cannot be sent.
+fn endpoint_is_off() -> Problem {
+    Problem::state_conflict("endpoint_disabled", "Expected an endpoint that is switched on: enable it first.")
+}
 
 /// 404 for transactions that are not the caller's, whoever's they are.
 fn no_transaction() -> Problem {

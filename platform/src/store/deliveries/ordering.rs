@@ -20,6 +20,14 @@ use crate::store::{StoreError, SystemStore};
 /// When a parked delivery is due: never, by the clock. The last second of the year 9999.
 pub(in crate::store) const PARKED: i64 = 253_402_300_799_000;
 
+/// Places within a millisecond: events of one transaction keep their sequence.
+const PLACES: i64 = 1_000;
+
+/// The place of an event in the lines of ordered endpoints.
+pub(in crate::store) fn place_of(occurred_at: Timestamp, sequence: i64) -> i64 {
+    occurred_at.as_millis().saturating_mul(PLACES).saturating_add(sequence.clamp(0, PLACES - 1))
+}
+
 /// Deliveries freed in one go from a line that is none any more.
 const FREED_TOGETHER: u64 = 1_000;
 /// Stalled lines found in one look.
@@ -40,11 +48,13 @@ WHERE p.id = d.endpoint_id AND d.id IN (
     WHERE w.endpoint_id {any} AND w.state = 'pending' AND w.position > 0 AND w.due_at = {parked}
     LIMIT $4)";
 
-/// The first of each line, where nothing is under way. Each question is one step in the index of lines; put as a join it
+/// The first of each line, where nothing is under way; while a recovery walks, only what lies before it. Each question is one step in the index of lines; put as a join it
 /// would read whole lines.
 const HEADS: &str = "
 SELECT (SELECT h.id FROM deliveries h
     WHERE h.endpoint_id = p.id AND h.state = 'pending' AND h.position > 0 AND h.due_at = {parked}
+        AND h.position < COALESCE((SELECT MIN(r.reached_at) FROM recoveries r
+            WHERE r.endpoint_id = p.id AND r.finished_at IS NULL) * {places}, {parked} * {places})
     ORDER BY h.position, h.id LIMIT 1) AS id
 FROM endpoints p
 WHERE p.id {any} AND p.ordered = 1 AND p.enabled = 1 AND (SELECT a.id FROM deliveries a
@@ -91,7 +101,7 @@ fn filled(statement: &str, embedded: bool) -> String {
     let lock = if embedded { "" } else { "FOR NO KEY UPDATE" };
     let statement =
         statement.replace("{lock}", lock).replace("{heads}", HEADS).replace("{columns}", EVENT_AND_ENDPOINT);
-    statement.replace("{any}", any).replace("{parked}", &PARKED.to_string())
+    statement.replace("{any}", any).replace("{parked}", &PARKED.to_string()).replace("{places}", &PLACES.to_string())
 }
 
 /// [`LINE_UP`] for a database; rows that a notifier works on are passed over.

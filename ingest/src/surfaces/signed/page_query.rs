@@ -1,0 +1,54 @@
+//! The query of a page: each parameter once, known and well-formed, or the refusal names it.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use axum::extract::Query;
+use http::Uri;
+use touchstone_schema::fault::Fault;
+use touchstone_schema::limits::PAGE_ITEMS;
+
+use crate::problem::Problem;
+
+/// Items of a page when no `limit` is given.
+const DEFAULT_ITEMS: u64 = 50;
+
+/// A query being read; the empty value counts as absent.
+#[derive(Debug)]
+pub(crate) struct PageQuery(HashMap<String, String>);
+
+impl PageQuery {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
+        match Query::<HashMap<String, String>>::try_from_uri(uri) {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(_) => Err(invalid("query", "expected a query of name=value pairs")),
+        }
+    }
+
+    /// A parameter of a closed set or form.
+    pub(crate) fn take<T: FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+        self.take_with(name, expected, |text| text.parse().ok())
+    }
+
+    /// A parameter that `read` understands.
+    pub(crate) fn take_with<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let given = self.0.remove(name).filter(|text| !text.is_empty());
+        given.map(|text| read(&text).ok_or_else(|| invalid(name, expected))).transpose()
+    }
+
+    /// How many items the page may have.
+    pub(crate) fn limit(&mut self) -> Result<u64, Problem> {
+        let read = |text: &str| text.parse().ok().filter(|items| (1..=PAGE_ITEMS).contains(items));
+        Ok(self.take_with("limit", "expected a whole number from 1 to 100", read)?.unwrap_or(DEFAULT_ITEMS))
+    }
+}
+
+/// A parameter at fault.
+pub(crate) fn invalid(name: &str, expected: &str) -> Problem {
+    Problem::invalid_fields(vec![Fault::new(format!("/{name}"), expected)])
+}

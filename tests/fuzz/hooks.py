@@ -81,7 +81,7 @@ class Credentials(requests.auth.AuthBase):
             case {"type": "apiKey", "in": "header", "name": name} if name.startswith("X-Fraudshield-"):
                 request.headers["X-Fraudshield-Key"] = api_key
             case {"type": "apiKey", "in": "header", "name": name}:
-                request.headers[name] = api_key if wrongly != "secret" else api_key[::-1]
+                request.headers[name] = {"secret": secret, "spoilt": api_key[:-1]}.get(wrongly, api_key)
             case _:
                 raise NotImplementedError(f"the fuzzer cannot present credentials of the scheme {scheme}")
         if wrongly == "spoilt" and "Authorization" in request.headers:

@@ -12,6 +12,9 @@ const ROOT: &str = "/v1/orders";
 /// What its key is sent in.
 const SCHEME: &str = "orderKey";
 
+/// The order of the examples and of the guide.
+const EXAMPLE: &str = include_str!("../../../examples/orders-api-order.json");
+
 /// Refusals: a method or none for both, status, field of the example, when.
 const REFUSALS: &[(Option<&str>, &str, &str, &str)] = &[
     (Some("post"), "400", "/billing/zip", "The document is at fault; all faults are listed, each by JSON pointer."),
@@ -44,7 +47,10 @@ pub(super) fn complete(method: &str, operation: &mut Value) {
     if method == "post" {
         operation["requestBody"] = json!({
             "required": true,
-            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{}", ORDER.name)}}},
+            "content": {"application/json": {
+                "schema": {"$ref": format!("#/components/schemas/{}", ORDER.name)},
+                "example": serde_json::from_str::<Value>(EXAMPLE).unwrap_or_default(),
+            }},
         });
     }
     let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -157,6 +163,7 @@ mod tests {
         }
         assert!(submit["responses"]["422"].is_null() && show["responses"]["404"].is_object());
         assert_eq!(show["security"], json!([{"orderKey": []}]));
+        assert_eq!(submit["requestBody"]["content"]["application/json"]["example"]["orderNumber"], "1001");
         for table in ALL {
             let schema = &document["components"]["schemas"][table.name];
             for field in table.fields {

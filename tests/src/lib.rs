@@ -18,5 +18,5 @@ pub use self::{
     eventually::eventually,
     http::{Answer, HttpClient},
     receiver::{Behaviour, Delivery, Flood, Receiver},
-    touchstone::{Printed, Touchstone, touchstone, touchstone_json},
+    touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running},
 };

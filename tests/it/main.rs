@@ -1,5 +1,6 @@
 //! The integration tests, one binary.
 
+mod backfill;
 mod centra;
 mod chaos;
 mod cli;

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::Full;
 use hyper::{Method, Request};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use touchstone_platform::{clock::Clock, random};
 
 use crate::http::{Answer, HttpClient};
@@ -117,13 +117,51 @@ impl SignedClient {
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
         let body = body.into();
+        let stands_for_body = body.clone();
+        self.request_over(method, path_and_query, &stands_for_body, body)
+    }
+
+    /// Uploads a file, signed over its SHA-256.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn upload(&self, path_and_query: &str, media: &str, file: impl Into<Bytes>) -> anyhow::Result<Answer> {
+        let file = file.into();
+        let sha256 = hex::encode(Sha256::digest(&file));
+        self.execute(self.upload_request(path_and_query, media, &sha256, file)?).await
+    }
+
+    /// An upload that says that its file has this SHA-256.
+    ///
+    /// # Errors
+    /// When the path is none.
+    pub fn upload_request(
+        &self,
+        path_and_query: &str,
+        media: &str,
+        sha256: &str,
+        file: impl Into<Bytes>,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
+        let mut request = self.request_over(Method::POST, path_and_query, sha256.as_bytes(), file.into())?;
+        request.headers_mut().insert("X-Content-SHA256", sha256.parse()?);
+        request.headers_mut().insert("Content-Type", media.parse()?);
+        Ok(request)
+    }
+
+    fn request_over(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        stands_for_body: &[u8],
+        body: Bytes,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
         let timestamp = self.clock.now().as_millis().div_euclid(1_000).to_string();
         let nonce = hex::encode(random::bytes::<16>());
         let mut signed = Vec::new();
         if (&method, path_and_query) != (&Method::POST, ANALYZE) {
             signed.extend_from_slice(format!("{method} {path_and_query}.").as_bytes());
         }
-        signed.extend_from_slice(&body);
+        signed.extend_from_slice(stands_for_body);
         let Credentials { api_key, .. } = &self.credentials;
         let mut request = Request::builder()
             .method(method)

@@ -20,5 +20,5 @@ pub use self::{
     http::{Answer, HttpClient},
     receiver::{Behaviour, Delivery, Flood, Receiver},
     tls::{Authority, Says},
-    touchstone::{Printed, Touchstone, touchstone, touchstone_json},
+    touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running},
 };

@@ -207,6 +207,16 @@ pub async fn touchstone(backend: &Backend, arguments: &[&str]) -> anyhow::Result
     })
 }
 
+/// Starts a command and leaves it running: it is killed with SIGKILL when dropped.
+///
+/// # Errors
+/// When the binary is missing.
+pub fn touchstone_running(backend: &Backend, folder: &Path, arguments: &[&str]) -> anyhow::Result<Process> {
+    let mut command = command(folder, &owned(&backend.environment()))?;
+    command.args(arguments);
+    Process::spawn(&format!("touchstone {}", arguments.join(" ")), &mut command, &folder.join("log"))
+}
+
 /// Runs a command with `--json` and gives the document that it printed.
 ///
 /// # Errors

@@ -13,7 +13,8 @@ const TOKENED: &[&str] = &["/v1/centra/{connector_token}"];
 /// Routes that an API key alone opens: `ingest::orders` shows that foreign numbers are 404.
 const KEYED: &[&str] = &["/v1/orders", "/v1/orders/{orderId}"];
 /// Routes that name nothing of a store.
-const OWN: &[&str] = &["/v1/analyze", "/v1/deliveries", "/v1/endpoints", "/v1/lists", "/v1/transactions"];
+const OWN: &[&str] =
+    &["/v1/analyze", "/v1/backfill", "/v1/deliveries", "/v1/endpoints", "/v1/lists", "/v1/transactions"];
 /// Routes of another credential, which is no signature: `pipeline::checks` shows that they open nothing but its own store.
 const BASIC: &[&str] = &["/v2/risk/order/ecommerce", "/v2/risk/order", "/v2/risk/cart"];
 
@@ -79,7 +80,7 @@ async fn foreign_and_malformed_ids_are_404_on_every_route() -> anyhow::Result<()
             }
         }
     }
-    assert_eq!(tried, 14 * 5, "all routes that name something of a store");
+    assert_eq!(tried, 14 * 6, "all routes that name something of a store");
     assert_eq!(mine.get("/v1/lists").await?.json()?["entries"][0]["id"], listed, "a stranger took it off");
     assert_eq!(
         mine.get(&format!("/v1/endpoints/{endpoint}")).await?.json()?["enabled"],

@@ -64,22 +64,24 @@ impl Source {
         let (size, pieces) = match &self.place {
             Place::File(path) => {
                 let file = std::fs::File::open(path)?;
-                (Some(file.metadata()?.len()), read_ahead(file))
+                (Some(file.metadata()?.len()), read_ahead(|| file))
             }
-            Place::StandardInput => (None, read_ahead(std::io::stdin())),
+            Place::StandardInput => (None, read_ahead(std::io::stdin)),
             Place::ObjectStore(object) => object.open().await.map(|(size, pieces)| (Some(size), pieces))?,
         };
         if self.identity.to_ascii_lowercase().ends_with(".gz") {
-            return Ok((None, read_ahead(MultiGzDecoder::new(PieceReader { pieces, current: Bytes::new() }))));
+            let packed = PieceReader { pieces, current: Bytes::new() };
+            return Ok((None, read_ahead(|| MultiGzDecoder::new(packed))));
         }
         Ok((size, pieces))
     }
 }
 
 /// Reads on a thread of its own, until the end, a failure, or nobody listens.
-fn read_ahead(mut from: impl Read + Send + 'static) -> Pieces {
+fn read_ahead<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Pieces {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
+        let mut from = open();
         loop {
             let mut piece = vec![0; PIECE];
             let read = match from.read(&mut piece) {

@@ -1,0 +1,46 @@
+//! A reading that is killed and started again.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+use touchstone_tests::{Backend, eventually, touchstone_running};
+
+use super::fixture::{PATIENCE, Shop, ago, counts, csv, order};
+use crate::cli_policy::on_both_ways_to_run;
+
+on_both_ways_to_run![killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap];
+
+/// Enough for several commits.
+const ROWS: usize = 20_000;
+
+async fn killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap(backend: &Backend) -> Result<()> {
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let begin = ago(Duration::from_secs(86_400 * 30));
+    let mut orders: Vec<Value> =
+        (0..ROWS).map(|number| order(number, begin + Duration::from_secs(number as u64))).collect();
+    for refused in [10, ROWS / 2, ROWS - 10] {
+        orders[refused]["transaction"]["ordered_on"] = Value::from("never");
+    }
+    let file = shop.write("orders.csv", csv(&orders))?;
+    let running = touchstone_running(backend, shop.folder.path(), &shop.call(&[&file, "--json"]))?;
+    eventually(PATIENCE, "some of it to be committed", async || {
+        (shop.count("backfilled").await.ok()? > 0).then_some(())
+    })
+    .await?;
+    drop(running);
+    let committed = shop.count("backfilled").await?;
+    anyhow::ensure!(committed < ROWS as i64 - 3, "it was done before it could be killed");
+
+    let answer = shop.backfill(&[&file]).await?;
+    let orders = ROWS as i64 - 3;
+    // Each row counts once, whichever of the two processes read it.
+    assert_eq!(counts(&answer), [orders as u64, 0, 3]);
+    assert_eq!(shop.count("backfilled").await?, orders);
+    assert_eq!(shop.count("history WHERE what = 'order'").await?, orders);
+    assert_eq!(shop.count("history WHERE what = 'fulfilled'").await?, orders);
+    assert_eq!(shop.count("backfills").await?, 1);
+    let refused = std::fs::read_to_string(answer["refused_file"].as_str().unwrap_or_default())?;
+    assert_eq!(refused.lines().count(), 3);
+    Ok(())
+}

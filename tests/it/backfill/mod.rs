@@ -1,0 +1,7 @@
+//! Past orders through the real binary: every format and source, on both ways to run.
+
+mod effects;
+mod files;
+mod fixture;
+mod interruption;
+mod uploads;

@@ -14,6 +14,16 @@ use tokio_util::sync::CancellationToken;
 /// Longest time that tasks may take to finish what they hold.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 
+/// Lets the process open as many files and connections as the system allows it: the limit that a shell sets at first is
+/// often 1 024, fewer than the door takes connections and the notifier makes. Where that fails the limit stays as it is.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files stays as it is");
+    }
+}
+
 type TaskResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// Why the process ended otherwise than by a signal.

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use touchstone_tests::servers::Servers;
-use touchstone_tests::{Backend, touchstone, touchstone_json};
+use touchstone_tests::{Backend, Touchstone, touchstone, touchstone_json};
 
 pub(crate) fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     document[name].as_str().with_context(|| format!("no `{name}` in {document}"))
@@ -188,5 +188,21 @@ async fn failures_exit_1_and_usage_errors_2_with_one_document_on_standard_output
 async fn openapi_is_a_json_document() -> anyhow::Result<()> {
     let document = touchstone_json(&Backend::embedded()?, &["openapi"]).await?;
     assert!(text(&document, "openapi")?.starts_with("3.1"));
+    Ok(())
+}
+
+/// The limit that many shells set at first is below the number of connections that the roles allow.
+#[tokio::test]
+async fn a_low_limit_of_open_files_is_raised_to_what_the_system_allows() -> anyhow::Result<()> {
+    let own = std::process::id().to_string();
+    // Of this test's process, which hands it down.
+    let lowered = std::process::Command::new("prlimit").args(["--pid", &own, "--nofile=512:"]).status()?;
+    anyhow::ensure!(lowered.success(), "prlimit is part of util-linux");
+    let server = Touchstone::new("all", &Backend::embedded()?)?.start().await?;
+    let id = server.id().ok_or_else(|| anyhow::anyhow!("it runs"))?;
+    let limits = std::fs::read_to_string(format!("/proc/{id}/limits"))?;
+    let files: Vec<_> = limits.lines().filter_map(|line| line.strip_prefix("Max open files")).collect();
+    let files: Vec<_> = files.iter().flat_map(|line| line.split_whitespace()).collect();
+    anyhow::ensure!(files.len() == 3 && files[0] == files[1] && files[0] != "512", "{files:?}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use touchstone_platform::crypto::BcryptVerifier;
 use touchstone_platform::egress::EgressPolicy;
-use touchstone_platform::lifecycle::Lifecycle;
+use touchstone_platform::lifecycle::{self, Lifecycle};
 use touchstone_platform::settings::Settings;
 use touchstone_platform::telemetry::{self, Metrics, Readiness, TraceExport};
 use touchstone_schema::tenant::wire_enum;
@@ -70,6 +70,7 @@ pub(crate) async fn run(arguments: ServeArguments, output: Output) -> anyhow::Re
         Some(traces) => TraceExport::start(traces, role.as_str()).context("OTEL_EXPORTER_OTLP_ENDPOINT")?,
         None => None,
     };
+    lifecycle::raise_open_files();
     let platform = Platform::open(&settings, role.as_str()).await?;
     let metrics = Metrics::install();
     let mut lifecycle = Lifecycle::default();

@@ -13,10 +13,10 @@ pub mod servers;
 mod touchstone;
 
 pub use self::{
-    backend::Backend,
+    backend::{Backend, Tables},
     client::{Credentials, SignedClient},
     eventually::eventually,
     http::{Answer, HttpClient},
     receiver::{Behaviour, Delivery, Flood, Receiver},
-    touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running},
+    touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running, touchstone_with},
 };

@@ -4,4 +4,5 @@ mod effects;
 mod files;
 mod fixture;
 mod interruption;
+mod object_store;
 mod uploads;

@@ -1,10 +1,12 @@
 //! Measures the production path of Touchstone against a floor of the same run.
 //!
 //! `touchstone-bench` alternates product, floor and two controls at each number of connections and prints medians and
-//! ratios; `touchstone-bench overload` offers twice what is carried, `touchstone-bench webhooks` measures deliveries. All need the servers of `with-servers`, or start
+//! ratios; `touchstone-bench overload` offers twice what is carried, `touchstone-bench webhooks` measures deliveries, `touchstone-bench
+//! backfill` files of past orders. All need the servers of `with-servers`, or start
 //! their own, and the release binary `touchstone` beside them. Absolute figures drift from machine to machine and from
 //! minute to minute: the ratios are the result.
 
+mod backfill;
 mod compare;
 mod floor;
 mod load;
@@ -38,6 +40,8 @@ enum Command {
         #[arg(long, value_delimiter = ',', default_values_t = webhooks::Part::value_variants().to_vec(), value_enum)]
         parts: Vec<webhooks::Part>,
     },
+    /// Reads a file of past orders, alone and beside orders that arrive.
+    Backfill,
     /// Offers twice the carried load for a minute and counts what becomes of it.
     Overload,
     /// One of the floor's processes; started by the bench itself.
@@ -71,6 +75,9 @@ struct Options {
     /// Length of an overload, in seconds.
     #[arg(long, default_value_t = 60, global = true)]
     overload_seconds: u64,
+    /// Rows of the file of past orders.
+    #[arg(long, default_value_t = 1_000_000, global = true)]
+    rows: usize,
     /// Print one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
@@ -89,6 +96,10 @@ async fn main() -> anyhow::Result<()> {
         Some(Command::Floor { part }) => Box::pin(floor::serve(part)).await,
         Some(Command::Webhooks { parts }) => {
             let outcome = Box::pin(webhooks::run(&options, &parts)).await?;
+            print(if options.json { outcome.to_json() } else { outcome.to_text() })
+        }
+        Some(Command::Backfill) => {
+            let outcome = Box::pin(backfill::run(&options)).await?;
             print(if options.json { outcome.to_json() } else { outcome.to_text() })
         }
         Some(Command::Overload) => {

@@ -287,7 +287,7 @@ mod tests {
                 assert!(operation["responses"][status].is_object(), "{path} {status}");
             }
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 29);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 30);
         let lists = &document["paths"]["/v1/lists"];
         for status in ["409", "415", "422"] {
             assert!(lists["post"]["responses"][status].is_object(), "{status}");

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::json;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -105,6 +105,16 @@ impl Backend {
         self.folder.path()
     }
 
+    /// The database itself, to be looked into.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn open_database(&self) -> anyhow::Result<Tables> {
+        let mut options = ConnectOptions::new(&self.database_url);
+        options.max_connections(1).sqlx_logging(false);
+        Ok(Tables(Box::pin(Database::connect(options)).await?))
+    }
+
     /// The settings as environment variables.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
@@ -116,6 +126,22 @@ impl Backend {
             [("AMQP_URL", &self.amqp_url), ("REDIS_URL", &self.redis_url), ("TOUCHSTONE_MASTER_KEY", &self.master_key)];
         settings.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
         settings
+    }
+}
+
+/// The tables of a backend.
+pub struct Tables(DatabaseConnection);
+
+impl Tables {
+    /// How many rows a table has, or what else comes behind `FROM`.
+    ///
+    /// # Errors
+    /// When there is no such table.
+    pub async fn count(&self, of: &str) -> anyhow::Result<u64> {
+        let text = format!("SELECT COUNT(*) AS counted FROM {of}");
+        let row = self.0.query_one_raw(Statement::from_string(self.0.get_database_backend(), text)).await?;
+        let counted: i64 = row.context("a count has a row")?.try_get("", "counted")?;
+        Ok(u64::try_from(counted)?)
     }
 }
 

@@ -14,11 +14,11 @@ mod tls;
 mod touchstone;
 
 pub use self::{
-    backend::Backend,
+    backend::{Backend, Tables},
     client::{Credentials, SignedClient},
     eventually::eventually,
     http::{Answer, HttpClient},
     receiver::{Behaviour, Delivery, Flood, Receiver},
     tls::{Authority, Says},
-    touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running},
+    touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running, touchstone_with},
 };

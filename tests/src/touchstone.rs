@@ -192,11 +192,23 @@ pub struct Printed {
 /// # Errors
 /// When the binary is missing or the command does not end within 120 s.
 pub async fn touchstone(backend: &Backend, arguments: &[&str]) -> anyhow::Result<Printed> {
+    touchstone_with(backend, &[], arguments).await
+}
+
+/// Runs a command of the binary against a backend, with more in its environment.
+///
+/// # Errors
+/// As [`touchstone`].
+pub async fn touchstone_with(
+    backend: &Backend,
+    environment: &[(&str, String)],
+    arguments: &[&str],
+) -> anyhow::Result<Printed> {
     let folder = TemporaryFolder::new("command")?;
     let mut settings = owned(&backend.environment());
     settings.push(LOCAL_EGRESS.map(str::to_owned).into());
     let mut command = tokio::process::Command::from(command(folder.path(), &settings)?);
-    command.env(EGRESS_ALLOW.0, EGRESS_ALLOW.1);
+    command.env(EGRESS_ALLOW.0, EGRESS_ALLOW.1).envs(owned(environment));
     command.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(COMMAND_WITHIN, command.output()).await;
     let output = output.with_context(|| format!("touchstone {}: still running", arguments.join(" ")))??;

@@ -24,8 +24,9 @@ use crate::score::policy::Policy;
 /// Sections of a check, which say nothing of what became of it.
 const SECTIONS: [&str; 9] =
     ["transaction", "billing", "shipping", "payment", "device", "delivery", "campaign", "promotions", "products"];
-/// Other surfaces, by which the same order may have been screened.
-const ELSEWHERE: [Surface; 3] = [Surface::Signed, Surface::Orders, Surface::Centra];
+/// Other surfaces, by which the same order may have been screened. Not the orders surface: its numbers are those of a site,
+/// which no row names.
+const ELSEWHERE: [Surface; 2] = [Surface::Signed, Surface::Centra];
 
 /// Reads the rows of one store.
 pub(super) struct Reader {

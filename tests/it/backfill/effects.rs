@@ -12,6 +12,7 @@ use crate::cli_policy::on_both_ways_to_run;
 on_both_ways_to_run![
     past_orders_and_labels_change_the_next_verdict_and_cause_no_event,
     an_order_that_was_screened_is_not_remembered_twice,
+    past_orders_tell_what_is_usual_at_the_store,
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -78,5 +79,18 @@ async fn an_order_that_was_screened_is_not_remembered_twice(backend: &Backend) -
     assert_eq!(shop.count("history WHERE what = 'fulfilled'").await?, 1);
     assert_eq!(counts(&shop.backfill(&[&file]).await?), [0, 1, 0]);
     assert_eq!(shop.count("history").await?, 2);
+    Ok(())
+}
+
+async fn past_orders_tell_what_is_usual_at_the_store(backend: &Backend) -> Result<()> {
+    let server = Touchstone::new("all", backend)?.start().await?;
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let client = shop.client(&server).await?;
+    let rows: Vec<Value> = (0..300).map(|number| order(number, ago(MINUTE * 60 * 48))).collect();
+    assert_eq!(counts(&shop.backfill(&[&shop.write("1.jsonl", lines(&rows))?]).await?), [300, 0, 0]);
+    let mut large = live("L-1", "ann@example.com", 1);
+    large["amount"] = json!("900.00");
+    let codes = codes(&client, &large).await?;
+    assert!(codes.contains(&"amount_outlier".to_owned()), "{codes:?}");
     Ok(())
 }

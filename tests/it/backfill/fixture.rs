@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use touchstone_platform::clock::Clock;
 use touchstone_schema::time::Timestamp;
 use touchstone_tests::process::TemporaryFolder;
-use touchstone_tests::{Backend, Credentials, SignedClient, Touchstone, eventually, touchstone, touchstone_json};
+use touchstone_tests::{
+    Backend, Credentials, SignedClient, Tables, Touchstone, eventually, touchstone, touchstone_json,
+};
 
 use crate::cli::new_store;
 
@@ -37,7 +38,7 @@ pub(super) struct Shop<'a> {
     pub(super) backend: &'a Backend,
     pub(super) store: String,
     pub(super) folder: TemporaryFolder,
-    database: DatabaseConnection,
+    tables: Tables,
 }
 
 impl<'a> Shop<'a> {
@@ -45,10 +46,8 @@ impl<'a> Shop<'a> {
         let store = new_store(backend).await?;
         // Tests ask again and again.
         touchstone_json(backend, &["store", "set", "--store", &store, "--rate-limit", "100000"]).await?;
-        let mut options = ConnectOptions::new(&backend.database_url);
-        options.max_connections(1).sqlx_logging(false);
-        let database = Box::pin(Database::connect(options)).await?;
-        Ok(Self { backend, store, folder: TemporaryFolder::new("backfill")?, database })
+        let tables = backend.open_database().await?;
+        Ok(Self { backend, store, folder: TemporaryFolder::new("backfill")?, tables })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -79,11 +78,8 @@ impl<'a> Shop<'a> {
         [&["backfill", "--store", &self.store, "--refused-dir", folder], arguments].concat()
     }
 
-    pub(super) async fn count(&self, what: &str) -> Result<i64> {
-        let text = format!("SELECT COUNT(*) AS counted FROM {what}");
-        let row =
-            self.database.query_one_raw(Statement::from_string(self.database.get_database_backend(), text)).await?;
-        Ok(row.context("a count has a row")?.try_get("", "counted")?)
+    pub(super) async fn count(&self, of: &str) -> Result<u64> {
+        self.tables.count(of).await
     }
 
     /// A client of a serving process, which knows the key.

@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 import schemathesis
 from schemathesis.core import NotSet
+from schemathesis.core.parameters import ParameterLocation
 
 PASS = os.environ["FUZZ_PASS"]
 CREDENTIALS = json.loads(os.environ["FUZZ_CREDENTIALS"])
@@ -33,9 +34,13 @@ CREDENTIALS = json.loads(os.environ["FUZZ_CREDENTIALS"])
 CHANCE = random.Random(int(os.environ["FUZZ_SEED"]))
 # Ids that the service has named, by what they are called and by the collection that they were found in.
 KNOWN = collections.defaultdict(lambda: collections.deque(maxlen=64))
+# What an upload is signed by, in place of its bytes.
+BODY_HASH = "X-Content-SHA256"
 TALLY = collections.defaultdict(collections.Counter)
 
 KNOWN["connector_token"].append(CREDENTIALS["connector_token"])
+# Some times are refused for being long ago.
+KNOWN["since"].append(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600)))
 
 
 @atexit.register
@@ -47,11 +52,13 @@ def write_tally():
 class Credentials(requests.auth.AuthBase):
     """Signs the bytes as they go out, by the scheme that the operation names."""
 
-    def __init__(self, operation):
-        raw = operation.schema.raw_schema
+    def __init__(self, case):
+        operation, raw = case.operation, case.operation.schema.raw_schema
         self.schemes = raw.get("components", {}).get("securitySchemes", {})
         self.alternatives = operation.definition.raw.get("security", raw.get("security", []))
-        self.hashes_body = any(parameter.name == "X-Content-SHA256" for parameter in operation.headers)
+        self.hashes_body = any(parameter.name == BODY_HASH for parameter in operation.headers)
+        header = case.meta and case.meta.components.get(ParameterLocation.HEADER)
+        self.keeps_header = bool(header and header.mode.is_negative)
 
     def __call__(self, request):
         if PASS == "mangled" and request.body and CHANCE.random() < 0.9:
@@ -91,8 +98,11 @@ class Credentials(requests.auth.AuthBase):
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
         if self.hashes_body:
-            body = hashlib.sha256(body).hexdigest().encode()
-            request.headers["X-Content-SHA256"] = body.decode()
+            # A header that is wrong on purpose stays so: the signature covers whatever it says.
+            if not self.keeps_header:
+                request.headers[BODY_HASH] = hashlib.sha256(body).hexdigest()
+            body = request.headers.get(BODY_HASH, "")
+            body = body if isinstance(body, bytes) else body.encode("latin-1", "replace")
         timestamp, nonce = str(int(time.time())), os.urandom(16).hex()
         target = "" if is_analyze(request) else f"{request.method} {request.path_url}."
         secret = CREDENTIALS["hmac_secret"] if wrongly != "secret" else CREDENTIALS["hmac_secret"][::-1]
@@ -146,14 +156,23 @@ def collection(path):
     return path.split("/{")[0]
 
 
+@schemathesis.serializer("text/csv", "application/x-ndjson", "application/javascript")
+def rows_of_file(context, value):
+    """A file of rows: texts and bytes as they are, and whatever else as JSON lines."""
+    if isinstance(value, (str, bytes)):
+        return {"data": value if isinstance(value, bytes) else value.encode("utf-8", "replace")}
+    rows = value if isinstance(value, list) else [value]
+    return {"data": "\n".join(json.dumps(row) for row in rows).encode()}
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Presents credentials, and puts ids that exist in the place of half of those that were made up."""
-    kwargs["auth"] = Credentials(case.operation)
+    kwargs["auth"] = Credentials(case)
     kwargs["allow_redirects"] = False
     if PASS == "strangers":
         return
-    singular = collection(path_of(case)).rsplit("/", 1)[-1].removesuffix("s")
+    singular = re.sub("ies$", "y", collection(path_of(case)).rsplit("/", 1)[-1]).removesuffix("s")
     for name in case.path_parameters or {}:
         names = [name, f"{singular}_id"] if name != "id" else [f"{singular}_id"]
         found = KNOWN[collection(path_of(case))] or next((KNOWN[key] for key in names if KNOWN[key]), None)

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::process::Command;
 use touchstone_tests::process::TemporaryFolder;
-use touchstone_tests::{Backend, HttpClient, Receiver, Touchstone, touchstone_json};
+use touchstone_tests::{Backend, Behaviour, HttpClient, Receiver, Touchstone, touchstone_json};
 
 /// Makes the same requests in every run.
 const SEED: u64 = 1;
@@ -66,6 +66,10 @@ impl Target {
 
     /// Runs the tester by a document; gives its report when it found something.
     async fn fuzz(&self, document: &Value, pass: &Pass) -> Result<(Tally, Option<String>)> {
+        self.fuzz_at(&self.server.url(), document, pass).await
+    }
+
+    async fn fuzz_at(&self, url: &str, document: &Value, pass: &Pass) -> Result<(Tally, Option<String>)> {
         let (described, tally) = (self.folder.path().join("openapi.json"), self.folder.path().join("tally.json"));
         std::fs::write(&described, document.to_string())?;
         let (seed, examples) = (asked("FUZZ_SEED", SEED)?, asked("FUZZ_EXAMPLES", u64::from(pass.examples))?);
@@ -76,7 +80,7 @@ impl Target {
             .arg(fuzz.join("schemathesis.toml"))
             .arg("run")
             .arg(&described)
-            .args(["--url", &self.server.url(), "--phases", pass.phases])
+            .args(["--url", url, "--phases", pass.phases])
             .args(["--seed", &seed.to_string(), "--max-examples", &examples.to_string()])
             .current_dir(self.folder.path())
             .env("SCHEMATHESIS_HOOKS", "hooks")
@@ -113,7 +117,10 @@ async fn accounts(backend: &Backend, folder: &TemporaryFolder, receiver: &str) -
     let store = ["store", "create", "--merchant", &merchant, "--name", "Fuzz", "--rate-limit", REQUESTS_PER_MINUTE];
     let store = text(&create(backend, &store).await?, "store_id")?;
     create(backend, &["rules", "apply", "--store", &store, "--file", &policy.display().to_string()]).await?;
-    create(backend, &["endpoint", "create", "--store", &store, "--url", receiver]).await?;
+    // One is switched off and on, while others take what comes.
+    for _ in 0..3 {
+        create(backend, &["endpoint", "create", "--store", &store, "--url", receiver]).await?;
+    }
     let token = token.display().to_string();
     let shop =
         ["centra", "connect", "--store", &store, "--api-url", "http://127.0.0.1:9/graphql", "--token-file", &token];
@@ -212,6 +219,21 @@ async fn wrong_description_is_found_with_the_request_that_shows_it() -> Result<(
         let (_, report) = target.fuzz(&document, pass).await?;
         let report = report.with_context(|| format!("{pointer} was not found to be wrong"))?;
         ensure!(report.contains(finding) && report.contains("curl -X"), "{pointer}: {report}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn server_errors_are_found_although_they_are_described() -> Result<()> {
+    let target = Target::open(Backend::embedded()?).await?;
+    let mut document = target.document.clone();
+    document["paths"].as_object_mut().context("there are no paths")?.retain(|path, _| path == "/v1/lists");
+    let broken = Receiver::start().await?;
+    for status in [500, 503] {
+        broken.behave(Behaviour::status(status));
+        let (_, report) = target.fuzz_at(&broken.url().replace("/webhooks", ""), &document, &PASSES[0]).await?;
+        let report = report.with_context(|| format!("{status} was not found to be wrong"))?;
+        ensure!(report.contains("Server error"), "{report}");
     }
     Ok(())
 }

@@ -89,13 +89,14 @@ fn check(subject: Subject) -> Value {
     }
     json!({"type": "object", "required": ["transaction"], "properties": {
         "transaction": object(transaction, &[id, "ordered_on"]),
-        "billing": contact(), "shipping": contact(), "payment": payment(), "device": device(),
-        "delivery": object(json!({"method": text()}), &[]), "campaign": object(json!({}), &[]),
-        "promotions": list(object(json!({"code": id_text(), "promotion_id": id_text(), "amount": number()}), &[])),
-        "products": list(object(json!({
+        "billing": optional(contact()), "shipping": optional(contact()), "payment": optional(payment()),
+        "device": optional(device()),
+        "delivery": optional(object(json!({"method": text()}), &[])), "campaign": optional(object(json!({}), &[])),
+        "promotions": optional(list(object(json!({"code": id_text(), "promotion_id": id_text(), "amount": number()}), &[]))),
+        "products": optional(list(object(json!({
             "product_id": id_text(), "title": text(), "price": number(), "quantity": count(), "category": text(),
             "is_digital": flag(),
-        }), &["product_id", "title", "price", "quantity"])),
+        }), &["product_id", "title", "price", "quantity"]))),
     }, "example": {
         "transaction": {id: "1001", "ordered_on": "2026-01-02T03:04:05Z", "order_total": 129.90, "order_currency": "EUR"},
         "billing": {"first_name": "Ada", "last_name": "Byron", "country": "DE", "email": "ada@example.com"},
@@ -117,7 +118,7 @@ fn update(subject: Subject) -> Value {
     });
     members[id] = check_id();
     if subject == Subject::Cart {
-        members["payment"] = payment();
+        members["payment"] = optional(payment());
     }
     let mut schema = object(members, &[id]);
     schema["example"] = json!({id: "1001", "status": "approved", "updated_on": "2026-01-02T04:00:00Z"});
@@ -167,6 +168,13 @@ fn list(items: Value) -> Value {
     let mut schema = json!({"type": "array", "maxItems": limits::ORDER_LIST_ITEMS});
     schema["items"] = items;
     schema
+}
+
+/// What is empty is the same as what is left out.
+fn optional(schema: Value) -> Value {
+    let mut either = json!({"anyOf": [null, {"enum": [null, ""]}]});
+    either["anyOf"][0] = schema;
+    either
 }
 
 fn described(description: &str, mut schema: Value) -> Value {

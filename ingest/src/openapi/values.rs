@@ -3,19 +3,34 @@
 //! Guarantee: closed sets are those of the code, so that the description cannot lag behind.
 
 use serde_json::{Value, json};
+use touchstone_platform::store::deliveries::DeliveryState;
 use touchstone_platform::store::transactions::{Decision, OutcomeKind};
+use touchstone_schema::backfill::{Format, RowKind};
 use touchstone_schema::lists::{ListKind, ListSubject};
 use touchstone_schema::tenant::Surface;
 use touchstone_schema::verdict::{Action, RiskLevel, TransactionStatus, VerdictMode};
 
 /// Members whose value is a time, in the documents that say so of any.
 const TIMES: &[(&str, &str)] = &[
+    ("Attempt", "started_at"),
+    ("Backfill", "created_at"),
+    ("Backfill", "finished_at"),
     ("Decision", "decided_at"),
+    ("Delivery", "created_at"),
+    ("Delivery", "next_attempt_at"),
+    ("Endpoint", "created_at"),
+    ("Endpoint", "failing_since"),
     ("ListEntry", "created_at"),
     ("ListEntry", "expires_at"),
     ("NewOutcome", "occurred_at"),
+    ("NewRecovery", "since"),
     ("Outcome", "occurred_at"),
     ("OutcomeTaken", "occurred_at"),
+    ("Recovery", "created_at"),
+    ("Recovery", "finished_at"),
+    ("Recovery", "reached"),
+    ("Recovery", "since"),
+    ("Recovery", "until"),
     ("Revision", "received_at"),
     ("Revision", "scored_at"),
     ("StoredVerdict", "scored_at"),
@@ -24,11 +39,20 @@ const TIMES: &[(&str, &str)] = &[
 ];
 /// Members whose value is an id of ours, and how it begins.
 const IDS: &[(&str, &str, &str)] = &[
+    ("Backfill", "backfill_id", "bf_"),
+    ("BackfillTaken", "backfill_id", "bf_"),
     ("Decided", "transaction_id", "tx_"),
+    ("Delivery", "delivery_id", "dlv_"),
+    ("Delivery", "endpoint_id", "ep_"),
+    ("Delivery", "event_id", "evt_"),
+    ("Endpoint", "endpoint_id", "ep_"),
+    ("EndpointTest", "event_id", "evt_"),
     ("Event", "id", "evt_"),
     ("ListEntry", "id", "lst_"),
     ("OutcomeTaken", "transaction_id", "tx_"),
     ("Promise", "transaction_id", "tx_"),
+    ("Recovery", "endpoint_id", "ep_"),
+    ("Recovery", "recovery_id", "rcv_"),
     ("StoredVerdict", "transaction_id", "tx_"),
     ("Transaction", "transaction_id", "tx_"),
     ("TransactionSummary", "transaction_id", "tx_"),
@@ -53,8 +77,12 @@ macro_rules! names {
 fn sets() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     let mut sets = vec![
         ("Decided", "status", names!(TransactionStatus)),
+        ("Delivery", "state", names!(DeliveryState)),
+        ("GET /v1/deliveries", "state", names!(DeliveryState)),
         ("GET /v1/lists", "list", names!(ListKind)),
         ("GET /v1/transactions", "status", names!(TransactionStatus)),
+        ("POST /v1/backfill", "format", names!(Format)),
+        ("POST /v1/backfill", "kind", names!(RowKind)),
         ("Promise", "status", vec!["pending"]),
         ("Status", "status", vec!["ok", "ready", "not ready"]),
         ("StoredVerdict", "mode", names!(VerdictMode)),
@@ -100,6 +128,7 @@ pub(super) fn describe(document: &mut Value) {
         place_of(document, place, name)["type"] = json!(["string", numbers]);
     }
     document["components"]["schemas"]["Order"]["properties"]["order_id"]["minimum"] = json!(0);
+    place_of(document, "POST /v1/backfill", "X-Content-SHA256")["pattern"] = json!("^[0-9a-f]{64}$");
     let end = place_of(document, "NewListEntry", "expires_at");
     end["anyOf"] = json!([{"format": "date-time"}, {"const": ""}]);
     for (place, name) in TIMES {

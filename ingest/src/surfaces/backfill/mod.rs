@@ -7,10 +7,8 @@
 mod document;
 mod receive;
 
-use std::collections::HashMap;
-
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
@@ -23,7 +21,8 @@ use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::signed::page_query::parameters;
+use crate::surfaces::{Knock, Named};
 use document::{BackfillDocument, BackfillTaken};
 
 pub(crate) use receive::Uploads;
@@ -51,8 +50,8 @@ struct Head {
 #[utoipa::path(post, path = "/v1/backfill", tag = "Backfill",
     params(
         ("X-Content-SHA256" = String, Header, description = "SHA-256 of the body, hex in small letters; what the signature covers."),
-        ("kind" = Option<RowKindDocument>, Query, description = "What the rows are; unless given, each row tells."),
-        ("format" = Option<FormatDocument>, Query, description = "How the rows lie; unless given, the content type and the beginning tell."),
+        ("kind" = Option<String>, Query, description = "What the rows are; unless given, each row tells."),
+        ("format" = Option<String>, Query, description = "How the rows lie; unless given, the content type and the beginning tell."),
     ),
     request_body(description = "The file: text/csv, application/x-ndjson, application/json (an array) or application/javascript (JSONP).",
         content(("text/csv"), ("application/x-ndjson"), ("application/json"), ("application/javascript"))),
@@ -80,11 +79,7 @@ pub(crate) async fn upload(State(door): State<SharedDoor>, knock: Knock, body: B
         ("after" = Option<u64>, Query, description = "`next_after` of the page before."),
     ),
     responses((status = 200, description = "The backfill.", body = BackfillDocument)))]
-pub(crate) async fn show(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
@@ -94,14 +89,19 @@ pub(crate) async fn show(
 async fn one(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Response, Problem> {
     let none = || Problem::not_found("This store has no such backfill.");
     let id: BackfillId = id.parse().map_err(|_| none())?;
-    let after = match query(&knock.uri)?.remove("after").filter(|text| !text.is_empty()) {
-        Some(text) => text.parse().map_err(|_| invalid("/after", "expected a next_after of ours"))?,
+    let after = match parameters(&knock.uri)?.remove("after").filter(|text| !text.is_empty()) {
+        Some(text) => read_after(&text).ok_or_else(|| invalid("/after", "expected a next_after of ours"))?,
         None => 0,
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     let backfill = knock.stored(store.backfill(&id)).await?.ok_or_else(none)?;
     let refusals = knock.stored(store.backfill_refusals(&id, after, PAGE_ITEMS)).await?;
     json(StatusCode::OK, &BackfillDocument::new(backfill, refusals))
+}
+
+/// The number of a row; none is beyond what a database counts to.
+fn read_after(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|after| i64::try_from(*after).is_ok())
 }
 
 fn taken(id: &BackfillId) -> Result<Response, Problem> {
@@ -126,18 +126,13 @@ fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn query(uri: &Uri) -> Result<HashMap<String, String>, Problem> {
-    let read = Query::<HashMap<String, String>>::try_from_uri(uri);
-    read.map(|Query(read)| read).map_err(|_| invalid("/query", "expected a query of name=value pairs"))
-}
-
 fn read_head(headers: &HeaderMap, uri: &Uri, sha256: &[u8]) -> Result<Head, Problem> {
     let media = media_format(headers)?;
     let sha256 = std::str::from_utf8(sha256)
         .ok()
         .filter(|text| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     let sha256 = sha256.ok_or_else(|| invalid("/X-Content-SHA256", "expected 64 hex digits in small letters"))?;
-    let mut query = query(uri)?;
+    let mut query = parameters(uri)?;
     let mut take = |name: &str| query.remove(name).filter(|text| !text.is_empty());
     let kind = take("kind").map(|text| text.parse()).transpose();
     let format = take("format").map(|text| text.parse()).transpose();
@@ -169,26 +164,6 @@ fn media_format(headers: &HeaderMap) -> Result<Option<Format>, Problem> {
             "Expected Content-Type text/csv, application/x-ndjson, application/json or application/javascript, in UTF-8.",
         )),
     }
-}
-
-/// What rows are.
-#[derive(utoipa::ToSchema)]
-#[schema(as = BackfillKind, rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the parameter; schema::backfill::RowKind reads it")]
-enum RowKindDocument {
-    Order,
-    Cart,
-}
-
-/// How rows lie in a file.
-#[derive(utoipa::ToSchema)]
-#[schema(as = BackfillFormat, rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the parameter; schema::backfill::Format reads it")]
-enum FormatDocument {
-    Csv,
-    Lines,
-    Array,
-    Jsonp,
 }
 
 #[cfg(test)]

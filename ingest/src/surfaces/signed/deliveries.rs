@@ -1,6 +1,6 @@
 //! `/v1/deliveries`: what became of the store's webhooks. A key sees the deliveries of its own world's events.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use touchstone_platform::store::deliveries::{AttemptCursor, AttemptView, DeliveryFilter, DeliveryState, Replayed};
@@ -15,7 +15,7 @@ use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::Knock;
+use crate::surfaces::{Knock, Named};
 
 /// An event or a type of events.
 enum Told {
@@ -54,11 +54,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
         ("limit" = Option<u64>, Query, description = "Attempts of the page, 1 to 100; 50 when absent.", minimum = 1, maximum = 100),
     ),
     responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
-pub(crate) async fn show(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
@@ -74,7 +70,7 @@ pub(crate) async fn show(
     responses((status = 200, description = "It is due.", body = DeliveryDocument)))]
 pub(crate) async fn replay(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;

@@ -3,7 +3,7 @@
 //! Endpoints belong to the store and serve both worlds. A test key sees them, tries them and recovers test events; to switch
 //! one takes a live key, because live events go there too.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::accounts::Tested;
@@ -24,7 +24,7 @@ use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
-use crate::surfaces::{Knock, announce};
+use crate::surfaces::{Knock, Named, announce};
 
 /// What a `since` has to be.
 const SINCE: &str = "expected a time in RFC 3339, within the last 14 days";
@@ -49,11 +49,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
 #[utoipa::path(get, path = "/v1/endpoints/{id}", tag = "Webhooks",
     params(("id" = String, Path, description = "The endpoint.")),
     responses((status = 200, description = "The endpoint.", body = EndpointDocument)))]
-pub(crate) async fn show(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
@@ -68,7 +64,7 @@ pub(crate) async fn show(
     responses((status = 200, description = "It receives.", body = EndpointDocument)))]
 pub(crate) async fn enable(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -85,7 +81,7 @@ pub(crate) async fn enable(
     responses((status = 200, description = "It is off.", body = EndpointDocument)))]
 pub(crate) async fn disable(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -100,11 +96,7 @@ pub(crate) async fn disable(
 #[utoipa::path(post, path = "/v1/endpoints/{id}/test", tag = "Webhooks",
     params(("id" = String, Path, description = "The endpoint.")),
     responses((status = 200, description = "The event is on its way.", body = TestDocument)))]
-pub(crate) async fn test(
-    State(door): State<SharedDoor>,
-    Path(id): Path<String>,
-    knock: Knock,
-) -> Result<Response, Problem> {
+pub(crate) async fn test(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = try_out(&door, &knock, &ticket, &id).await;
@@ -120,7 +112,7 @@ pub(crate) async fn test(
     responses((status = 202, description = "It is under way.", body = RecoveryDocument)))]
 pub(crate) async fn recover(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -141,7 +133,7 @@ pub(crate) async fn recover(
     responses((status = 200, description = "A page.", body = RecoveryPage)))]
 pub(crate) async fn recoveries(
     State(door): State<SharedDoor>,
-    Path(id): Path<String>,
+    Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;

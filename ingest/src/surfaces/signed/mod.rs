@@ -9,7 +9,7 @@ pub(crate) mod endpoints;
 mod fields;
 pub(crate) mod lists;
 pub(crate) mod outcome;
-mod page_query;
+pub(crate) mod page_query;
 pub(crate) mod reanalyze;
 pub(crate) mod transactions;
 

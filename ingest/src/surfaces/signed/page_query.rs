@@ -19,10 +19,7 @@ pub(crate) struct PageQuery(HashMap<String, String>);
 
 impl PageQuery {
     pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
-        match Query::<HashMap<String, String>>::try_from_uri(uri) {
-            Ok(Query(parameters)) => Ok(Self(parameters)),
-            Err(_) => Err(invalid("query", "expected a query of name=value pairs")),
-        }
+        parameters(uri).map(Self)
     }
 
     /// A parameter of a closed set or form.
@@ -48,7 +45,40 @@ impl PageQuery {
     }
 }
 
+/// The parameters of a query, each once: which of several was meant would be a guess.
+pub(crate) fn parameters(uri: &Uri) -> Result<HashMap<String, String>, Problem> {
+    let Ok(Query(given)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
+        return Err(invalid("query", "expected a query of name=value pairs"));
+    };
+    let count = given.len();
+    let parameters: HashMap<_, _> = given.into_iter().collect();
+    if parameters.len() < count {
+        return Err(invalid("query", "expected each parameter once"));
+    }
+    Ok(parameters)
+}
+
 /// A parameter at fault.
 pub(crate) fn invalid(name: &str, expected: &str) -> Problem {
     Problem::invalid_fields(vec![Fault::new(format!("/{name}"), expected)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_query_panics_and_a_repeated_parameter_is_refused(query in "[ -~]{0,80}", name in "[a-z]{1,9}") {
+            for (query, repeats) in [(query, false), (format!("{name}=1&{name}="), true)] {
+                let Ok(uri) = format!("/v1/deliveries?{query}").parse::<Uri>() else { continue };
+                let read = PageQuery::of(&uri).and_then(|mut read| read.limit());
+                prop_assert!(!repeats || read.is_err());
+                if let Ok(items) = read {
+                    prop_assert!((1..=PAGE_ITEMS).contains(&items));
+                }
+            }
+        }
+    }
 }

@@ -1,20 +1,18 @@
 //! `GET /v1/transactions` and `GET /v1/transactions/{id}`: what became of the store's orders.
 
-use std::collections::HashMap;
-
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{StatusCode, Uri};
 use touchstone_platform::store::transactions::PageCursor;
-use touchstone_schema::fault::Fault;
 use touchstone_schema::limits;
 use touchstone_schema::money::Currency;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::TransactionStatus;
 
 use super::document::{TransactionDocument, TransactionPage};
+use super::page_query::{invalid, parameters};
 use super::{no_transaction, transaction_id};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
@@ -81,10 +79,7 @@ async fn one(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Re
 }
 
 fn read_query(uri: &Uri) -> Result<Asked, Problem> {
-    let invalid = |name: &str, expected: &str| Problem::invalid_fields(vec![Fault::new(format!("/{name}"), expected)]);
-    let Ok(Query(mut query)) = Query::<HashMap<String, String>>::try_from_uri(uri) else {
-        return Err(invalid("query", "expected a query of name=value pairs"));
-    };
+    let mut query = parameters(uri)?;
     let mut take = |name: &str| query.remove(name).filter(|text| !text.is_empty());
     let status = match take("status") {
         Some(text) => Some(text.parse().map_err(|expected: String| invalid("status", &expected))?),

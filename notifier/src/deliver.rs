@@ -30,12 +30,8 @@ use crate::record::Record;
 const WAITING_PER_SLOT: usize = 32;
 /// Most deliveries that wait here in all.
 const LINES: usize = 4_096;
-/// Most that wait for an endpoint that keeps attempts waiting: they would only take the places of others.
-const STUCK_LINE: usize = 4;
 /// When a delivery that found its line full is due again.
 const LINE_FULL_PAUSE: Duration = Duration::from_secs(1);
-/// The same of an endpoint that keeps attempts waiting.
-const STUCK_PAUSE: Duration = Duration::from_secs(5);
 
 /// Endpoints whose line is full: what is due to them is left to the database.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +83,7 @@ impl Line {
 
     /// Most that may wait.
     const fn places(&self) -> usize {
-        if self.is_stuck() { STUCK_LINE } else { self.slots * WAITING_PER_SLOT }
+        self.slots * WAITING_PER_SLOT
     }
 }
 
@@ -201,8 +197,7 @@ impl Dispatcher {
                 if !line.waiting.is_empty() {
                     self.busy.mark(&id, true);
                 }
-                let pause = if line.is_stuck() { STUCK_PAUSE } else { LINE_FULL_PAUSE };
-                self.give_back(delivery, until, now + pause).await;
+                self.give_back(delivery, until, now + LINE_FULL_PAUSE).await;
                 self.forget_idle(&id);
                 continue;
             }

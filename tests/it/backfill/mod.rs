@@ -3,7 +3,6 @@
 mod effects;
 mod files;
 mod fixture;
-mod hot_history;
 mod interruption;
 mod object_store;
 mod uploads;

@@ -3,6 +3,7 @@
 mod effects;
 mod files;
 mod fixture;
+mod hot_history;
 mod interruption;
 mod object_store;
 mod uploads;

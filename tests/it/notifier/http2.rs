@@ -225,12 +225,13 @@ async fn request_that_was_not_looked_at_counts_as_not_sent(shop: &Shop) -> Resul
 /// All at once, each with an event, and a sound receiver beside them that is served meanwhile.
 async fn misused_http2_neither_hangs_others_nor_is_held(shop: &Shop) -> Result<()> {
     let misuses = [
-        (Misuse::Reset, &["protocol"][..]),
-        (Misuse::NoStreams, &["timeout"]),
-        (Misuse::Settings, &["timeout", "protocol"]),
-        (Misuse::Pings, &["timeout", "protocol"]),
-        (Misuse::Headers, &["protocol"]),
-        (Misuse::Body, &[]),
+        (Misuse::Reset, &[Some("protocol")][..]),
+        (Misuse::NoStreams, &[Some("timeout")]),
+        (Misuse::Settings, &[Some("timeout"), Some("protocol")]),
+        (Misuse::Pings, &[Some("timeout"), Some("protocol")]),
+        (Misuse::Headers, &[Some("protocol")]),
+        // Its 200 counts if it was read before the bytes that break the window.
+        (Misuse::Body, &[None, Some("protocol")]),
     ];
     let healthy = Receiver::start_tls(shop.authority.issue(Says::sound(HTTP2))?).await?;
     let healthy_endpoint = shop.endpoint(&healthy.url()).await?;
@@ -251,7 +252,7 @@ async fn misused_http2_neither_hangs_others_nor_is_held(shop: &Shop) -> Result<(
         let attempted = |row: &serde_json::Value| row["attempts"] != 0;
         let found = shop.delivery(endpoint, &format!("{misuse:?}: an attempt"), attempted).await?;
         let error = found["attempts"][0]["error"].as_str();
-        ensure!(error.map_or(errors.is_empty(), |error| errors.contains(&error)), "{misuse:?}: {found}");
+        ensure!(errors.contains(&error), "{misuse:?}: {found}");
         eventually(ATTEMPT, &format!("{misuse:?}: the end of its connections"), async || {
             let seen = &double.seen;
             (seen.connections.load(Ordering::SeqCst) == seen.ended.load(Ordering::SeqCst)).then_some(())

@@ -14,6 +14,7 @@ mod m0005_checks;
 mod m0006_backfill;
 mod m0007_delivery_log;
 mod m0008_changes;
+mod m0009_delivery_pace;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_backfill::Migration),
             Box::new(m0007_delivery_log::Migration),
             Box::new(m0008_changes::Migration),
+            Box::new(m0009_delivery_pace::Migration),
         ]
     }
 }

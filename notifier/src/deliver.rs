@@ -8,10 +8,10 @@
 //! with its new settings. Failure: what is not attempted is given back, or its lease ends.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::store::deliveries::{DueDelivery, GivenBack};
@@ -26,30 +26,45 @@ use crate::pace::{Outcome, Pace};
 use crate::plan::Leased;
 use crate::record::Record;
 
-/// Most deliveries that wait here for one endpoint, for each slot that it has: one that answers gets a longer line.
+/// Deliveries that wait here for one endpoint, for each slot that it has, before what is due to it is left to the
+/// database: one that answers gets a longer line.
 const WAITING_PER_SLOT: usize = 32;
-/// Most deliveries that wait here in all.
-const LINES: usize = 4_096;
+/// Deliveries that wait here in all, before long lines and those of endpoints that hang get no longer.
+const LINES: usize = 8_192;
+/// A line this short may always grow: those of others do not keep its endpoint waiting.
+const SHORT_LINE: usize = 4;
 /// When a delivery that found its line full is due again.
 const LINE_FULL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Endpoints whose line is full: what is due to them is left to the database.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BusyEndpoints(Arc<Mutex<HashSet<EndpointId>>>);
+/// Endpoints whose line is full: what is due to them is left to the database, until `due` tells that there is room again.
+#[derive(Debug, Clone)]
+pub(crate) struct BusyEndpoints {
+    endpoints: Arc<Mutex<HashSet<EndpointId>>>,
+    due: Arc<Notify>,
+}
 
 impl BusyEndpoints {
-    /// The endpoints.
-    pub(crate) fn list(&self) -> Vec<EndpointId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    pub(crate) fn new(due: Arc<Notify>) -> Self {
+        Self { endpoints: Arc::default(), due }
     }
 
-    fn mark(&self, endpoint: &EndpointId, busy: bool) {
-        let mut endpoints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy {
-            endpoints.insert(endpoint.clone());
-        } else {
-            endpoints.remove(endpoint);
+    /// The endpoints.
+    pub(crate) fn list(&self) -> Vec<EndpointId> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn fill(&self, endpoint: &EndpointId) {
+        self.lock().insert(endpoint.clone());
+    }
+
+    fn free(&self, endpoint: &EndpointId) {
+        if self.lock().remove(endpoint) {
+            self.due.notify_one();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<EndpointId>> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,7 +96,7 @@ impl Line {
         self.slow > 0 && self.slow * 2 >= self.slots
     }
 
-    /// Most that may wait.
+    /// So many may wait before the endpoint counts as busy.
     const fn places(&self) -> usize {
         self.slots * WAITING_PER_SLOT
     }
@@ -192,13 +207,13 @@ impl Dispatcher {
             let slots = self.settings.failing_concurrency;
             let new = || Line { waiting: VecDeque::new(), in_flight: 0, slow: 0, slots, failing, has_turn: false };
             let line = self.lines.entry(id.clone()).or_insert_with(new);
-            if line.waiting.len() >= line.places() || self.waiting >= LINES {
-                // One with nothing in its line is stopped by the lines of others: nothing of its own would free it again.
-                if !line.waiting.is_empty() {
-                    self.busy.mark(&id, true);
-                }
+            // What is under way to a line that is full finds room there all the same: only what comes later is left.
+            let may_grow = self.waiting < LINES || line.waiting.len() < SHORT_LINE;
+            if !may_grow || line.waiting.len() + 1 >= line.places() {
+                self.busy.fill(&id);
+            }
+            if !may_grow {
                 self.give_back(delivery, until, now + LINE_FULL_PAUSE).await;
-                self.forget_idle(&id);
                 continue;
             }
             line.waiting.push_back(Waiting { delivery, until, fresh });
@@ -220,7 +235,7 @@ impl Dispatcher {
             line.waiting = current;
             self.waiting -= behind.len();
             if !behind.is_empty() {
-                self.busy.mark(endpoint, false);
+                self.busy.free(endpoint);
             }
             for Waiting { delivery, until, .. } in behind {
                 self.give_back(delivery, until, now).await;
@@ -264,7 +279,7 @@ impl Dispatcher {
             self.waiting -= 1;
             // Half a line is room enough to be told of again.
             if line.waiting.len() <= line.places() / 2 {
-                self.busy.mark(&endpoint, false);
+                self.busy.free(&endpoint);
             }
             let now = self.clock.now();
             let limit = delivery.endpoint.rate_limit;
@@ -310,7 +325,7 @@ impl Dispatcher {
         tracing::warn!(%endpoint, until = paused.to_rfc3339(), "the endpoint only times out: it is left alone for a while");
         let waiting = self.lines.get_mut(endpoint).map(|line| std::mem::take(&mut line.waiting)).unwrap_or_default();
         self.waiting -= waiting.len();
-        self.busy.mark(endpoint, false);
+        self.busy.free(endpoint);
         let later = self.after_trial(paused);
         for (at, Waiting { delivery, until, .. }) in waiting.into_iter().enumerate() {
             self.give_back(delivery, until, if at == 0 { paused } else { later }).await;
@@ -327,7 +342,7 @@ impl Dispatcher {
         let idle = |line: &Line| line.in_flight == 0 && line.waiting.is_empty() && !line.has_turn;
         if self.lines.get(endpoint).is_some_and(idle) {
             self.lines.remove(endpoint);
-            self.busy.mark(endpoint, false);
+            self.busy.free(endpoint);
         }
     }
 

@@ -46,8 +46,11 @@ pub use compare::{CompareError, Difference, differences};
 pub use introspect::{IntrospectError, introspect};
 pub use retry::{RETRY_AFTER_MOST, SCHEDULE};
 
-/// Batches of leased deliveries on their way to the dispatcher.
-const HANDED_BATCHES: usize = 8;
+/// Batches of leased deliveries on their way to the dispatcher: few, since what is under way does not heed a line that has
+/// become full.
+const HANDED_BATCHES: usize = 1;
+/// Looks for changed endpoints that wait for the dispatcher.
+const CHANGES_WAITING: usize = 8;
 /// Attempts that wait to be recorded.
 const RECORDS_WAITING: usize = 1_024;
 
@@ -150,15 +153,15 @@ pub async fn run(
     let client = webhook::Client::new(&settings, Arc::clone(&dependencies.egress)).map_err(NotifierError::Roots)?;
     let settings = Arc::new(settings);
     let (hand_over, handed) = mpsc::channel(HANDED_BATCHES);
-    let (change, changed) = mpsc::channel(HANDED_BATCHES);
+    let (change, changed) = mpsc::channel(CHANGES_WAITING);
     let (record, records) = mpsc::channel(RECORDS_WAITING);
-    let busy = deliver::BusyEndpoints::default();
+    let (work, due) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let busy = deliver::BusyEndpoints::new(Arc::clone(&due));
     let planner = plan::Planner::new(&settings, &dependencies, busy.clone(), hand_over);
     let attempter = attempt::Attempter::new(&dependencies, client);
     let dispatcher =
-        deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy.clone());
+        deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy);
 
-    let (work, due) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let shops = centra::Worker::new(&settings, &dependencies, planner.clone(), Arc::clone(&work), shutdown.clone());
     let shops = Arc::new(shops.map_err(NotifierError::Roots)?);
 

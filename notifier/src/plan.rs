@@ -112,6 +112,11 @@ impl Planner {
         Ok(Leased { deliveries, until, fresh: false })
     }
 
+    /// Whether there are endpoints whose deliveries are left to the database.
+    pub(crate) fn leaves_some(&self) -> bool {
+        !self.busy.list().is_empty()
+    }
+
     /// Leases the next delivery of each ordered endpoint in whose line nothing is under way although something waits.
     pub(crate) async fn move_stalled(&self) -> Result<Leased, StoreError> {
         let system = self.store.system(SystemReason::RoleLoop);

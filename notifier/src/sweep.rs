@@ -67,11 +67,15 @@ async fn sweep(
         *events_looked_at = (!may_be_more).then(Instant::now);
     }
     let leased = planner.claim(CLAIMED_TOGETHER).await?;
-    let full = leased.deliveries.len() as u64 == CLAIMED_TOGETHER;
+    let claimed = leased.deliveries.len() as u64;
     planner.hand_over([leased]).await;
-    if full || may_be_more {
+    if claimed == CLAIMED_TOGETHER || may_be_more {
         return Ok(Duration::ZERO);
     }
-    let due = planner.until_due().await?;
-    Ok(due.unwrap_or(settings.poll_interval).clamp(LEAST_PAUSE.min(settings.poll_interval), settings.poll_interval))
+    let due = planner.until_due().await?.unwrap_or(settings.poll_interval);
+    if due.is_zero() && claimed == 0 && planner.leaves_some() {
+        // What is due is left where it is: it is told when there is room for it.
+        return Ok(settings.poll_interval);
+    }
+    Ok(due.clamp(LEAST_PAUSE.min(settings.poll_interval), settings.poll_interval))
 }

@@ -45,10 +45,11 @@ UPDATE deliveries SET state = 'dead', last_error = $2 WHERE id IN (SELECT value 
 
 const NEXT_DUE: &str = "SELECT due_at FROM deliveries WHERE state = 'pending' ORDER BY due_at LIMIT 1";
 
+/// See [`super::recording`] on what is pending.
 const GIVE_BACK_POSTGRES: &str = "
 UPDATE deliveries d SET due_at = given.due_at, leased_until = 0
 FROM UNNEST($1::text[], $2::bigint[], $3::bigint[]) AS given (id, leased_until, due_at)
-WHERE d.id = given.id AND d.state = 'pending' AND d.leased_until = given.leased_until";
+WHERE d.id = given.id AND d.state NOT IN ('delivered', 'dead') AND d.leased_until = given.leased_until";
 
 const GIVE_BACK_SQLITE: &str = "
 UPDATE deliveries SET due_at = given.due_at, leased_until = 0

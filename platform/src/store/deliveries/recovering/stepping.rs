@@ -47,10 +47,11 @@ UPDATE deliveries SET state = 'pending', attempts = 0, leased_until = 0, last_er
     position = given_rows.place
 FROM given_rows WHERE deliveries.id = given_rows.id AND deliveries.state <> 'pending'";
 
-/// What waits for another attempt need not wait; the attempts that it had count.
+/// What waits for another attempt need not wait; the attempts that it had count. See [`super::super::recording`] on what is
+/// pending.
 const HASTEN: &str = "
 UPDATE deliveries SET due_at = $2
-WHERE state = 'pending' AND leased_until <= $2 AND due_at > $2 AND due_at < {parked} AND id {any}";
+WHERE state NOT IN ('delivered', 'dead') AND leased_until <= $2 AND due_at > $2 AND due_at < {parked} AND id {any}";
 
 const MOVE: &str = "
 UPDATE recoveries SET reached_at = $2, reached_id = $3, looked_at = looked_at + $4, planned = planned + $5,

@@ -23,6 +23,7 @@ use crate::attempt::Attempter;
 use crate::changes::{Change, Recent};
 use crate::flights::{Flights, News};
 use crate::pace::{Outcome, Pace};
+use crate::pace_right::PaceRight;
 use crate::plan::Leased;
 use crate::record::Record;
 
@@ -73,8 +74,6 @@ impl BusyEndpoints {
 struct Waiting {
     delivery: DueDelivery,
     until: Timestamp,
-    /// Planned just now: what was due before goes first.
-    fresh: bool,
 }
 
 /// What waits and what flies to one endpoint.
@@ -111,6 +110,7 @@ pub(crate) struct Dispatcher {
     record: mpsc::Sender<Record>,
     busy: BusyEndpoints,
     pace: Pace,
+    right: PaceRight,
     changes: Recent,
     lines: HashMap<EndpointId, Line>,
     turns: VecDeque<EndpointId>,
@@ -126,7 +126,7 @@ impl Dispatcher {
         clock: Clock,
         attempter: Attempter,
         record: mpsc::Sender<Record>,
-        busy: BusyEndpoints,
+        (busy, right): (BusyEndpoints, PaceRight),
     ) -> Self {
         Self {
             flights: Flights::new(&settings),
@@ -137,6 +137,7 @@ impl Dispatcher {
             record,
             busy,
             pace: Pace::default(),
+            right,
             lines: HashMap::new(),
             turns: VecDeque::new(),
             failing_turns: VecDeque::new(),
@@ -191,7 +192,7 @@ impl Dispatcher {
     }
 
     async fn take(&mut self, leased: Leased) {
-        let Leased { deliveries, until, fresh } = leased;
+        let Leased { deliveries, until } = leased;
         let now = self.clock.now();
         for delivery in deliveries {
             let id = delivery.endpoint.id.clone();
@@ -216,7 +217,7 @@ impl Dispatcher {
                 self.give_back(delivery, until, now + LINE_FULL_PAUSE).await;
                 continue;
             }
-            line.waiting.push_back(Waiting { delivery, until, fresh });
+            line.waiting.push_back(Waiting { delivery, until });
             self.waiting += 1;
             self.offer_turn(&id);
         }
@@ -271,7 +272,7 @@ impl Dispatcher {
         while let Some((endpoint, failing)) = self.next_turn() {
             let Some(line) = self.lines.get_mut(&endpoint) else { continue };
             line.has_turn = false;
-            let Some(Waiting { delivery, until, fresh }) = line.waiting.pop_front() else {
+            let Some(Waiting { delivery, until }) = line.waiting.pop_front() else {
                 // What waited was given back meanwhile.
                 self.forget_idle(&endpoint);
                 continue;
@@ -283,9 +284,10 @@ impl Dispatcher {
             }
             let now = self.clock.now();
             let limit = delivery.endpoint.rate_limit;
-            if now + self.settings.attempt_timeout >= until {
+            let is_ours = limit.is_none() || self.right.is_held(now);
+            if !is_ours || now + self.settings.attempt_timeout >= until {
                 self.give_back(delivery, until, now).await;
-            } else if let Some(due) = limit.and_then(|limit| self.pace.begin(&endpoint, limit, fresh, now)) {
+            } else if let Some(due) = limit.and_then(|limit| self.pace.begin(&endpoint, limit, delivery.fresh, now)) {
                 self.give_back(delivery, until, due).await;
             } else {
                 line.in_flight += 1;

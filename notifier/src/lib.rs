@@ -34,6 +34,7 @@ mod flights;
 mod forget;
 mod introspect;
 mod pace;
+mod pace_right;
 mod plan;
 mod record;
 mod recover;
@@ -157,10 +158,16 @@ pub async fn run(
     let (record, records) = mpsc::channel(RECORDS_WAITING);
     let (work, due) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let busy = deliver::BusyEndpoints::new(Arc::clone(&due));
-    let planner = plan::Planner::new(&settings, &dependencies, busy.clone(), hand_over);
+    let right = pace_right::PaceRight::default();
+    let planner = plan::Planner::new(&settings, &dependencies, (busy.clone(), right.clone()), hand_over);
     let attempter = attempt::Attempter::new(&dependencies, client);
-    let dispatcher =
-        deliver::Dispatcher::new(Arc::clone(&settings), dependencies.clock.clone(), attempter, record, busy);
+    let dispatcher = deliver::Dispatcher::new(
+        Arc::clone(&settings),
+        dependencies.clock.clone(),
+        attempter,
+        record,
+        (busy, right.clone()),
+    );
 
     let shops = centra::Worker::new(&settings, &dependencies, planner.clone(), Arc::clone(&work), shutdown.clone());
     let shops = Arc::new(shops.map_err(NotifierError::Roots)?);
@@ -171,6 +178,9 @@ pub async fn run(
     tasks.spawn(named("consume", consume::run(dependencies.queue, planner.clone(), work, shutdown.clone())));
     let (store, clock) = (dependencies.store.clone(), dependencies.clock.clone());
     tasks.spawn(named("forget", forget::run(Arc::clone(&settings), store.clone(), clock.clone(), shutdown.clone())));
+    let pacing =
+        pace_right::run(Arc::clone(&settings), store.clone(), clock.clone(), right, Arc::clone(&due), shutdown.clone());
+    tasks.spawn(named("pace", pacing));
     let recover = recover::run(Arc::clone(&settings), store, clock, Arc::clone(&due), shutdown.clone());
     tasks.spawn(named("recover", recover));
     let looking = changes::run(Arc::clone(&settings), dependencies.store.clone(), change, shutdown.clone());

@@ -1,7 +1,7 @@
 //! When an endpoint may be attempted: its limit of deliveries a second, and the pause of one that does nothing but time out.
 //!
-//! Guarantee: within any second this process begins no more attempts than the endpoint's limit, and what comes later is due
-//! later, in the order in which it came. An endpoint whose last [`BREAK_AFTER`] attempts all timed out is left alone for a
+//! Guarantee: within any second no more attempts begin than the endpoint's limit (of all notifiers the one with the right of
+//! [`crate::pace_right`] makes them), and what comes later is due later, in the order in which it came. An endpoint whose last [`BREAK_AFTER`] attempts all timed out is left alone for a
 //! while, then one attempt finds out. Failure: all of this is in memory; another process, or this one after a restart,
 //! finds it out anew, while the due times that came of it are in the database.
 
@@ -46,6 +46,9 @@ struct Window {
     /// The last second that places were given in.
     places_at: Timestamp,
     places: usize,
+    /// When those shall return that came back and found no room.
+    return_at: Timestamp,
+    returning: usize,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,7 @@ impl Pace {
         if self.windows.len() >= WINDOWS && !self.windows.contains_key(endpoint) {
             self.windows.retain(|_, window| window.is_live(now));
         }
-        let new = || Window { begun: VecDeque::new(), places_at: now, places: 0 };
+        let new = || Window { begun: VecDeque::new(), places_at: now, places: 0, return_at: now, returning: 0 };
         self.windows.entry(endpoint.clone()).or_insert_with(new).begin(limit.max(1) as usize, fresh, now)
     }
 
@@ -119,7 +122,14 @@ impl Window {
         }
         let room_at = self.begun.front().map_or(now, |begun| *begun) + SECOND;
         if !fresh {
-            return Some(room_at);
+            if self.return_at <= now {
+                (self.return_at, self.returning) = (room_at, 0);
+            }
+            // More than there can be room for stand behind the others, or they would all be looked at every second.
+            self.returning += 1;
+            if self.returning <= limit {
+                return Some(room_at);
+            }
         }
         if !waiting {
             (self.places_at, self.places) = (room_at, 0);
@@ -157,7 +167,10 @@ mod tests {
         // Those that come back find their place, and one that comes meanwhile stands behind them.
         assert_eq!(pace.begin(&endpoint, 3, true, NOW + SECOND), after);
         assert_eq!([0; 3].map(|_| pace.begin(&endpoint, 3, false, NOW + SECOND)), [None; 3]);
-        assert_eq!(pace.begin(&endpoint, 3, false, NOW + SECOND), after);
+        assert_eq!(
+            [0; 4].map(|_| pace.begin(&endpoint, 3, false, NOW + SECOND)),
+            [after, after, after, Some(NOW + SECOND * 3)]
+        );
     }
 
     #[test]

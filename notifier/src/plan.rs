@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
-use touchstone_platform::store::deliveries::DueDelivery;
+use touchstone_platform::store::deliveries::{DueDelivery, Left};
 use touchstone_platform::store::{Store, StoreError, SystemReason};
 use touchstone_platform::telemetry::{SpanKind, span_of_many};
 use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::time::Timestamp;
 
 use crate::deliver::BusyEndpoints;
+use crate::pace_right::PaceRight;
 use crate::{Dependencies, Settings};
 
 /// Most events planned in one transaction.
@@ -29,8 +30,6 @@ pub(crate) struct Leased {
     pub(crate) deliveries: Vec<DueDelivery>,
     /// When their leases end.
     pub(crate) until: Timestamp,
-    /// Planned just now, not found due.
-    pub(crate) fresh: bool,
 }
 
 /// Why events were not planned.
@@ -49,6 +48,7 @@ pub(crate) struct Planner {
     store: Store,
     clock: Clock,
     busy: BusyEndpoints,
+    right: PaceRight,
     dispatcher: mpsc::Sender<Leased>,
 }
 
@@ -56,11 +56,11 @@ impl Planner {
     pub(crate) fn new(
         settings: &Arc<Settings>,
         with: &Dependencies,
-        busy: BusyEndpoints,
+        (busy, right): (BusyEndpoints, PaceRight),
         dispatcher: mpsc::Sender<Leased>,
     ) -> Self {
         let settings = Arc::clone(settings);
-        Self { settings, store: with.store.clone(), clock: with.clock.clone(), busy, dispatcher }
+        Self { settings, store: with.store.clone(), clock: with.clock.clone(), busy, right, dispatcher }
     }
 
     /// Plans the events, waiting for the database as long as it takes.
@@ -75,11 +75,13 @@ impl Planner {
             loop {
                 let (now, began) = (self.clock.now(), Instant::now());
                 let until = now + self.settings.lease();
-                match self.store.system(SystemReason::RoleLoop).plan(together, now, until, &self.busy.list()).await {
+                let busy = self.busy.list();
+                let left = Left { busy: &busy, limited: !self.right.is_held(now) };
+                match self.store.system(SystemReason::RoleLoop).plan(together, now, until, left).await {
                     Ok(deliveries) => {
                         let traces = deliveries.iter().filter_map(|delivery| delivery.event.trace.as_ref());
                         drop(span_of_many("plan", SpanKind::Consumer, began, traces));
-                        planned.push(Leased { deliveries, until, fresh: true });
+                        planned.push(Leased { deliveries, until });
                         break;
                     }
                     Err(error) if error.is_transient() => {
@@ -103,18 +105,19 @@ impl Planner {
         Ok(planned)
     }
 
-    /// Leases deliveries that are due, those to busy endpoints passed over.
+    /// Leases deliveries that are due, but for those to busy endpoints, and those of limited ones that another notifier paces.
     pub(crate) async fn claim(&self, most: u64) -> Result<Leased, StoreError> {
         let now = self.clock.now();
         let until = now + self.settings.lease();
-        let deliveries =
-            self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, &self.busy.list()).await?;
-        Ok(Leased { deliveries, until, fresh: false })
+        let busy = self.busy.list();
+        let left = Left { busy: &busy, limited: !self.right.is_held(now) };
+        let deliveries = self.store.system(SystemReason::RoleLoop).claim_due(now, until, most, left).await?;
+        Ok(Leased { deliveries, until })
     }
 
     /// Whether there are endpoints whose deliveries are left to the database.
     pub(crate) fn leaves_some(&self) -> bool {
-        !self.busy.list().is_empty()
+        !self.right.is_held(self.clock.now()) || !self.busy.list().is_empty()
     }
 
     /// Leases the next delivery of each ordered endpoint in whose line nothing is under way although something waits.
@@ -124,7 +127,7 @@ impl Planner {
         let now = self.clock.now();
         let until = now + self.settings.lease();
         let deliveries = system.release(&lines, now, Some(until)).await?;
-        Ok(Leased { deliveries, until, fresh: false })
+        Ok(Leased { deliveries, until })
     }
 
     /// How long until something falls due; `None` when nothing waits.

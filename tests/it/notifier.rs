@@ -16,7 +16,7 @@ use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::queue::{self, Lane, Queue, QueueSettings};
 use touchstone_platform::random;
 use touchstone_platform::store::accounts::{EndpointRow, StoreRow};
-use touchstone_platform::store::deliveries::{AttemptView, DeliveryFilter, DeliveryView, Replayed};
+use touchstone_platform::store::deliveries::{AttemptView, DeliveryFilter, DeliveryView, Left, Replayed};
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
 use touchstone_schema::event::{Event, EventBatch, EventKind};
 use touchstone_schema::ids::{EndpointId, EventId, MerchantId, RequestId, StoreId};
@@ -411,9 +411,9 @@ async fn lease_of_a_dead_notifier_is_taken_over(world: &mut World) -> Result<()>
     let (endpoint, _) = world.endpoint(&receiver.url()).await?;
     let event = world.add_event().await?;
     // A notifier that plans, leases and dies.
-    let planned = world.system().plan(&[event.id], START, START + Duration::from_secs(60), &[]).await?;
+    let planned = world.system().plan(&[event.id], START, START + Duration::from_secs(60), Left::default()).await?;
     ensure!(planned.len() == 1);
-    ensure!(world.system().claim_due(START, START + Duration::from_secs(60), 10, &[]).await?.is_empty());
+    ensure!(world.system().claim_due(START, START + Duration::from_secs(60), 10, Left::default()).await?.is_empty());
     world.start("127.0.0.0/8")?;
     world.clock.advance(Duration::from_secs(61));
     receiver.wait_for(1, PATIENCE).await?;

@@ -19,6 +19,7 @@ mod claiming;
 mod forgetting;
 mod log;
 mod ordering;
+mod pacing;
 mod recording;
 mod recovering;
 mod replaying;
@@ -55,6 +56,8 @@ pub struct DueDelivery {
     pub endpoint: EndpointTarget,
     /// Attempts made before.
     pub attempts: u32,
+    /// Whether it was never put off: what was stands before it.
+    pub fresh: bool,
 }
 
 /// What the notifier needs to know of an endpoint.
@@ -196,6 +199,15 @@ pub struct DeliveryFilter {
     pub look_at: Option<u64>,
 }
 
+/// Deliveries that are left to the database when others are leased.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Left<'a> {
+    /// To these endpoints.
+    pub busy: &'a [EndpointId],
+    /// To endpoints that have a limit.
+    pub limited: bool,
+}
+
 /// An endpoint that [`super::SystemStore::record_attempts`] switched off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisabledEndpoint {
@@ -213,7 +225,7 @@ pub struct DisabledEndpoint {
 pub(super) fn due_delivery(
     row: &QueryResult,
     id: DeliveryId,
-    attempts: u32,
+    (attempts, fresh): (u32, bool),
     now: Timestamp,
 ) -> Result<DueDelivery, StoreError> {
     let store_id: StoreId = parsed(row, "store_id")?;
@@ -255,5 +267,6 @@ pub(super) fn due_delivery(
             failing_since: column::<Option<i64>>(row, "failing_since")?.map(Timestamp::from_millis),
         },
         attempts,
+        fresh,
     })
 }

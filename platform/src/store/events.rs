@@ -5,11 +5,11 @@
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Value};
 use touchstone_schema::event::Event;
-use touchstone_schema::ids::{DeliveryId, EndpointId, EventId};
+use touchstone_schema::ids::{DeliveryId, EventId};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{column, execute, parsed, row, rows};
-use super::deliveries::{DueDelivery, PARKED, due_delivery, place_of};
+use super::deliveries::{DueDelivery, Left, PARKED, due_delivery, place_of};
 use super::{StoreError, SystemStore};
 use crate::random;
 
@@ -30,7 +30,7 @@ WITH open AS (
     DELETE FROM unplanned USING open WHERE unplanned.event_id = open.event_id RETURNING unplanned.event_id
 ), wanted AS (
     SELECT $4 || upper(left(encode(sha256(convert_to($5 || e.id || p.id, 'UTF8')), 'hex'), 16)) AS delivery_id,
-        p.id = ANY($6) AS busy, {columns}
+        p.id = ANY($6) OR ($7 AND p.rate_limit IS NOT NULL) AS busy, {columns}
     FROM claimed JOIN events e ON e.id = claimed.event_id JOIN endpoints p ON {wanted}
 ), planned AS (
     INSERT INTO deliveries (id, event_id, endpoint_id, store_id, state, attempts, due_at, leased_until, created_at,
@@ -84,21 +84,21 @@ const WAIT: &str = "INSERT INTO unplanned (event_id, occurred_at) VALUES ($1, $2
 impl SystemStore<'_> {
     /// Plans deliveries of the events that are not planned yet, one per enabled endpoint that wants the event, takes the
     /// events out of the outbox, all in one transaction, and returns the new deliveries already leased to the caller until
-    /// `lease_until`; of an ordered endpoint the one whose turn it is. Those to `busy` endpoints are due at once instead, and
-    /// not returned. Events planned before are passed over, so any message may come twice.
+    /// `lease_until`; of an ordered endpoint the one whose turn it is. Those that are `left` are due at once instead, and not
+    /// returned. Events planned before are passed over, so any message may come twice.
     pub async fn plan(
         &self,
         events: &[EventId],
         now: Timestamp,
         lease_until: Timestamp,
-        busy: &[EndpointId],
+        left: Left<'_>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
         if self.store.is_embedded() {
             let change = self.store.begin().await?;
-            let planned = plan_embedded(change.transaction(), events, now, lease_until, busy).await?;
+            let planned = plan_embedded(change.transaction(), events, now, lease_until, left).await?;
             change.commit().await?;
             return Ok(self.without_lines(planned, now, lease_until).await);
         }
@@ -111,10 +111,11 @@ impl SystemStore<'_> {
             lease_until.as_millis().into(),
             prefix.into(),
             salt.as_str().into(),
-            Value::from(busy.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
+            Value::from(left.busy.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
+            left.limited.into(),
         ];
         let found = rows(&self.store.database, plan_statement(false), values).await?;
-        let planned = found.iter().map(|row| due_delivery(row, parsed(row, "delivery_id")?, 0, now));
+        let planned = found.iter().map(|row| due_delivery(row, parsed(row, "delivery_id")?, (0, true), now));
         let planned = planned.collect::<Result<Vec<_>, _>>()?;
         Ok(self.without_lines(planned, now, lease_until).await)
     }
@@ -206,7 +207,7 @@ async fn plan_embedded(
     events: &[EventId],
     now: Timestamp,
     lease_until: Timestamp,
-    busy: &[EndpointId],
+    left: Left<'_>,
 ) -> Result<Vec<DueDelivery>, StoreError> {
     let ids = json(&events.iter().map(EventId::as_str).collect::<Vec<_>>());
     let wanted = rows(transaction, plan_statement(true), [ids.clone().into()]).await?;
@@ -218,7 +219,8 @@ async fn plan_embedded(
     let mut inserts = Vec::with_capacity(wanted.len());
     for row in &wanted {
         let id = DeliveryId::mint(now, random::bytes());
-        let waits = busy.contains(&parsed(row, "endpoint_id")?);
+        let is_limited = column::<Option<i64>>(row, "rate_limit")?.is_some();
+        let waits = (is_limited && left.limited) || left.busy.contains(&parsed(row, "endpoint_id")?);
         inserts.push([
             id.as_str().to_owned(),
             text(row, "event_id")?,
@@ -229,7 +231,7 @@ async fn plan_embedded(
             i64::from(waits).to_string(),
         ]);
         if !waits {
-            planned.push(due_delivery(row, id, 0, now)?);
+            planned.push(due_delivery(row, id, (0, true), now)?);
         }
     }
     let values = [json(&inserts).into(), now.as_millis().into(), lease_until.as_millis().into()];

@@ -9,7 +9,7 @@ use touchstone_ingest::Settings;
 use touchstone_platform::random;
 use touchstone_platform::store::SystemReason;
 use touchstone_platform::store::accounts::{EndpointRow, SealedHeaders};
-use touchstone_platform::store::deliveries::{AttemptRecord, DeliveryFilter, DeliveryView, NextStep};
+use touchstone_platform::store::deliveries::{AttemptRecord, DeliveryFilter, DeliveryView, Left, NextStep};
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{EndpointId, EventId, RequestId};
 use touchstone_schema::time::Timestamp;
@@ -44,7 +44,7 @@ async fn planned(door: &Door, key: &Key, kind: EventKind) -> Result<EventId> {
     };
     let system = door.store.system(SystemReason::RoleLoop);
     system.add_event(&event).await?;
-    system.plan(std::slice::from_ref(&event.id), now, now, &[]).await?;
+    system.plan(std::slice::from_ref(&event.id), now, now, Left::default()).await?;
     Ok(event.id)
 }
 
@@ -187,7 +187,7 @@ async fn each_world_sees_the_deliveries_of_its_own_events(door: Door) -> Result<
     let tried = test.send(hyper::Method::POST, &format!("/v1/endpoints/{to}/test"), "").await?.json()?;
     let event: EventId = tried["event_id"].as_str().context("an event")?.parse()?;
     let now = door.clock.now();
-    door.store.system(SystemReason::RoleLoop).plan(std::slice::from_ref(&event), now, now, &[]).await?;
+    door.store.system(SystemReason::RoleLoop).plan(std::slice::from_ref(&event), now, now, Left::default()).await?;
     assert_eq!(events_of(&test.get("/v1/deliveries?event=endpoint.test").await?.json()?), [event.as_str()]);
     assert!(events_of(&live.get("/v1/deliveries?event=endpoint.test").await?.json()?).is_empty());
     Ok(())

@@ -22,6 +22,54 @@ on_both_ways_to_run![
     endpoint_that_only_times_out_is_left_alone_and_comes_back,
 ];
 
+/// The embedded default has one process; here there are three, of which one paces.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limit_holds_over_all_notifiers_and_outlives_the_one_that_kept_it() -> Result<()> {
+    let mut world = Box::pin(World::new(Box::pin(Backend::production()).await?)).await?;
+    let (limited, free) = (Receiver::start().await?, Receiver::start().await?);
+    let limit = |row| Ok(EndpointRow { rate_limit: Some(3), ..row });
+    let (endpoint, _) = world.endpoint_with(&limited.url(), limit).await?;
+    world.endpoint(&free.url()).await?;
+    for _ in 0..3 {
+        world.start("127.0.0.0/8")?;
+    }
+    for _ in 0..8 {
+        world.announced_event().await?;
+    }
+    free.wait_for(8, PATIENCE).await?;
+    for arrived in [3, 6, 8] {
+        limited.wait_for(arrived, PATIENCE).await?;
+        world.clock.advance(Duration::from_secs(1));
+    }
+    let filter = DeliveryFilter { endpoint_id: Some(endpoint), ..DeliveryFilter::default() };
+    eventually(PATIENCE, "all is recorded", async || {
+        let listed = world.system().deliveries(&filter, 20).await.ok()?;
+        (listed.len() == 8 && listed.iter().all(|row| row.state == "delivered")).then_some(())
+    })
+    .await?;
+    let at = |second: i64| {
+        let stamp = (START.as_secs() + second).to_string();
+        limited.deliveries().iter().filter(|one| one.header("webhook-timestamp") == stamp).count()
+    };
+    ensure!([0, 1, 2].map(at) == [3, 3, 2], "{:?}", [0, 1, 2].map(at));
+
+    // It was killed and gave nothing back: another takes over when its time is over, and a second later.
+    world.kill().await;
+    for _ in 0..2 {
+        world.start("127.0.0.0/8")?;
+    }
+    for wait in [0, 10] {
+        world.clock.advance(Duration::from_secs(wait));
+        let sent = free.deliveries().len() + 1;
+        world.announced_event().await?;
+        free.wait_for(sent, PATIENCE).await?;
+        ensure!(limited.deliveries().len() == 8, "after {wait} s");
+    }
+    world.clock.advance(Duration::from_secs(1));
+    limited.wait_for(10, PATIENCE).await?;
+    world.stop().await
+}
+
 fn sealed(world: &World, row: &EndpointRow, lines: &str) -> Result<SealedHeaders> {
     let (store, record) = (row.store_id.as_str(), row.id.as_str());
     let context = SealContext { store, record, purpose: SealContext::WEBHOOK_HEADERS };

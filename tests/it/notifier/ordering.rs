@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::sync::Semaphore;
 use touchstone_platform::store::accounts::{EndpointChange, EndpointRow};
-use touchstone_platform::store::deliveries::{DeliveryFilter, DeliveryView};
+use touchstone_platform::store::deliveries::{DeliveryFilter, DeliveryView, Left};
 use touchstone_schema::event::Event;
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
@@ -143,14 +143,14 @@ async fn line_moves_on_after_a_crash_before_the_release(world: &mut World) -> Re
         let event = world.add_event().await?;
         planned.push(event.id.clone());
         let lease = now + Duration::from_secs(60);
-        let leased = world.system().plan(&[event.id], now, lease, &[]).await?;
+        let leased = world.system().plan(&[event.id], now, lease, Left::default()).await?;
         ensure!(leased.len() == usize::from(planned.len() == 1), "one at a time: {leased:?}");
     }
     ensure!(world.system().stalled().await?.is_empty(), "the first is under way");
     world.clock.advance(Duration::from_secs(61));
     let now = world.clock.now();
     ensure!(world.system().release(std::slice::from_ref(&endpoint), now, None).await?.is_empty());
-    let first = world.system().claim_due(now, now + Duration::from_secs(60), 10, &[]).await?;
+    let first = world.system().claim_due(now, now + Duration::from_secs(60), 10, Left::default()).await?;
     ensure!(first.len() == 1 && first[0].event.id == planned[0], "{first:?}");
     world.start("127.0.0.0/8")?;
     world.clock.advance(Duration::from_secs(61));

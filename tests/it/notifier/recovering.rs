@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use touchstone_platform::random;
 use touchstone_platform::store::accounts::EndpointRow;
 use touchstone_platform::store::deliveries::{
-    Begun, DeliveryFilter, DeliveryState, DeliveryView, NewRecovery, Recovery, RecoveryKind,
+    Begun, DeliveryFilter, DeliveryState, DeliveryView, Left, NewRecovery, Recovery, RecoveryKind,
 };
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{EndpointId, EventId, RequestId};
@@ -39,7 +39,7 @@ async fn planned(world: &World, count: usize) -> Result<Vec<Event>> {
     let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
     let now = world.clock.now();
     for together in ids.chunks(500) {
-        world.system().plan(together, now, now, &[]).await?;
+        world.system().plan(together, now, now, Left::default()).await?;
     }
     Ok(events)
 }
@@ -62,7 +62,7 @@ async fn unwanted(world: &World, count: usize) -> Result<()> {
             data: RawValue::from_string("{}".to_owned())?,
         };
         world.system().add_event(&event).await?;
-        world.system().plan(std::slice::from_ref(&event.id), now, now, &[]).await?;
+        world.system().plan(std::slice::from_ref(&event.id), now, now, Left::default()).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::Semaphore;
 use touchstone_platform::store::deliveries::{
-    Begun, DeliveryFilter, DeliveryView, NewRecovery, Recovery, RecoveryKind, Replayed,
+    Begun, DeliveryFilter, DeliveryView, Left, NewRecovery, Recovery, RecoveryKind, Replayed,
 };
 use touchstone_schema::ids::EndpointId;
 use touchstone_schema::time::Timestamp;
@@ -131,7 +131,7 @@ async fn what_is_long_over_is_forgotten_and_what_waits_or_is_young_is_kept(world
     // Somebody leased it for longer than anything is kept.
     let waiting = world.add_event().await?;
     let long = world.clock.now() + Duration::from_secs(200 * 86_400);
-    world.system().plan(std::slice::from_ref(&waiting.id), world.clock.now(), long, &[]).await?;
+    world.system().plan(std::slice::from_ref(&waiting.id), world.clock.now(), long, Left::default()).await?;
 
     world.clock.advance(Duration::from_secs(91 * 86_400));
     // What is sent again has attempts of today, however old it is.

@@ -9,6 +9,7 @@ use touchstone_platform::queue::{Disposition, Lane};
 use touchstone_platform::random;
 use touchstone_platform::store::SystemReason;
 use touchstone_platform::store::accounts::EndpointRow;
+use touchstone_platform::store::deliveries::Left;
 use touchstone_schema::event::{Event, EventBatch, EventKind};
 use touchstone_schema::history::{Happening, HistoryKeyKind};
 use touchstone_schema::ids::EndpointId;
@@ -132,7 +133,7 @@ async fn merchant_is_told_of_each_failed_payment_once(pipeline: &mut Pipeline) -
     }
     // The outbox has the same two, and their deliveries are planned once.
     let waiting = pipeline.system().unplanned(now + Duration::from_secs(60), 100).await?;
-    let planned = pipeline.system().plan(&waiting, now, now + Duration::from_secs(60), &[]).await?;
+    let planned = pipeline.system().plan(&waiting, now, now + Duration::from_secs(60), Left::default()).await?;
     let mut ids: Vec<_> = planned.iter().map(|delivery| delivery.event.id.clone()).collect();
     let mut told: Vec<_> = announced.into_iter().map(|event| event.id).collect();
     ids.sort();

@@ -1,10 +1,10 @@
 //! Leasing deliveries that are due, and giving leases back.
 
-use sea_orm::Value;
+use sea_orm::{QueryResult, Value};
 use touchstone_schema::ids::{DeliveryId, EndpointId};
 use touchstone_schema::time::Timestamp;
 
-use super::{DueDelivery, due_delivery};
+use super::{DueDelivery, Left, due_delivery};
 use crate::store::database::{column, count, execute, parsed, row, rows};
 use crate::store::events::{EVENT_AND_ENDPOINT, json};
 use crate::store::{StoreError, SystemStore};
@@ -15,8 +15,9 @@ pub(super) const ENDPOINT_DISABLED: &str = "endpoint_disabled";
 /// A due delivery of an endpoint that is switched off is given up, where operators see and can replay it.
 const CLAIM_POSTGRES: &str = "
 WITH due AS (
-    SELECT id FROM deliveries
+    SELECT id, {fresh} FROM deliveries
     WHERE state = 'pending' AND due_at <= $1 AND endpoint_id <> ALL($4)
+        AND NOT ($6 AND endpoint_id IN (SELECT id FROM endpoints WHERE rate_limit IS NOT NULL))
     ORDER BY due_at LIMIT $3
     FOR UPDATE SKIP LOCKED
 )
@@ -27,15 +28,19 @@ SET due_at = $2,
     last_error = CASE WHEN p.enabled = 1 THEN d.last_error ELSE $5 END
 FROM due, events e, endpoints p
 WHERE d.id = due.id AND e.id = d.event_id AND p.id = d.endpoint_id
-RETURNING d.id AS delivery_id, d.attempts, p.enabled, {columns}";
+RETURNING d.id AS delivery_id, d.attempts, due.fresh, p.enabled, {columns}";
 
 const CLAIM_SQLITE: &str = "
-SELECT d.id AS delivery_id, d.attempts, p.enabled, {columns}
+SELECT d.id AS delivery_id, d.attempts, d.fresh, p.enabled, {columns}
 FROM (
-    SELECT id, attempts, event_id, endpoint_id FROM deliveries
+    SELECT id, attempts, {fresh}, event_id, endpoint_id FROM deliveries
     WHERE state = 'pending' AND due_at <= $1 AND endpoint_id NOT IN (SELECT value FROM json_each($3))
+        AND NOT ($4 AND endpoint_id IN (SELECT id FROM endpoints WHERE rate_limit IS NOT NULL))
     ORDER BY due_at LIMIT $2
 ) d JOIN events e ON e.id = d.event_id JOIN endpoints p ON p.id = d.endpoint_id";
+
+/// Due since it was planned, so never put off.
+const FRESH: &str = "CAST(CASE WHEN due_at = created_at THEN 1 ELSE 0 END AS BIGINT) AS fresh";
 
 const LEASE_SQLITE: &str = "
 UPDATE deliveries SET due_at = $2, leased_until = $2 WHERE id IN (SELECT value FROM json_each($1))";
@@ -82,31 +87,33 @@ pub struct GivenBack {
 }
 
 impl SystemStore<'_> {
-    /// Leases up to `most` deliveries that are due and not leased by anyone, oldest due first, those to `busy` endpoints
-    /// passed over.
+    /// Leases up to `most` deliveries that are due and not leased by anyone, oldest due first, but for those that are
+    /// `left`.
     pub async fn claim_due(
         &self,
         now: Timestamp,
         lease_until: Timestamp,
         most: u64,
-        busy: &[EndpointId],
+        left: Left<'_>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
         if self.store.is_embedded() {
-            return self.claim_due_embedded(now, lease_until, most, busy).await;
+            return self.claim_due_embedded(now, lease_until, most, left).await;
         }
-        static CLAIM: std::sync::LazyLock<String> =
-            std::sync::LazyLock::new(|| CLAIM_POSTGRES.replace("{columns}", EVENT_AND_ENDPOINT));
+        static CLAIM: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            CLAIM_POSTGRES.replace("{columns}", EVENT_AND_ENDPOINT).replace("{fresh}", FRESH)
+        });
         let values = [
             now.as_millis().into(),
             lease_until.as_millis().into(),
             limit(most),
-            Value::from(busy.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
+            Value::from(left.busy.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()),
             ENDPOINT_DISABLED.into(),
+            left.limited.into(),
         ];
         let mut claimed = Vec::new();
         for found in rows(&self.store.database, &CLAIM, values).await? {
             if column::<i64>(&found, "enabled")? == 1 {
-                claimed.push(due_delivery(&found, parsed(&found, "delivery_id")?, count(&found, "attempts")?, now)?);
+                claimed.push(due_delivery(&found, parsed(&found, "delivery_id")?, standing(&found)?, now)?);
             }
         }
         Ok(claimed)
@@ -117,23 +124,24 @@ impl SystemStore<'_> {
         now: Timestamp,
         lease_until: Timestamp,
         most: u64,
-        busy: &[EndpointId],
+        left: Left<'_>,
     ) -> Result<Vec<DueDelivery>, StoreError> {
-        static CLAIM: std::sync::LazyLock<String> =
-            std::sync::LazyLock::new(|| CLAIM_SQLITE.replace("{columns}", EVENT_AND_ENDPOINT));
+        static CLAIM: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            CLAIM_SQLITE.replace("{columns}", EVENT_AND_ENDPOINT).replace("{fresh}", FRESH)
+        });
         // Nearly always nothing is due: a look that takes no write lock comes first.
         if self.next_due().await?.is_none_or(|due| due > now) {
             return Ok(Vec::new());
         }
         let change = self.store.begin().await?;
-        let busy = json(&busy.iter().map(EndpointId::as_str).collect::<Vec<_>>());
-        let values = [now.as_millis().into(), limit(most), busy.into()];
+        let busy = json(&left.busy.iter().map(EndpointId::as_str).collect::<Vec<_>>());
+        let values = [now.as_millis().into(), limit(most), busy.into(), left.limited.into()];
         let mut claimed = Vec::new();
         let mut given_up = Vec::new();
         for found in rows(change.transaction(), &CLAIM, values).await? {
             let id: DeliveryId = parsed(&found, "delivery_id")?;
             if column::<i64>(&found, "enabled")? == 1 {
-                claimed.push(due_delivery(&found, id, count(&found, "attempts")?, now)?);
+                claimed.push(due_delivery(&found, id, standing(&found)?, now)?);
             } else {
                 given_up.push(id);
             }
@@ -181,6 +189,11 @@ impl SystemStore<'_> {
         execute(change.transaction(), POSTPONE, values).await?;
         change.commit().await
     }
+}
+
+/// The attempts that were made, and whether it was never put off.
+fn standing(row: &QueryResult) -> Result<(u32, bool), StoreError> {
+    Ok((count(row, "attempts")?, column::<i64>(row, "fresh")? == 1))
 }
 
 pub(super) fn limit(most: u64) -> Value {

@@ -149,7 +149,7 @@ impl SystemStore<'_> {
         } else {
             rows(change.transaction(), &RELEASE, [ids, due.into(), leased.into()]).await?
         };
-        let of = |row| due_delivery(row, parsed(row, "delivery_id")?, count(row, "attempts")?, now);
+        let of = |row| due_delivery(row, parsed(row, "delivery_id")?, (count(row, "attempts")?, false), now);
         let released = found.iter().map(of).collect::<Result<Vec<_>, StoreError>>()?;
         if embedded && !released.is_empty() {
             let ids = json(&released.iter().map(|delivery| delivery.id.as_str()).collect::<Vec<_>>());

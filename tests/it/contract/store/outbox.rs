@@ -5,6 +5,7 @@ use std::time::Duration;
 use touchstone_platform::random;
 use touchstone_platform::store::SystemReason;
 use touchstone_platform::store::accounts::{EndpointRow, StoreRow};
+use touchstone_platform::store::deliveries::Left;
 use touchstone_schema::ids::{EndpointId, EventId, MerchantId};
 use touchstone_schema::tenant::{KeyMode, Product, StoreMode, Tenant};
 use touchstone_schema::verdict::Action;
@@ -48,15 +49,17 @@ async fn verdicts_event_is_planned_once_with_the_data_that_was_told(database: &D
     let mut planners = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let (store, id) = (database.store.clone(), told.id.clone());
-        planners
-            .spawn(async move { store.system(SystemReason::RoleLoop).plan(&[id], START, START + LEASE, &[]).await });
+        planners.spawn(async move {
+            store.system(SystemReason::RoleLoop).plan(&[id], START, START + LEASE, Left::default()).await
+        });
     }
     let mut planned = Vec::new();
     while let Some(done) = planners.join_next().await {
         planned.extend(done??);
     }
-    planned.extend(database.system().plan(std::slice::from_ref(&told.id), START, START + LEASE, &[]).await?);
-    let again = database.system().claim_due(after(61), after(120), 10, &[]).await?;
+    planned
+        .extend(database.system().plan(std::slice::from_ref(&told.id), START, START + LEASE, Left::default()).await?);
+    let again = database.system().claim_due(after(61), after(120), 10, Left::default()).await?;
     assert_eq!((planned.len(), again.len()), (1, 1));
     for delivery in planned.iter().chain(&again) {
         assert_eq!(delivery.event.data.get(), told.data.get());
@@ -72,7 +75,7 @@ async fn events_wait_until_they_are_planned(database: &Database) -> anyhow::Resu
         (0..5).map(|n| EventId::of_change(&super::transaction_id(&tenant, &format!("order-{n}")), 1)).collect();
     assert_eq!(database.system().unplanned(after(3), 10).await?, ids[..3]);
     assert_eq!(database.system().unplanned(after(9), 2).await?, ids[..2]);
-    assert!(database.system().plan(&ids[1..], START, START + LEASE, &[]).await?.is_empty());
+    assert!(database.system().plan(&ids[1..], START, START + LEASE, Left::default()).await?.is_empty());
     assert_eq!(database.system().unplanned(after(9), 10).await?, ids[..1]);
     Ok(())
 }

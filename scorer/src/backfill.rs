@@ -43,7 +43,7 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// Pieces of a file that are read ahead.
 pub const PIECES_AHEAD: usize = 4;
 /// Batches that are parsed ahead of their commit.
-const BATCHES_AHEAD: usize = 64;
+const BATCHES_AHEAD: usize = 640;
 /// Entries that reach the cache at a time: some milliseconds of the server, which serves others too.
 const SHARED_AT_A_TIME: usize = 200;
 /// Refused rows that are told of in the answer.
@@ -131,9 +131,20 @@ pub async fn read(reading: Reading, mut tell: impl FnMut(&Progress) + Send) -> R
     let parsing = tokio::task::spawn_blocking(move || parser.run(&sender));
     let outcome = Outcome { progress: backfill.progress.clone(), refusals: Vec::new() };
     let leased_until = backfill.leased_until;
-    let mut writer =
-        Writer { store, cache, clock, backfill, leased_until, is_dry, side_file, outcome, is_shared: true };
+    let mut writer = Writer {
+        store,
+        cache,
+        clock,
+        backfill,
+        leased_until,
+        is_dry,
+        side_file,
+        outcome,
+        to_share: vec![],
+        is_shared: true,
+    };
     let written = writer.write_all(&mut batches, &shutdown, &mut tell).await;
+    writer.share_rest().await;
     drop(batches);
     let parsed = parsing.await.map_err(|_| BackfillError::Died)?;
     let shared = writer.own_up().await;
@@ -156,7 +167,9 @@ struct Writer {
     is_dry: bool,
     side_file: Option<SideFile>,
     outcome: Outcome,
-    /// Whether hot history has got everything that was committed.
+    /// What was committed and is handed to hot history beside the next commit.
+    to_share: Vec<KeyedEntry>,
+    /// Whether hot history has got everything else that was committed.
     is_shared: bool,
 }
 
@@ -212,22 +225,22 @@ impl Writer {
     ) -> Result<(), BackfillError> {
         let mut made = None;
         let lease_until = (self.clock.now() + LEASE).max(self.leased_until);
-        let entries = {
-            let system = self.store.system(SystemReason::RoleLoop);
-            let side_file = self.side_file.as_mut().filter(|_| !self.is_dry);
-            let mut conclude = concluding(places, &self.outcome.progress, (end, hash), side_file, &mut made);
-            if self.is_dry {
-                conclude(&system.judge_backfill(orders).await?).map_err(BackfillError::Source)?;
-                Vec::new()
-            } else {
-                let (id, tenant) = (&self.backfill.id, &self.backfill.tenant);
-                let read = Read { id, tenant, leased_until: self.leased_until, lease_until, orders };
-                let committed = system.commit_backfill(&read, conclude).await?.ok_or(BackfillError::LeaseLost)?;
-                self.leased_until = lease_until;
-                committed.entries
-            }
-        };
-        self.share(entries).await;
+        let system = self.store.system(SystemReason::RoleLoop);
+        let before = self.outcome.progress.clone();
+        let side_file = self.side_file.as_mut().filter(|_| !self.is_dry);
+        let mut conclude = concluding(places, &before, (end, hash), side_file, &mut made);
+        if self.is_dry {
+            conclude(&system.judge_backfill(orders).await?).map_err(BackfillError::Source)?;
+            drop(conclude);
+        } else {
+            let (id, tenant) = (&self.backfill.id, &self.backfill.tenant);
+            let read = Read { id, tenant, leased_until: self.leased_until, lease_until, orders };
+            let sharing = share(self.cache.as_deref(), &self.clock, std::mem::take(&mut self.to_share));
+            let (committed, is_shared) = tokio::join!(system.commit_backfill(&read, conclude), sharing);
+            self.is_shared &= is_shared;
+            self.to_share = committed?.ok_or(BackfillError::LeaseLost)?.entries;
+            self.leased_until = lease_until;
+        }
         if let Some((progress, refusals)) = made {
             let room = SHOWN_REFUSALS.saturating_sub(self.outcome.refusals.len());
             self.outcome.refusals.extend(refusals.into_iter().take(room));
@@ -236,19 +249,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Hands committed entries to hot history.
-    async fn share(&mut self, entries: Vec<KeyedEntry>) {
-        let Some(hot) = self.cache.as_deref().and_then(Cache::history) else { return };
-        let now = self.clock.now();
-        let since = now - HISTORY_SPAN;
-        let recent: Vec<_> = entries.into_iter().filter(|keyed| keyed.entry.received_at >= since).collect();
-        for some in recent.chunks(SHARED_AT_A_TIME) {
-            if let Err(error) = hot.remember(some, now).await {
-                self.is_shared = false;
-                tracing::warn!(error = &error as &dyn std::error::Error, "history did not reach the cache");
-                return;
-            }
-        }
+    /// Hands on what no commit follows.
+    async fn share_rest(&mut self) {
+        let rest = std::mem::take(&mut self.to_share);
+        self.is_shared &= share(self.cache.as_deref(), &self.clock, rest).await;
     }
 
     /// Takes back that hot history is whole, where it is not.
@@ -280,6 +284,21 @@ impl Writer {
         let finished = system.finish_backfill(&self.backfill.id, self.leased_until, None, now).await?;
         if finished { Ok(()) } else { Err(BackfillError::LeaseLost) }
     }
+}
+
+/// Hands committed entries to hot history; false when it did not get them all.
+async fn share(cache: Option<&dyn Cache>, clock: &Clock, entries: Vec<KeyedEntry>) -> bool {
+    let Some(hot) = cache.and_then(Cache::history) else { return true };
+    let now = clock.now();
+    let since = now - HISTORY_SPAN;
+    let recent: Vec<_> = entries.into_iter().filter(|keyed| keyed.entry.received_at >= since).collect();
+    for some in recent.chunks(SHARED_AT_A_TIME) {
+        if let Err(error) = hot.remember(some, now).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "history did not reach the cache");
+            return false;
+        }
+    }
+    true
 }
 
 /// Batches that make up a commit of about `rows` rows; none when the file is at its end.

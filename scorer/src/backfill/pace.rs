@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::store::{Store, SystemReason};
 
+use super::parse::BATCH_ROWS;
+
 /// Rows of the first commit.
 const FIRST_ROWS: usize = 250;
 /// Fewest and most rows of a commit.
-const ROWS: (usize, usize) = (25, 16_000);
+const ROWS: (usize, usize) = (BATCH_ROWS, 16_000);
 /// How long a commit may take while nobody else is there.
 const ALONE: Duration = Duration::from_millis(600);
 /// How often it is looked whether orders arrive.
@@ -30,9 +32,9 @@ struct Share {
 }
 
 /// One writer at a time: whoever comes during a commit waits for its end.
-const SQLITE: Share = Share { commit: Duration::from_millis(4), pause: 15 };
+const SQLITE: Share = Share { commit: Duration::from_millis(3), pause: 20 };
 /// Writers go side by side, and compete for processor and disk only.
-const POSTGRES: Share = Share { commit: Duration::from_millis(15), pause: 5 };
+const POSTGRES: Share = Share { commit: Duration::from_millis(6), pause: 10 };
 
 /// The pace of one reading.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use super::row::Reader;
 use super::{BackfillError, Pieces};
 use crate::score::policy::Policy;
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 100;
+/// Rows of a batch: the least that a commit may have beside orders that arrive.
+pub(super) const BATCH_ROWS: usize = 10;
 /// Bytes of rows at which a batch is complete before.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Bytes that are split at a time: what is found of them is held until it is handed on.

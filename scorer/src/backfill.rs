@@ -43,7 +43,7 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// Pieces of a file that are read ahead.
 pub const PIECES_AHEAD: usize = 4;
 /// Batches that are parsed ahead of their commit.
-const BATCHES_AHEAD: usize = 640;
+const BATCHES_AHEAD: usize = 1_280;
 /// Entries that reach the cache at a time: some milliseconds of the server, which serves others too.
 const SHARED_AT_A_TIME: usize = 200;
 /// Refused rows that are told of in the answer.

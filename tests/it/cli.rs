@@ -1,9 +1,11 @@
 //! The command line, run as other people's scripts run it: the real binary, on both ways to run.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use touchstone_tests::servers::Servers;
-use touchstone_tests::{Backend, Touchstone, touchstone, touchstone_json};
+use touchstone_tests::{Backend, Behaviour, Receiver, Touchstone, eventually, touchstone, touchstone_json};
 
 pub(crate) fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     document[name].as_str().with_context(|| format!("no `{name}` in {document}"))
@@ -165,6 +167,32 @@ async fn doctor_says_that_rabbitmq_is_stopped_and_how_to_mend_it() -> anyhow::Re
     assert_eq!(printed.code, Some(1));
     assert!(printed.stdout.contains("FAIL  RabbitMQ"), "{}", printed.stdout);
     assert!(printed.stdout.contains("start RabbitMQ"), "{}", printed.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn doctor_warns_of_an_endpoint_that_was_switched_off_and_of_whom_nobody_told() -> anyhow::Result<()> {
+    let backend = Backend::embedded()?;
+    let store = new_store(&backend).await?;
+    let receiver = Receiver::start().await?;
+    receiver.behave(Behaviour::status(410));
+    let made = touchstone_json(&backend, &["endpoint", "create", "--store", &store, "--url", &receiver.url()]).await?;
+    let endpoint = text(&made, "endpoint_id")?;
+    let _process = Touchstone::new("all", &backend)?.start().await?;
+    let of_endpoints = async || {
+        let document = touchstone_json(&backend, &["doctor"]).await.ok()?;
+        let checks = document["checks"].as_array()?;
+        checks.iter().find(|check| check["what"] == "webhook endpoints").cloned()
+    };
+    assert_eq!(of_endpoints().await.context("doctor looks at endpoints")?["grade"], "ok");
+    touchstone_json(&backend, &["endpoint", "test", "--endpoint", endpoint]).await?;
+    let warning = eventually(Duration::from_secs(30), "a warning", async || {
+        of_endpoints().await.filter(|one| one["grade"] == "warn")
+    });
+    let warning = warning.await?;
+    let found = text(&warning, "found")?;
+    assert!(found.contains(endpoint) && found.contains("410 Gone") && found.contains("nobody was told"), "{found}");
+    assert!(text(&warning, "mend")?.contains("touchstone endpoint recover"), "{warning}");
     Ok(())
 }
 

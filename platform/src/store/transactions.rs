@@ -307,18 +307,18 @@ impl TenantStore<'_> {
 
     /// Settles a review or hold, or an order that a Centra shop holds until a person decides, and adds its event and its entry of history, in one transaction.
     pub async fn decide(&self, id: &TransactionId, decision: &NewDecision) -> Result<Decided, StoreError> {
-        change::decide(self.store, self.tenant, id, decision).await
+        change::meeting(|| change::decide(self.store, self.tenant, id, decision)).await
     }
 
     /// Applies an update to what is known of a checked transaction or cart, and adds its event and its entries of history,
     /// in one transaction under the row's lock: of two at once, the second is applied upon the first.
     pub async fn update_check(&self, id: &TransactionId, new: &NewCheckUpdate<'_>) -> Result<CheckUpdated, StoreError> {
-        change::checks::update(self.store, self.tenant, id, new).await
+        change::meeting(|| change::checks::update(self.store, self.tenant, id, new)).await
     }
 
     /// Records an outcome once, and adds its event and its entry of history, in one transaction. An outcome of a
     /// transaction that has no verdict yet is recorded without them: the first event of a transaction is its verdict.
     pub async fn record_outcome(&self, id: &TransactionId, outcome: &NewOutcome) -> Result<OutcomeTaken, StoreError> {
-        change::record_outcome(self.store, self.tenant, id, outcome).await
+        change::meeting(|| change::record_outcome(self.store, self.tenant, id, outcome)).await
     }
 }

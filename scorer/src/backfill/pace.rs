@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(next_rows(1_000, Duration::from_millis(600), ALONE), 1_000);
         assert_eq!(next_rows(16_000, Duration::from_millis(600), SQLITE.commit), 1_600);
         assert_eq!(next_rows(16_000, Duration::ZERO, ALONE), ROWS.1);
-        assert_eq!(next_rows(100, Duration::from_secs(9), SQLITE.commit), ROWS.0);
+        assert_eq!(next_rows(20, Duration::from_secs(9), SQLITE.commit), ROWS.0);
     }
 }

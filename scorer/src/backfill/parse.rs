@@ -20,7 +20,7 @@ use super::{BackfillError, Pieces};
 use crate::score::policy::Policy;
 
 /// Rows of a batch: the least that a commit may have beside orders that arrive.
-pub(super) const BATCH_ROWS: usize = 10;
+pub(super) const BATCH_ROWS: usize = 5;
 /// Bytes of rows at which a batch is complete before.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Bytes that are split at a time: what is found of them is held until it is handed on.

@@ -2,6 +2,8 @@
 
 pub(super) mod checks;
 
+use std::sync::LazyLock;
+
 use sea_orm::DbBackend;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -20,15 +22,15 @@ use super::super::{Store, StoreError};
 use super::read::{scoped, status_before_verdict};
 use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
 
-/// PostgreSQL locks the row; SQLite's transaction has the whole database.
-const OPEN_POSTGRES: &str =
-    "SELECT t.order_id, t.surface, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
-  FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
-  WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3 FOR UPDATE OF t";
-const OPEN_SQLITE: &str =
-    "SELECT t.order_id, t.surface, t.status, t.revision, t.sequence, t.currency, t.received_at, r.verdict
-  FROM transactions t JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
-  WHERE t.id = $1 AND t.store_id = $2 AND t.mode = $3";
+/// Times that a change is made again after it and a scorer's met on one transaction.
+const COLLISIONS: u32 = 3;
+
+/// PostgreSQL locks the row; SQLite's transaction has the whole database. The verdict is read afterwards: a statement that
+/// waited for the lock sees the transaction as it is by then, but not the revision that came with that.
+const OPEN: &str = "SELECT order_id, surface, status, revision, sequence, currency, received_at FROM transactions
+  WHERE id = $1 AND store_id = $2 AND mode = $3";
+
+const VERDICT: &str = "SELECT verdict FROM revisions WHERE transaction_id = $1 AND revision = $2";
 
 const DECIDED: &str = "SELECT decision FROM decisions WHERE transaction_id = $1 AND revision = $2 AND store_id = $3";
 
@@ -126,6 +128,19 @@ struct OutcomeData<'a> {
     amount: Option<Box<RawValue>>,
     currency: &'a str,
     status: TransactionStatus,
+}
+
+/// Makes a change again when a scorer's change of the same transaction came between.
+pub(super) async fn meeting<T, F: Future<Output = Result<T, StoreError>>>(
+    mut change: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    let mut collisions = 0;
+    loop {
+        match change().await {
+            Err(error) if collisions < COLLISIONS && error.is_collision() => collisions += 1,
+            done => return done,
+        }
+    }
 }
 
 pub(super) async fn decide(
@@ -262,11 +277,14 @@ pub(in crate::store) async fn lock<'a>(
         mode: VerdictMode,
     }
     let embedded = change.transaction().get_database_backend() == DbBackend::Sqlite;
-    let text = if embedded { OPEN_SQLITE } else { OPEN_POSTGRES };
-    let Some(found) = row(change.transaction(), text, scoped(tenant, id)).await? else {
+    static LOCK: LazyLock<String> = LazyLock::new(|| format!("{OPEN} FOR UPDATE"));
+    let text = if embedded { OPEN } else { &LOCK };
+    let Some(found) = row(change.transaction(), text, scoped(tenant, id)).await? else { return Ok(None) };
+    let revision = column::<i64>(&found, "revision")?;
+    let Some(verdict) = row(change.transaction(), VERDICT, [id.as_str().into(), revision.into()]).await? else {
         return Ok(None);
     };
-    let verdict: WithMode = serde_json::from_str(&column::<String>(&found, "verdict")?)
+    let verdict: WithMode = serde_json::from_str(&column::<String>(&verdict, "verdict")?)
         .map_err(|error| StoreError::corrupt("verdict", error))?;
     Ok(Some(Open {
         tenant,

@@ -18,6 +18,7 @@ on_both_databases!(
     settled_submissions_are_no_longer_pending,
     revision_that_lost_keeps_its_promise_and_leaves_nothing,
     revision_is_left_out_when_its_event_number_was_taken,
+    outcomes_and_a_scorer_that_meet_all_get_their_event,
     history_is_newest_first_limited_and_not_older_than_asked,
 );
 
@@ -184,6 +185,50 @@ async fn revision_is_left_out_when_its_event_number_was_taken(database: &Databas
     let told: Vec<_> = view.events.iter().map(|event| (event.sequence, event.kind.as_str())).collect();
     assert_eq!(told, [(1, "order.scored"), (2, "order.decided"), (3, "order.rescored")]);
     assert_eq!(view.status, TransactionStatus::Held);
+    Ok(())
+}
+
+/// Each waits for the others' locks, on the transaction and on the number of the next event.
+async fn outcomes_and_a_scorer_that_meet_all_get_their_event(database: &Database) -> anyhow::Result<()> {
+    use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind, OutcomeTaken};
+    const OUTCOMES: u32 = 12;
+    const REVISIONS: u32 = 6;
+    let tenant = tenant(KeyMode::Live);
+    let first = submission(&tenant, "one", 0);
+    database.system().record(&[verdict(&first, 1, 1, Action::Review)], &[]).await?;
+    let mut changes = tokio::task::JoinSet::new();
+    for number in 0..OUTCOMES {
+        let (store, tenant, id) = (database.store.clone(), tenant.clone(), first.transaction_id.clone());
+        let request_id = first.request_id.clone();
+        changes.spawn(async move {
+            let at = after(u64::from(number));
+            let outcome =
+                NewOutcome { kind: OutcomeKind::Refunded, occurred_at: at, amount_minor: None, now: at, request_id };
+            let taken = store.tenant(&tenant).record_outcome(&id, &outcome).await?;
+            anyhow::ensure!(matches!(taken, OutcomeTaken::Recorded(Some(_), _)), "{taken:?}");
+            Ok(())
+        });
+    }
+    let (store, scored) = (database.store.clone(), tenant.clone());
+    changes.spawn(async move {
+        let system = store.system(touchstone_platform::store::SystemReason::RoleLoop);
+        let mut recorded = 1;
+        while recorded <= REVISIONS {
+            let again = submission(&scored, "one", u64::from(recorded) * 4_000);
+            let latest = system.load_for_scoring(&[&again]).await?;
+            let sequence = latest.latest[&again.transaction_id].sequence + 1;
+            recorded += u32::from(
+                system.record(&[verdict(&again, recorded + 1, sequence, Action::Review)], &[]).await? == [true],
+            );
+        }
+        Ok(())
+    });
+    while let Some(done) = changes.join_next().await {
+        done??;
+    }
+    let view = database.store.tenant(&tenant).transaction(&first.transaction_id).await?.expect("it is recorded");
+    let told: Vec<_> = view.events.iter().map(|event| event.sequence).collect();
+    assert_eq!(told, (1..=1 + OUTCOMES + REVISIONS).collect::<Vec<_>>());
     Ok(())
 }
 

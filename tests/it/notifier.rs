@@ -251,7 +251,7 @@ impl World {
         Ok(event)
     }
 
-    /// Waits until the endpoint's only delivery looks as asked.
+    /// Waits until one of the endpoint's deliveries, of a hundred at most, looks as asked.
     async fn delivery(
         &self,
         endpoint: &EndpointId,
@@ -260,7 +260,7 @@ impl World {
     ) -> Result<(DeliveryView, Vec<AttemptView>)> {
         let filter = DeliveryFilter { endpoint_id: Some(endpoint.clone()), ..DeliveryFilter::default() };
         eventually(PATIENCE, what, async || {
-            let listed = self.system().deliveries(&filter, 10).await.ok()?;
+            let listed = self.system().deliveries(&filter, 100).await.ok()?;
             let found = listed.into_iter().find(|delivery| looks(delivery))?;
             self.system().delivery(&found.id).await.ok()?
         })

@@ -1,7 +1,7 @@
 //! Makes the attempts: fairly among endpoints, bounded in all and per endpoint.
 //!
 //! Guarantee: an attempt is made only while its lease outlasts the attempt's time-out, so no two attempts of one
-//! delivery are in flight. A slow endpoint fills its own slots and its own line, then its deliveries go back to the
+//! delivery are in flight. A slow endpoint fills its own slots and its own line, then its deliveries are left in the
 //! database; endpoints with work take turns. An endpoint begins with few slots and gets more while it answers; attempts that
 //! keep us waiting leave their slots to others (see [`crate::flights`]); an endpoint that only times out is left alone for
 //! a while, and its deliveries are due again after that. What waits for an endpoint when it is changed goes back, to be claimed

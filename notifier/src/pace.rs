@@ -1,7 +1,8 @@
 //! When an endpoint may be attempted: its limit of deliveries a second, and the pause of one that does nothing but time out.
 //!
 //! Guarantee: within any second no more attempts begin than the endpoint's limit (of all notifiers the one with the right of
-//! [`crate::pace_right`] makes them), and what comes later is due later, in the order in which it came. An endpoint whose last [`BREAK_AFTER`] attempts all timed out is left alone for a
+//! [`crate::pace_right`] makes them), and what comes later is due later, in the order in which it came.
+//! An endpoint whose last [`BREAK_AFTER`] attempts all timed out is left alone for a
 //! while, then one attempt finds out. Failure: all of this is in memory; another process, or this one after a restart,
 //! finds it out anew, while the due times that came of it are in the database.
 

@@ -1,3 +1,5 @@
+//! Rows however a file is cut into pieces, and headers and fields of whatever form.
+
 use proptest::prelude::*;
 
 use super::csv::{Header, fields};

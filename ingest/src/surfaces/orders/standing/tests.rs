@@ -1,3 +1,5 @@
+//! Where an order stands, by product, total and verdict.
+
 use touchstone_platform::store::transactions::RevisionView;
 use touchstone_schema::ids::{PlacedOrderId, TransactionId};
 use touchstone_schema::money::{Currency, Money};

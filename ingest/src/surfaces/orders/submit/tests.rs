@@ -1,3 +1,5 @@
+//! The form of an order, fault by fault, and under whatever is sent.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -55,5 +55,7 @@ pub(super) fn write(path: &Path, series: &str, rows: usize) -> anyhow::Result<()
             row % 100,
         )?;
     }
-    Ok(file.flush()?)
+    file.flush()?;
+    // Else the kernel writes it out while something else is measured.
+    Ok(file.get_ref().sync_all()?)
 }

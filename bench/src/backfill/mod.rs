@@ -7,6 +7,7 @@ mod file;
 
 use std::{
     fs,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -174,9 +175,11 @@ async fn measure(way: &'static str, backend: Backend, options: &Options) -> anyh
     let begun = Instant::now();
     let (cpu, peak_mb) = watched(shop.read(&path.display().to_string())?).await?;
     let took = begun.elapsed();
+    progress(format_args!("{way}: read in {:.0} s, with {peak_mb:.0} MB at most", took.as_secs_f64()));
     fs::remove_file(&path)?;
     let path = shop.folder.path().join("beside.csv");
     file::write(&path, "B", ROWS_BESIDE)?;
+    settle()?;
     compare::rest().await?;
     progress(format_args!("{way}: orders alone, then beside a file"));
     // Connections are made and caches filled before anything counts.
@@ -190,6 +193,12 @@ async fn measure(way: &'static str, backend: Backend, options: &Options) -> anyh
     drop(reading);
     ensure!(rows_beside > 0.0, "nothing was read beside the orders");
     Ok(Figures { way, rows, took, cpu, peak_mb, idle_ms, beside_ms, rows_beside })
+}
+
+/// Has the kernel write out what the databases left to it, which it else does while something else is measured.
+fn settle() -> anyhow::Result<()> {
+    ensure!(Command::new("sync").status()?.success(), "what was written cannot be brought to the disk");
+    Ok(())
 }
 
 /// Waits for a process; its CPU time and its peak of memory in megabytes.

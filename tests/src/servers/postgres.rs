@@ -98,7 +98,9 @@ impl Postgres {
             "listen_addresses=127.0.0.1".to_owned(),
             "unix_socket_directories=".to_owned(),
             "max_connections=300".to_owned(),
-            "shared_buffers=64MB".to_owned(),
+            // As in compose.yaml.
+            "shared_buffers=256MB".to_owned(),
+            "max_wal_size=4GB".to_owned(),
             "fsync=on".to_owned(),
             "synchronous_commit=on".to_owned(),
         ] {

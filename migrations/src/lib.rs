@@ -15,6 +15,7 @@ mod m0006_backfill;
 mod m0007_delivery_log;
 mod m0008_changes;
 mod m0009_delivery_pace;
+mod m0010_history_keys;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_delivery_log::Migration),
             Box::new(m0008_changes::Migration),
             Box::new(m0009_delivery_pace::Migration),
+            Box::new(m0010_history_keys::Migration),
         ]
     }
 }

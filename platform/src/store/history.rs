@@ -2,22 +2,26 @@
 //!
 //! Guarantee: an entry is written in the transaction of what it tells of, and is never changed. Entries lie in the order
 //! of time, so that all of them, or those of the last minutes, are read page by page. Failure: as the store's.
+//!
+//! PostgreSQL finds the entries of a key by an index for each kind of key. SQLite has one table for all keys, in the order of
+//! month and key, which is written in that order: many entries of some months then change few of its pages.
 
 mod as_of;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use sea_orm::{DbBackend, QueryResult, Value};
+use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Value};
 use touchstone_schema::history::{
     Happening, HistoryByKey, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys, KeyedEntry,
 };
 use touchstone_schema::ids::TransactionId;
-use touchstone_schema::limits::HISTORY_DEPTH;
+use touchstone_schema::limits::{HISTORY_DEPTH, HISTORY_SPAN};
 use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::time::Timestamp;
 
-use super::database::{Change, rows};
+use super::database::{Change, execute, rows};
 use super::table::{Columns, Kind, expression, parameters};
 use super::{Store, StoreError, SystemStore};
 
@@ -62,7 +66,11 @@ pub(super) const ENTRY: &str =
     phone, device, ip, address, customer";
 
 const KEY: &Columns = &[("key", Kind::Number)];
+const KEY_OF_MONTH: &Columns = &[("key", Kind::Number), ("month", Kind::Number)];
 const ID: &Columns = &[("id", Kind::Text)];
+
+/// A month of `history_keys`, in milliseconds: 30 days.
+const MONTH: i64 = 30 * 86_400_000;
 
 /// The keys that a policy declares, as [`SystemStore::load_history`] asks for them.
 const DECLARED: &str = "declared";
@@ -96,9 +104,27 @@ const REMEMBER_DECLARED: &str = "INSERT INTO history_declared (key, received_at,
   WHERE transaction_id = $1 AND received_at = $2 AND what = 'order'
   ON CONFLICT DO NOTHING RETURNING key";
 
+/// Makes the entries that were inserted last be found by their keys, in the order of the table.
+static INDEX: LazyLock<String> = LazyLock::new(|| {
+    let arms = HistoryKeyKind::ALL.iter().map(|kind| {
+        let kind = kind.as_str();
+        format!(
+            "SELECT {kind} AS key, received_at, rowid AS entry FROM history WHERE rowid > (SELECT place FROM before)"
+        )
+    });
+    format!(
+        "WITH before AS (SELECT MAX(rowid) - $1 AS place FROM history), keyed AS (
+{})
+  INSERT INTO history_keys (month, key, received_at, entry)
+  SELECT received_at / {MONTH}, key, received_at, entry FROM keyed WHERE key IS NOT NULL ORDER BY 1, 2, 3, 4",
+        arms.collect::<Vec<_>>().join("\nUNION ALL\n")
+    )
+});
+
 impl SystemStore<'_> {
-    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since`. A key without a
-    /// kind is one that a policy declares. An order that was scored several times has several entries.
+    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since` and, on SQLite,
+    /// none much newer than scoring at its end looks at. A key without a kind is one that a policy declares. An order that
+    /// was scored several times has several entries.
     pub async fn load_history(
         &self,
         keys: &[(Option<HistoryKeyKind>, HistoryKey)],
@@ -115,9 +141,7 @@ impl SystemStore<'_> {
             let entry = known.entry(place(&entry)).or_insert_with(|| Arc::new(entry));
             found.entry(HistoryKey::from_i64(at(&row, 0)?)).or_default().push(Arc::clone(entry));
         }
-        for list in found.values_mut() {
-            list.sort_by(|a, b| HistoryEntry::newest_first(a, b));
-        }
+        found.values_mut().for_each(|list| newest(list, HISTORY_DEPTH));
         Ok(found)
     }
 
@@ -168,9 +192,26 @@ pub(super) async fn remember(
     let values = || [id.as_str().into(), ordered_at.as_millis().into(), now.as_millis().into(), what.as_str().into()];
     let made = rows(change.transaction(), &REMEMBER, values()).await?;
     let Some(made) = made.first() else { return Ok(None) };
+    index(change, 1).await?;
     let keys = rows(change.transaction(), REMEMBER_DECLARED, values()).await?;
     let declared_keys = keys.iter().map(|row| at(row, 0).map(HistoryKey::from_i64)).collect::<Result<_, _>>()?;
     Ok(Some(Remembered { entry: Arc::new(entry(made, 0)?), declared_keys }))
+}
+
+/// Makes the `inserted` entries that the transaction inserted last be found by their keys, where an index does not do so
+/// (see the module).
+pub(super) async fn index(change: &Change, inserted: u64) -> Result<(), StoreError> {
+    if change.transaction().get_database_backend() == DbBackend::Sqlite && inserted > 0 {
+        let inserted = i64::try_from(inserted).unwrap_or(i64::MAX);
+        execute(change.transaction(), &INDEX, [inserted.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Sorts the entries of a key, newest first, and keeps the first of them.
+fn newest(entries: &mut Vec<Arc<HistoryEntry>>, depth: usize) {
+    entries.sort_by(|a, b| HistoryEntry::newest_first(a, b));
+    entries.truncate(depth);
 }
 
 /// What is asked of the entries of each key.
@@ -179,65 +220,114 @@ struct Asked<'a> {
     columns: &'a Columns,
     /// Columns that are answered beside the key and its entries, each with a comma before it.
     also: &'a str,
-    /// Most entries of a key.
+    /// Most entries of a key; on SQLite, of a key and a month.
     depth: usize,
     /// The span of time, of entries in the first table, for keys in the second.
     span: fn(&str, &str) -> String,
 }
 
+impl Asked<'_> {
+    /// Newest first, no more than are wanted.
+    fn order(&self, by: &str) -> String {
+        format!("ORDER BY {by}.received_at DESC, {by}.transaction_id DESC, {by}.what DESC LIMIT {}", self.depth)
+    }
+
+    /// Where entries of the declared keys are, by the newest.
+    fn declared(&self, columns: &str, keys: &str) -> String {
+        let (span, order) = ((self.span)("named", keys), self.order("named"));
+        format!(
+            "SELECT {columns} FROM history_declared AS named CROSS JOIN history AS whole
+    WHERE whole.received_at = named.received_at AND whole.transaction_id = named.transaction_id
+      AND whole.what = named.what AND named.key = {keys}.key AND {span}
+    {order}"
+        )
+    }
+}
+
 /// One arm per kind of key, each walking its own index backwards from the newest entry. The kinds have the names of
 /// their columns.
-fn entries_text(backend: DbBackend, wanted: &Asked<'_>) -> String {
-    let Asked { columns, also, depth, span } = wanted;
-    let kinds = HistoryKeyKind::ALL.iter().map(|kind| kind.as_str()).chain([DECLARED]);
-    // PostgreSQL takes a parameter a column, SQLite one a table.
-    let parameters = if backend == DbBackend::Postgres { columns.len() } else { 1 };
-    let tables = kinds.clone().enumerate();
-    let tables = tables.map(|(at, kind)| expression(backend, &format!("{kind}_keys"), columns, at * parameters + 1));
+fn on_postgres(wanted: &Asked<'_>) -> String {
+    let kinds = key_kinds().map(|kind| kind.map_or(DECLARED, HistoryKeyKind::as_str));
+    let tables = kinds.clone().enumerate().map(|(at, kind)| {
+        let first = at * wanted.columns.len() + 1;
+        expression(DbBackend::Postgres, &format!("{kind}_keys"), wanted.columns, first)
+    });
     let arms = kinds.map(|kind| {
-        let (found, by) = match kind {
-            DECLARED => (
-                "history_declared AS named CROSS JOIN history AS whole WHERE whole.received_at = named.received_at
-    AND whole.transaction_id = named.transaction_id AND whole.what = named.what AND named.key",
-                "named",
-            ),
-            _ => ("history AS whole WHERE whole.", "whole"),
-        };
-        let column = if kind == DECLARED { "" } else { kind };
         let keys = format!("{kind}_keys");
-        let newest = |columns: &str| {
-            format!(
-                "SELECT {columns} FROM {found}{column} = {keys}.key AND {}
-    ORDER BY {by}.received_at DESC, {by}.transaction_id DESC, {by}.what DESC LIMIT {depth}",
-                span(by, &keys)
-            )
-        };
-        let entries = if backend == DbBackend::Postgres {
-            format!("CROSS JOIN LATERAL ({}) AS entry", newest("whole.*"))
+        let entries = if kind == DECLARED {
+            wanted.declared("whole.*", &keys)
         } else {
-            format!("CROSS JOIN history AS entry WHERE entry.rowid IN ({})", newest("whole.rowid"))
+            let (span, order) = ((wanted.span)("whole", &keys), wanted.order("whole"));
+            format!("SELECT * FROM history AS whole WHERE whole.{kind} = {keys}.key AND {span}\n    {order}")
         };
-        format!("SELECT {keys}.key, {ENTRY}{also} FROM {keys} {entries}")
+        format!("SELECT {keys}.key, {ENTRY}{} FROM {keys} CROSS JOIN LATERAL ({entries}) AS entry", wanted.also)
     });
     format!("WITH {} {}", tables.collect::<Vec<_>>().join(", "), arms.collect::<Vec<_>>().join("\nUNION ALL\n"))
+}
+
+/// An arm for the keys of all kinds, a month at a time, and one for those that are declared.
+fn on_sqlite(wanted: &Asked<'_>, of_month: &Columns) -> String {
+    let asked = expression(DbBackend::Sqlite, "asked", of_month, 1);
+    let declared = expression(DbBackend::Sqlite, "declared_keys", wanted.columns, 2);
+    let (span, depth, also) = ((wanted.span)("found", "asked"), wanted.depth, wanted.also);
+    let by_declared = wanted.declared("whole.rowid", "declared_keys");
+    format!(
+        "WITH {asked}, {declared}
+  SELECT asked.key, {ENTRY}{also} FROM asked CROSS JOIN history AS entry WHERE entry.rowid IN (
+    SELECT found.entry FROM history_keys AS found WHERE found.month = asked.month AND found.key = asked.key AND {span}
+    ORDER BY found.received_at DESC, found.entry DESC LIMIT {depth})
+UNION ALL
+  SELECT declared_keys.key, {ENTRY}{also} FROM declared_keys CROSS JOIN history AS entry WHERE entry.rowid IN (
+    {by_declared})"
+    )
+}
+
+/// The kinds of keys, and none: those that a policy declares.
+fn key_kinds() -> impl Iterator<Item = Option<HistoryKeyKind>> + Clone {
+    HistoryKeyKind::ALL.iter().copied().map(Some).chain([None])
+}
+
+/// The months that entries of this span may be in.
+fn months(since: Timestamp, until: Timestamp) -> impl Iterator<Item = i64> + Clone {
+    since.as_millis() / MONTH..=until.as_millis() / MONTH
 }
 
 /// Entries up to now.
 fn load_text(backend: DbBackend) -> String {
     /// Place of the parameter: after the keys of each kind and the declared ones.
-    const SINCE: usize = HistoryKeyKind::ALL.len() + 2;
-    let span = |entries: &str, _: &str| format!("{entries}.received_at >= ${SINCE}");
-    entries_text(backend, &Asked { columns: KEY, also: "", depth: HISTORY_DEPTH, span })
+    const POSTGRES_SINCE: usize = HistoryKeyKind::ALL.len() + 2;
+    /// After all keys, and the declared ones.
+    const SQLITE_SINCE: usize = 3;
+    let mut wanted = Asked { columns: KEY, also: "", depth: HISTORY_DEPTH, span: |_, _| String::new() };
+    if backend == DbBackend::Postgres {
+        wanted.span = |entries, _| format!("{entries}.received_at >= ${POSTGRES_SINCE}");
+        on_postgres(&wanted)
+    } else {
+        wanted.span = |entries, _| format!("{entries}.received_at >= ${SQLITE_SINCE}");
+        on_sqlite(&wanted, KEY_OF_MONTH)
+    }
 }
 
 fn load_values(backend: DbBackend, keys: &[(Option<HistoryKeyKind>, HistoryKey)], since: Timestamp) -> Vec<Value> {
-    let mut values = Vec::new();
-    for kind in HistoryKeyKind::ALL.iter().map(|kind| Some(*kind)).chain([None]) {
-        let mut asked: Vec<_> = keys.iter().filter(|(other, _)| *other == kind).map(|(_, key)| key.as_i64()).collect();
+    let asked = |wanted: &dyn Fn(Option<HistoryKeyKind>) -> bool| {
+        let mut asked: Vec<_> = keys.iter().filter(|(kind, _)| wanted(*kind)).map(|(_, key)| key.as_i64()).collect();
         asked.sort_unstable();
         asked.dedup();
-        let asked: Vec<_> = asked.into_iter().map(|key| vec![key.into()]).collect();
-        values.extend(parameters(backend, KEY, &asked));
+        asked
+    };
+    let plain = |keys: Vec<i64>| keys.into_iter().map(|key| vec![key.into()]).collect::<Vec<_>>();
+    let mut values = Vec::new();
+    if backend == DbBackend::Postgres {
+        for kind in key_kinds() {
+            values.extend(parameters(backend, KEY, &plain(asked(&|other| other == kind))));
+        }
+    } else {
+        // A month more: clocks differ.
+        let months = months(since, since + HISTORY_SPAN + Duration::from_millis(MONTH.unsigned_abs()));
+        let keys = asked(&|kind| kind.is_some());
+        let of_months = months.flat_map(|month| keys.iter().map(move |key| vec![(*key).into(), month.into()]));
+        values.extend(parameters(backend, KEY_OF_MONTH, &of_months.collect::<Vec<_>>()));
+        values.extend(parameters(backend, KEY, &plain(asked(&|kind| kind.is_none()))));
     }
     values.push(since.as_millis().into());
     values
@@ -313,4 +403,55 @@ where
     T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     at::<String>(row, index)?.parse().map_err(|error| StoreError::corrupt("history", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use touchstone_migrations::{Migrator, MigratorTrait as _};
+
+    use super::super::StoreSettings;
+    use super::super::database::column;
+    use super::*;
+    use crate::random;
+
+    /// Steps before SQLite had a table of all keys.
+    const BEFORE: u32 = 9;
+    const ID: &str = "tx_00000000000000000000000001";
+
+    #[tokio::test]
+    async fn keys_of_an_older_file_are_found_after_the_migration_and_after_a_vacuum() {
+        let path = std::env::temp_dir().join(format!("touchstone-history-{}.db", hex::encode(random::bytes::<8>())));
+        let settings = StoreSettings::Sqlite { path: path.clone() };
+        let store = Store::open(&settings).await.expect("a file can be made");
+        let before = store.begin().await.expect("nobody writes");
+        Migrator::up(before.transaction(), Some(BEFORE)).await.expect("the steps apply");
+        // The first is of no key, and is gone at the vacuum, so that rows without a number of their own would move.
+        for (at, what, card) in [(1i64, "cancelled", None), (2, "order", Some(7i64)), (3, "fulfilled", Some(7))] {
+            let insert = "INSERT INTO history (received_at, transaction_id, what, ordered_at, amount_minor, currency,
+                card, declines) VALUES ($1, $2, $3, 2, 100, 'EUR', $4, 0)";
+            execute(before.transaction(), insert, [at.into(), ID.into(), what.into(), card.into()])
+                .await
+                .expect("an entry as it was written then");
+        }
+        before.commit().await.expect("a commit");
+        store.migrate().await.expect("the steps apply");
+        for clean in ["DELETE FROM history WHERE card IS NULL", "VACUUM"] {
+            execute(&store.database, clean, []).await.expect("maintenance");
+        }
+        let new = store.begin().await.expect("nobody writes");
+        let id = ID.parse().expect("an identifier");
+        let (ordered_at, now) = (Timestamp::from_millis(2), Timestamp::from_millis(4));
+        remember(&new, &id, ordered_at, now, Happening::Refunded).await.expect("a write").expect("the order is known");
+        new.commit().await.expect("a commit");
+
+        let card = HistoryKey::from_i64(7);
+        let asked = [(Some(HistoryKeyKind::Card), card)];
+        let system = store.system(super::super::SystemReason::RoleLoop);
+        let found = system.load_history(&asked, Timestamp::from_millis(0)).await.expect("a read");
+        let what: Vec<_> = found[&card].iter().map(|entry| entry.what).collect();
+        assert_eq!(what, [Happening::Refunded, Happening::Fulfilled, Happening::Order]);
+        let keys = rows(&store.database, "SELECT COUNT(*) AS keys FROM history_keys", []).await.expect("a read");
+        assert_eq!(column::<i64>(&keys[0], "keys").expect("a number"), 3);
+        let _ = std::fs::remove_file(path);
+    }
 }

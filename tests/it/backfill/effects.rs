@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use touchstone_schema::limits::HISTORY_SPAN;
 use touchstone_tests::{Backend, Touchstone};
 
 use super::fixture::{Shop, ago, counts, lines, order};
@@ -13,6 +14,7 @@ on_both_ways_to_run![
     past_orders_and_labels_change_the_next_verdict_and_cause_no_event,
     an_order_that_was_screened_is_not_remembered_twice,
     past_orders_tell_what_is_usual_at_the_store,
+    what_is_out_of_reach_enters_no_history_but_what_becomes_of_it_does,
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -92,5 +94,37 @@ async fn past_orders_tell_what_is_usual_at_the_store(backend: &Backend) -> Resul
     large["amount"] = json!("900.00");
     let codes = codes(&client, &large).await?;
     assert!(codes.contains(&"amount_outlier".to_owned()), "{codes:?}");
+    Ok(())
+}
+
+async fn what_is_out_of_reach_enters_no_history_but_what_becomes_of_it_does(backend: &Backend) -> Result<()> {
+    let server = Touchstone::new("all", backend)?.start().await?;
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let client = shop.client(&server).await?;
+    let mut row = order(1, ago(HISTORY_SPAN + MINUTE * 60));
+    row["billing"]["email"] = json!("eve@example.com");
+    let read = async |name: &str, row: &Value| {
+        let file = shop.write(name, lines(std::slice::from_ref(row)))?;
+        anyhow::Ok((counts(&shop.backfill(&[&file]).await?), counts(&shop.backfill(&[&file]).await?)))
+    };
+    assert_eq!(read("1.jsonl", &row).await?, ([1, 0, 0], [0, 1, 0]));
+    assert_eq!((shop.count("history").await?, shop.count("backfilled").await?), (0, 1));
+
+    // A customer disputes it weeks later, and wins a day ago: told by two files.
+    row["transaction"]["chargeback_status"] = json!("opened");
+    row["transaction"]["updated_on"] = json!(ago(MINUTE * 60 * 24 * 30).to_rfc3339());
+    assert_eq!(read("2.jsonl", &row).await?, ([1, 0, 0], [0, 1, 0]));
+    row["transaction"]["chargeback_status"] = json!("won");
+    row["transaction"]["updated_on"] = json!(ago(MINUTE * 60 * 24).to_rfc3339());
+    assert_eq!(read("3.jsonl", &row).await?, ([1, 0, 0], [0, 1, 0]));
+    assert_eq!(shop.count("history WHERE what IN ('chargeback_opened', 'chargeback_won')").await?, 2);
+    assert_eq!(shop.count("history").await?, 2);
+    let reasons = codes(&client, &live("L-1", "eve@example.com", 9)).await?;
+    assert!(reasons.iter().any(|code| code.contains("chargeback")), "{reasons:?}");
+
+    // Other facts are told from the same, as of any order.
+    row["transaction"]["order_total"] = json!("99.00");
+    let (code, answer) = shop.attempt(&[&shop.write("4.jsonl", lines(&[row]))?]).await?;
+    assert_eq!((code, counts(&answer)), (Some(1), [0, 0, 1]));
     Ok(())
 }

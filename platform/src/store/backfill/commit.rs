@@ -3,6 +3,8 @@
 //!
 //! Guarantee: an order enters history once, whatever the number of files, and never beside one that was screened; its facts
 //! stay those of the first row. Neither events nor transactions come of it. Statements are a handful for thousands of rows.
+//! What happened so long before the store was opened that no order of it is ever compared with it, is known by its id and
+//! enters no history: it costs neither room nor time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -10,12 +12,12 @@ use std::sync::LazyLock;
 use sea_orm::{DbBackend, Value};
 use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, KeyedEntry};
 use touchstone_schema::ids::{BackfillId, TransactionId};
-use touchstone_schema::limits::BACKFILL_REFUSALS;
+use touchstone_schema::limits::{BACKFILL_REFUSALS, HISTORY_SPAN};
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 
-use super::super::database::{Change, column, execute, parsed, rows};
-use super::super::history::{ENTRY, declared_keys, entry, place};
+use super::super::database::{Change, column, execute, parsed, row, rows};
+use super::super::history::{ENTRY, declared_keys, entry, index, place};
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
 use super::super::{StoreError, SystemStore};
 use super::{Refusal, number};
@@ -216,6 +218,8 @@ fn texts(backend: DbBackend) -> Texts {
     }
 }
 
+const OPENED: &str = "SELECT created_at FROM stores WHERE id = $1";
+
 const MOVE_ON: &str = "UPDATE backfills SET position = $3, position_hash = $4, accepted = $5, unchanged = $6,
     refused = $7, refused_bytes = $8, leased_until = $9, unshared = CASE WHEN $10 = 1 THEN 1 ELSE unshared END
   WHERE id = $1 AND leased_until = $2";
@@ -266,7 +270,7 @@ impl SystemStore<'_> {
     /// What would become of orders, without writing anything.
     pub async fn judge_backfill(&self, orders: &[PastOrder]) -> Result<Vec<Took>, StoreError> {
         let known = self.known(&self.store.database, orders).await?;
-        Ok(taken(orders, known).took)
+        Ok(taken(orders, known, Timestamp::from_millis(i64::MAX)).took)
     }
 
     async fn try_backfill(
@@ -276,7 +280,8 @@ impl SystemStore<'_> {
     ) -> Result<Attempt, StoreError> {
         let change = self.store.begin().await?;
         let known = self.known(change.transaction(), read.orders).await?;
-        let mut taken = taken(read.orders, known);
+        let remembered_since = self.opened(change.transaction(), read.tenant).await? - HISTORY_SPAN;
+        let mut taken = taken(read.orders, known, remembered_since);
         if !self.write_orders(&change, read, &mut taken).await? {
             return Ok(Attempt::Met);
         }
@@ -309,6 +314,17 @@ impl SystemStore<'_> {
 
     fn values(&self, columns: &Columns, rows: &[Vec<Cell<'_>>]) -> Vec<Value> {
         parameters(self.store.backend(), columns, rows)
+    }
+
+    /// When the store was opened: no order of it was received before.
+    async fn opened<C: sea_orm::ConnectionTrait>(
+        &self,
+        connection: &C,
+        tenant: &Tenant,
+    ) -> Result<Timestamp, StoreError> {
+        let opened = row(connection, OPENED, [tenant.store_id.as_str().into()]).await?;
+        let opened = opened.ok_or_else(|| StoreError::corrupt("store_id", "there is no such store"))?;
+        Ok(Timestamp::from_millis(column(&opened, "created_at")?))
     }
 
     /// The orders of which something is known, by their ids: those of earlier files, and those that were screened.
@@ -379,7 +395,8 @@ impl SystemStore<'_> {
         if !taken.entries.is_empty() {
             taken.entries.sort_unstable_by(|a, b| HistoryEntry::newest_first(&b.entry, &a.entry));
             let entries: Vec<_> = taken.entries.iter().map(|keyed| entry_cells(&keyed.entry)).collect();
-            execute(transaction, &texts.entries, self.values(ENTRIES, &entries)).await?;
+            let inserted = execute(transaction, &texts.entries, self.values(ENTRIES, &entries)).await?;
+            index(change, inserted).await?;
             let declared: Vec<_> = taken.entries.iter().flat_map(declared_cells).collect();
             if !declared.is_empty() {
                 execute(transaction, &texts.declared, self.values(DECLARED, &declared)).await?;
@@ -400,6 +417,7 @@ impl SystemStore<'_> {
         let values = self.values(TOLD, &cells.collect::<Vec<_>>());
         let made = rows(change.transaction(), &self.texts().told, values.clone()).await?;
         let made = made.iter().map(|row| entry(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        index(change, made.len() as u64).await?;
         execute(change.transaction(), &self.texts().told_declared, values).await?;
         let mut declared = declared_keys(self.store, change.transaction(), &made).await?;
         let keyed = made.into_iter().map(|entry| {
@@ -438,8 +456,9 @@ enum Attempt {
     Lost,
 }
 
-/// Takes the orders one after the other, each seeing those before it.
-fn taken(orders: &[PastOrder], before: HashMap<TransactionId, Known>) -> Taken {
+/// Takes the orders one after the other, each seeing those before it. What happened before `remembered_since` enters no
+/// history.
+fn taken(orders: &[PastOrder], before: HashMap<TransactionId, Known>, remembered_since: Timestamp) -> Taken {
     let mut taken = Taken { took: Vec::with_capacity(orders.len()), ..Taken::default() };
     taken.known = before.into_iter().collect();
     for (place, order) in orders.iter().enumerate() {
@@ -462,10 +481,11 @@ fn taken(orders: &[PastOrder], before: HashMap<TransactionId, Known>) -> Taken {
             taken.took.push(Took::Contradicts);
             continue;
         }
-        if is_new {
+        if is_new && known.entry_at >= remembered_since {
             taken.entries.push(KeyedEntry::found_by(order.entry.clone(), &order.declared_keys));
         }
-        let is_ours = matches!(known.first, Some((_, false)));
+        // The entry is not in history yet, or never: what is told of the order is made from the row, whose facts it has.
+        let is_made_here = matches!(known.first, Some((_, false))) || known.entry_at < remembered_since;
         let mut is_told = is_new;
         for (what, at) in &order.told {
             let bit = 1 << *what as u32;
@@ -475,7 +495,10 @@ fn taken(orders: &[PastOrder], before: HashMap<TransactionId, Known>) -> Taken {
             (known.told, known.is_changed, is_told) = (known.told | bit, true, true);
             // Nothing is learnt of an order before there is one.
             let at = (*at).max(known.entry_at);
-            if is_ours {
+            if at < remembered_since {
+                continue;
+            }
+            if is_made_here {
                 let entry = HistoryEntry { what: *what, received_at: at, declines: 0, ..order.entry.clone() };
                 taken.entries.push(KeyedEntry::found_by(entry, &order.declared_keys));
             } else {

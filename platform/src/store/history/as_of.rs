@@ -9,9 +9,9 @@ use touchstone_schema::limits::{HISTORY_DEPTH, HISTORY_SPAN};
 use touchstone_schema::time::Timestamp;
 
 use super::super::database::rows;
-use super::super::table::{Columns, Kind, parameters};
+use super::super::table::{Cell, Columns, Kind, parameters};
 use super::super::{Store, StoreError};
-use super::{Asked, Place, at, entries_text, entry, place};
+use super::{Asked, Place, at, entry, key_kinds, months, newest, on_postgres, on_sqlite, place};
 
 /// An order whose history is asked for.
 #[derive(Debug, Clone)]
@@ -25,6 +25,16 @@ pub struct AsOf {
 /// The order by its place in what is asked, and the span of its history.
 const ASKED: &Columns =
     &[("place", Kind::Number), ("key", Kind::Number), ("since", Kind::Number), ("until", Kind::Number)];
+/// The same of a month, in SQLite.
+const OF_MONTH: &Columns = &[
+    ("place", Kind::Number),
+    ("key", Kind::Number),
+    ("since", Kind::Number),
+    ("until", Kind::Number),
+    ("month", Kind::Number),
+];
+/// One entry more than scoring had, because the order's own is there by now.
+const DEPTH: usize = HISTORY_DEPTH + 1;
 
 static POSTGRES: LazyLock<String> = LazyLock::new(|| text(DbBackend::Postgres));
 static SQLITE: LazyLock<String> = LazyLock::new(|| text(DbBackend::Sqlite));
@@ -36,8 +46,8 @@ fn text(backend: DbBackend) -> String {
     let span = |entries: &str, keys: &str| {
         format!("{entries}.received_at >= {keys}.since AND {entries}.received_at <= {keys}.until")
     };
-    // One entry more than scoring had, because the order's own is there by now.
-    entries_text(backend, &Asked { columns: ASKED, also: ", place", depth: HISTORY_DEPTH + 1, span })
+    let wanted = Asked { columns: ASKED, also: ", place", depth: DEPTH, span };
+    if backend == DbBackend::Postgres { on_postgres(&wanted) } else { on_sqlite(&wanted, OF_MONTH) }
 }
 
 pub(super) async fn history(store: &Store, orders: &[AsOf]) -> Result<Vec<HistoryByKey>, StoreError> {
@@ -51,23 +61,34 @@ pub(super) async fn history(store: &Store, orders: &[AsOf]) -> Result<Vec<Histor
         let of_order = order.ok_or_else(|| StoreError::corrupt("place", "no such order was asked for"))?;
         of_order.entry(HistoryKey::from_i64(at(&row, 0)?)).or_default().push(Arc::clone(entry));
     }
-    for list in found.iter_mut().flat_map(HistoryByKey::values_mut) {
-        list.sort_by(|a, b| HistoryEntry::newest_first(a, b));
-    }
+    found.iter_mut().flat_map(HistoryByKey::values_mut).for_each(|list| newest(list, DEPTH));
     Ok(found)
 }
 
 fn asked_values(backend: DbBackend, orders: &[AsOf]) -> Vec<Value> {
-    let mut values = Vec::new();
-    for kind in HistoryKeyKind::ALL.iter().map(|kind| Some(*kind)).chain([None]) {
+    let asked = |wanted: &dyn Fn(Option<HistoryKeyKind>) -> bool, is_monthly: bool| {
         let mut asked = Vec::new();
-        for (place, order) in orders.iter().enumerate() {
-            let place = i64::try_from(place).unwrap_or(i64::MAX);
-            let (since, until) = ((order.received_at - HISTORY_SPAN).as_millis(), order.received_at.as_millis());
-            let keys = order.keys.iter().filter(|(of, _)| *of == kind);
-            asked.extend(keys.map(|(_, key)| vec![place.into(), key.as_i64().into(), since.into(), until.into()]));
+        for (place, order) in (0i64..).zip(orders) {
+            let (since, until) = (order.received_at - HISTORY_SPAN, order.received_at);
+            for (_, key) in order.keys.iter().filter(|(kind, _)| wanted(*kind)) {
+                let row = [place, key.as_i64(), since.as_millis(), until.as_millis()];
+                if is_monthly {
+                    let rows =
+                        months(since, until).map(|month| row.into_iter().chain([month]).map(Cell::from).collect());
+                    asked.extend(rows);
+                } else {
+                    asked.push(row.map(Cell::from).into());
+                }
+            }
         }
-        values.extend(parameters(backend, ASKED, &asked));
+        asked
+    };
+    if backend == DbBackend::Postgres {
+        return key_kinds()
+            .flat_map(|kind| parameters(backend, ASKED, &asked(&|other| other == kind, false)))
+            .collect();
     }
+    let mut values = parameters(backend, OF_MONTH, &asked(&|kind| kind.is_some(), true));
+    values.extend(parameters(backend, ASKED, &asked(&|kind| kind.is_none(), false)));
     values
 }

@@ -9,6 +9,7 @@ use touchstone_schema::history::HistoryKey;
 use touchstone_schema::trace::TraceContext;
 
 use super::super::database::{column, execute, rows};
+use super::super::history::index;
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
 use super::super::{Store, StoreError};
 use super::NewFailedAttempt;
@@ -75,10 +76,10 @@ pub(super) async fn record(store: &Store, new: &[NewFailedAttempt]) -> Result<Ve
         return Ok(vec![false; new.len()]);
     }
     let table: Vec<_> = fresh.iter().map(|(_, one)| cells(one)).collect();
-    for statement in [OUTBOX, HISTORY] {
-        let values = parameters(store.backend(), ASKED, &table);
-        execute(change.transaction(), &with(ASKED, statement), values).await?;
-    }
+    let values = parameters(store.backend(), ASKED, &table);
+    execute(change.transaction(), &with(ASKED, OUTBOX), values.clone()).await?;
+    let remembered = execute(change.transaction(), &with(ASKED, HISTORY), values).await?;
+    index(&change, remembered).await?;
     let declared: Vec<_> = fresh.iter().flat_map(|(_, one)| declared_cells(one)).collect();
     if !declared.is_empty() {
         let values = parameters(store.backend(), DECLARED, &declared);

@@ -14,6 +14,7 @@ use touchstone_schema::trace::TraceContext;
 use touchstone_schema::verdict::TransactionStatus;
 
 use super::super::database::{column, execute, rows};
+use super::super::history::index;
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
 use super::super::{Store, StoreError};
 use super::NewRevision;
@@ -131,7 +132,8 @@ SELECT submission_id FROM won"
 /// The statements of one SQLite batch: the first over all that were asked, the next over those that won.
 struct Steps {
     revisions: String,
-    consequences: [String; 4],
+    consequences: [String; 3],
+    history: String,
     declared_keys: String,
     pending: String,
 }
@@ -141,7 +143,8 @@ static SQLITE: LazyLock<Steps> = LazyLock::new(|| {
         |name, columns, statement| format!("WITH {} {statement}", expression(DbBackend::Sqlite, name, columns, 1));
     Steps {
         revisions: with("asked", ASKED, REVISIONS),
-        consequences: [TRANSACTIONS, EVENTS, OUTBOX, HISTORY].map(|statement| with("fresh", ASKED, statement)),
+        consequences: [TRANSACTIONS, EVENTS, OUTBOX].map(|statement| with("fresh", ASKED, statement)),
+        history: with("fresh", ASKED, HISTORY),
         declared_keys: with("declared", DECLARED, DECLARED_KEYS),
         pending: with("settled", SETTLED, PENDING),
     }
@@ -208,6 +211,8 @@ async fn on_sqlite(
     for statement in &SQLITE.consequences {
         execute(change.transaction(), statement, fresh.clone()).await?;
     }
+    let remembered = execute(change.transaction(), &SQLITE.history, fresh).await?;
+    index(&change, remembered).await?;
     let declared = declared_cells(&recorded);
     if !declared.is_empty() {
         execute(change.transaction(), &SQLITE.declared_keys, parameters(sqlite, DECLARED, &declared)).await?;

@@ -5,6 +5,7 @@ use touchstone_platform::store::scoring::NewRevision;
 use touchstone_platform::store::transactions::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
 use touchstone_schema::history::{Happening, HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::RequestId;
+use touchstone_schema::limits::HISTORY_DEPTH;
 use touchstone_schema::submission::Submission;
 use touchstone_schema::tenant::{KeyMode, Tenant};
 use touchstone_schema::verdict::Action;
@@ -15,7 +16,10 @@ on_both_databases!(
     orders_are_found_by_the_keys_that_a_policy_declares,
     decisions_and_outcomes_are_history_from_when_they_were_told,
     pages_of_history_have_no_gaps_and_no_repeats,
+    of_the_entries_of_several_months_the_newest_are_found,
 );
+
+const DAY: u64 = 86_400;
 
 fn held<'a>(order: &'a Submission, declared_keys: &[HistoryKey]) -> NewRevision<'a> {
     NewRevision { declared_keys: declared_keys.to_vec(), ..verdict(order, 1, 1, Action::Hold) }
@@ -120,5 +124,37 @@ async fn pages_of_history_have_no_gaps_and_no_repeats(database: &Database) -> an
         assert!(places.collect::<Vec<_>>().is_sorted_by(|a, b| a < b), "oldest first, each once");
         assert!(seen.iter().all(|one| one.declared_keys.len() == 2));
     }
+    Ok(())
+}
+
+async fn of_the_entries_of_several_months_the_newest_are_found(database: &Database) -> anyhow::Result<()> {
+    let tenant = tenant(KeyMode::Live);
+    let card = key_of(&tenant, "card", "4111");
+    let found = async |since| {
+        let asked = [(Some(HistoryKeyKind::Card), card)];
+        let mut history = database.system().load_history(&asked, since).await?;
+        let entries = history.remove(&card).unwrap_or_default();
+        anyhow::Ok(entries.iter().map(|entry| entry.received_at).collect::<Vec<_>>())
+    };
+    let orders: Vec<_> = (0..6).map(|at| submission(&tenant, &format!("early-{at}"), at * 17 * DAY)).collect();
+    let verdicts: Vec<_> = orders.iter().map(|order| verdict(order, 1, 1, Action::Approve)).collect();
+    database.system().record(&verdicts, &[]).await?;
+    let newest_first = |days: &[u64]| days.iter().map(|day| after(day * DAY)).collect::<Vec<_>>();
+    assert_eq!(found(START).await?, newest_first(&[85, 68, 51, 34, 17, 0]));
+    assert_eq!(found(after(34 * DAY)).await?, newest_first(&[85, 68, 51, 34]));
+
+    // More than are looked at, over some months: the newest of all are found.
+    let many = HISTORY_DEPTH as u64 / 2;
+    let orders: Vec<_> = (0..HISTORY_DEPTH as u64 * 2)
+        .map(|at| submission(&tenant, &format!("late-{at}"), 52 * DAY + at % many + at / many * 10 * DAY))
+        .collect();
+    let verdicts: Vec<_> = orders.iter().map(|order| verdict(order, 1, 1, Action::Approve)).collect();
+    database.system().record(&verdicts, &[]).await?;
+    let times = found(START).await?;
+    let mut expected: Vec<_> =
+        orders.iter().map(|order| order.received_at).chain([after(68 * DAY), after(85 * DAY)]).collect();
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    expected.truncate(HISTORY_DEPTH);
+    assert_eq!(times, expected);
     Ok(())
 }

@@ -72,6 +72,9 @@ const ID: &Columns = &[("id", Kind::Text)];
 /// A month of `history_keys`, in milliseconds: 30 days.
 const MONTH: i64 = 30 * 86_400_000;
 
+/// How far an entry may lie after the end of the span that scoring looks at.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(86_400);
+
 /// The keys that a policy declares, as [`SystemStore::load_history`] asks for them.
 const DECLARED: &str = "declared";
 
@@ -122,8 +125,8 @@ static INDEX: LazyLock<String> = LazyLock::new(|| {
 });
 
 impl SystemStore<'_> {
-    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since` and, on SQLite,
-    /// none much newer than scoring at its end looks at. A key without a kind is one that a policy declares. An order that
+    /// History of the keys, newest first, at most `HISTORY_DEPTH` entries each, none older than `since` nor, on SQLite, more
+    /// than `HISTORY_SPAN` and a day newer. A key without a kind is one that a policy declares. An order that
     /// was scored several times has several entries.
     pub async fn load_history(
         &self,
@@ -322,8 +325,7 @@ fn load_values(backend: DbBackend, keys: &[(Option<HistoryKeyKind>, HistoryKey)]
             values.extend(parameters(backend, KEY, &plain(asked(&|other| other == kind))));
         }
     } else {
-        // A month more: clocks differ.
-        let months = months(since, since + HISTORY_SPAN + Duration::from_millis(MONTH.unsigned_abs()));
+        let months = months(since, since + HISTORY_SPAN + CLOCKS_DIFFER);
         let keys = asked(&|kind| kind.is_some());
         let of_months = months.flat_map(|month| keys.iter().map(move |key| vec![(*key).into(), month.into()]));
         values.extend(parameters(backend, KEY_OF_MONTH, &of_months.collect::<Vec<_>>()));

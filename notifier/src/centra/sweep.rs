@@ -61,7 +61,10 @@ async fn look_through(shop: &Shop<'_>, sweep: &DueSweep) -> Result<Result<HashSe
         let is_last = orders.len() < PAGE;
         let found = orders.into_iter().filter(OrderState::is_held_for_us);
         let found: Vec<_> = found.map(|order| HeldOrder { centra_id: order.id, number: order.number }).collect();
-        let opened = shop.worker.system().open_found(&shop.connection, &found, sweep.releasing, shop.now()).await?;
+        // A sweep takes its time, and a hold has the deadline of when it was found.
+        let directory = shop.worker.with.directory.snapshot();
+        let connection = directory.connection(&shop.connection.id).map_or(&shop.connection, AsRef::as_ref);
+        let opened = shop.worker.system().open_found(connection, &found, sweep.releasing, shop.now()).await?;
         if opened > 0 {
             metrics::counter!("touchstone_centra_swept_total").increment(opened);
             tracing::info!(connection = %shop.connection.id, orders = opened, "held orders were found without a notice");

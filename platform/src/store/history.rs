@@ -111,12 +111,10 @@ const REMEMBER_DECLARED: &str = "INSERT INTO history_declared (key, received_at,
 static INDEX: LazyLock<String> = LazyLock::new(|| {
     let arms = HistoryKeyKind::ALL.iter().map(|kind| {
         let kind = kind.as_str();
-        format!(
-            "SELECT {kind} AS key, received_at, rowid AS entry FROM history WHERE rowid > (SELECT place FROM before)"
-        )
+        format!("SELECT {kind} AS key, received_at, entry FROM history WHERE entry > (SELECT place FROM before)")
     });
     format!(
-        "WITH before AS (SELECT MAX(rowid) - $1 AS place FROM history), keyed AS (
+        "WITH before AS (SELECT MAX(entry) - $1 AS place FROM history), keyed AS (
 {})
   INSERT INTO history_keys (month, key, received_at, entry)
   SELECT received_at / {MONTH}, key, received_at, entry FROM keyed WHERE key IS NOT NULL ORDER BY 1, 2, 3, 4",
@@ -273,14 +271,14 @@ fn on_sqlite(wanted: &Asked<'_>, of_month: &Columns) -> String {
     let asked = expression(DbBackend::Sqlite, "asked", of_month, 1);
     let declared = expression(DbBackend::Sqlite, "declared_keys", wanted.columns, 2);
     let (span, depth, also) = ((wanted.span)("found", "asked"), wanted.depth, wanted.also);
-    let by_declared = wanted.declared("whole.rowid", "declared_keys");
+    let by_declared = wanted.declared("whole.entry", "declared_keys");
     format!(
         "WITH {asked}, {declared}
-  SELECT asked.key, {ENTRY}{also} FROM asked CROSS JOIN history AS entry WHERE entry.rowid IN (
+  SELECT asked.key, {ENTRY}{also} FROM asked CROSS JOIN history WHERE history.entry IN (
     SELECT found.entry FROM history_keys AS found WHERE found.month = asked.month AND found.key = asked.key AND {span}
     ORDER BY found.received_at DESC, found.entry DESC LIMIT {depth})
 UNION ALL
-  SELECT declared_keys.key, {ENTRY}{also} FROM declared_keys CROSS JOIN history AS entry WHERE entry.rowid IN (
+  SELECT declared_keys.key, {ENTRY}{also} FROM declared_keys CROSS JOIN history WHERE history.entry IN (
     {by_declared})"
     )
 }
@@ -427,7 +425,7 @@ mod tests {
         let store = Store::open(&settings).await.expect("a file can be made");
         let before = store.begin().await.expect("nobody writes");
         Migrator::up(before.transaction(), Some(BEFORE)).await.expect("the steps apply");
-        // The first is of no key, and is gone at the vacuum, so that rows without a number of their own would move.
+        // The first is of no key, and is gone at the vacuum: rows without a number of their own might move.
         for (at, what, card) in [(1i64, "cancelled", None), (2, "order", Some(7i64)), (3, "fulfilled", Some(7))] {
             let insert = "INSERT INTO history (received_at, transaction_id, what, ordered_at, amount_minor, currency,
                 card, declines) VALUES ($1, $2, $3, 2, 100, 'EUR', $4, 0)";
@@ -437,6 +435,9 @@ mod tests {
         }
         before.commit().await.expect("a commit");
         store.migrate().await.expect("the steps apply");
+        let numbered = "SELECT name FROM pragma_table_info('history') WHERE pk = 1 AND type = 'INTEGER'";
+        let numbered = rows(&store.database, numbered, []).await.expect("a read");
+        assert_eq!(numbered.len(), 1, "a number of its own, which no maintenance changes");
         for clean in ["DELETE FROM history WHERE card IS NULL", "VACUUM"] {
             execute(&store.database, clean, []).await.expect("maintenance");
         }

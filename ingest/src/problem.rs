@@ -326,6 +326,13 @@ impl Problem {
         self
     }
 
+    /// Of the field or header that it is about.
+    #[must_use]
+    pub(crate) fn of_field(mut self, field: String) -> Self {
+        self.field = Some(field);
+        self
+    }
+
     fn closing(mut self) -> Self {
         self.closes = true;
         self

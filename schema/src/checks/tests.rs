@@ -257,6 +257,8 @@ fn amounts_are_those_of_the_orders_currency() {
     let currency = |code| crate::money::Currency::from_code(code).unwrap();
     assert_eq!(told.check_amounts(currency("EUR")), Ok(()));
     assert_eq!(told.check_amounts(currency("JPY")).unwrap_err()[0].pointer, "/balance");
+    let wrapped = update(r#"{"transaction":{"order_id":"1","order_total":2.5}}"#, Subject::Transaction).unwrap();
+    assert_eq!(wrapped.check_amounts(currency("JPY")).unwrap_err()[0].pointer, "/transaction/order_total");
 }
 
 /// Any JSON, made of what documents are made of and of what they are not.

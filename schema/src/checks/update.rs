@@ -39,6 +39,8 @@ pub struct Update {
     pub subject: Subject,
     /// The merchant's `order_id` or `cart_id`.
     pub id: String,
+    /// The member that the others lie within; none when they lie at the top.
+    pub wrapper: Option<&'static str>,
     /// When the merchant made the change: two updates of one subject are not of the same time.
     pub updated_on: Option<Timestamp>,
     /// Where it stands.
@@ -89,11 +91,10 @@ pub fn read_update(document: &Json<'_>, subject: Subject) -> Result<Update, Vec<
     let masked = if card::is_in(document) { card::mask(document.clone()).0 } else { document.clone() };
     let mut faults = Faults::default();
     let root = Section::new(Some(&masked), &Path::Root, &mut faults);
-    let wrapper = subject.as_str();
-    let update = if root.member(wrapper).is_some() {
-        root.object(wrapper, &mut faults, |section, faults| read(section, subject, faults))
-    } else {
-        read(root, subject, &mut faults)
+    let wrapper = Some(subject.as_str()).filter(|wrapper| root.member(wrapper).is_some());
+    let update = match wrapper {
+        Some(wrapper) => root.object(wrapper, &mut faults, |section, faults| read(section, subject, faults)),
+        None => read(root, subject, &mut faults),
     };
     let (payment_status, payment) = match subject {
         Subject::Cart => payment_members(root, &mut faults),
@@ -103,7 +104,7 @@ pub fn read_update(document: &Json<'_>, subject: Subject) -> Result<Update, Vec<
     if update.payment_status == Change::Keep {
         update.payment_status = payment_status;
     }
-    Ok(Update { payment, document: masked.to_json_string(), ..update })
+    Ok(Update { wrapper, payment, document: masked.to_json_string(), ..update })
 }
 
 impl Update {
@@ -122,6 +123,7 @@ impl Update {
         Self {
             subject,
             id: id.to_owned(),
+            wrapper: None,
             updated_on: None,
             status: Change::Keep,
             payment_status: Change::Keep,
@@ -143,16 +145,21 @@ impl Update {
         }
     }
 
+    /// JSON pointer to a member of the update as it was sent.
+    pub fn pointer(&self, member: &str) -> String {
+        self.wrapper.map_or_else(|| format!("/{member}"), |wrapper| format!("/{wrapper}/{member}"))
+    }
+
     /// Whether its amounts are amounts of the order's currency, which an update does not tell.
     ///
     /// # Errors
     /// The amounts that are not.
     pub fn check_amounts(&self, currency: Currency) -> Result<(), Vec<Fault>> {
-        let amounts = [("/balance", &self.balance), ("/order_total", &self.order_total)];
+        let amounts = [("balance", &self.balance), ("order_total", &self.order_total)];
         let faults: Vec<_> = amounts
             .into_iter()
-            .filter_map(|(pointer, change)| Some((pointer, Money::parse(change.value()?, currency).err()?)))
-            .map(|(pointer, error)| Fault::new(pointer, error.to_string()))
+            .filter_map(|(member, change)| Some((member, Money::parse(change.value()?, currency).err()?)))
+            .map(|(member, error)| Fault::new(self.pointer(member), error.to_string()))
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
@@ -166,6 +173,7 @@ fn read(section: Section<'_>, subject: Subject, faults: &mut Faults) -> Option<U
     });
     Some(Update {
         subject,
+        wrapper: None,
         updated_on,
         status,
         payment_status: changed(section, "payment_status", faults, word),

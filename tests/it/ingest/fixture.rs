@@ -155,11 +155,19 @@ impl Door {
 
     /// Makes a store of a product with a key of the orders surface, and a key of its signed surface.
     pub(crate) async fn add_orders_store(&self, product: Product) -> anyhow::Result<(Key, Key)> {
-        let store = self.maker().store_of(10_000, product).await?;
+        let store = self.maker().store_of(10_000, product, RiskGroups::default()).await?;
         let orders = self.maker().key(&store, KeyMode::Live, KeyScope::Orders).await?;
         let signed = self.maker().key(&store, KeyMode::Live, KeyScope::Signed).await?;
         self.directory.refresh_now().await?;
         Ok((orders, signed))
+    }
+
+    /// Makes a store of its own groups of risk with a key of the checks surface.
+    pub(crate) async fn add_checks_store(&self, risk_groups: RiskGroups) -> anyhow::Result<Key> {
+        let store = self.maker().store_of(10_000, Product::Guaranteed, risk_groups).await?;
+        let key = self.maker().key(&store, KeyMode::Live, KeyScope::Checks).await?;
+        self.directory.refresh_now().await?;
+        Ok(key)
     }
 
     /// Makes another key for the store of `key`.
@@ -230,10 +238,15 @@ impl Drop for Door {
 
 impl Maker<'_> {
     async fn store(&self, rate_limit_per_minute: u32) -> anyhow::Result<StoreId> {
-        self.store_of(rate_limit_per_minute, Product::Guaranteed).await
+        self.store_of(rate_limit_per_minute, Product::Guaranteed, RiskGroups::default()).await
     }
 
-    async fn store_of(&self, rate_limit_per_minute: u32, product: Product) -> anyhow::Result<StoreId> {
+    async fn store_of(
+        &self,
+        rate_limit_per_minute: u32,
+        product: Product,
+        risk_groups: RiskGroups,
+    ) -> anyhow::Result<StoreId> {
         let now = self.clock.now();
         let merchant_id = MerchantId::mint(now, random::bytes());
         let id = StoreId::mint(now, random::bytes());
@@ -247,7 +260,7 @@ impl Maker<'_> {
             product,
             currency: "EUR".to_owned(),
             rate_limit_per_minute,
-            risk_groups: RiskGroups::default(),
+            risk_groups,
             created_at: now,
         };
         let system = self.store.system(SystemReason::Operator);

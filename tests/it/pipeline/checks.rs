@@ -1,6 +1,7 @@
-//! The checks surface: checks, updates, labels, and every row of the contract's tables (`fixtures/contract/checks.toml`).
+//! The checks surface: checks, updates and labels.
 
-use std::collections::BTreeMap;
+mod contract;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +9,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http_body_util::Full;
 use hyper::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use touchstone_tests::{Answer, HttpClient};
 
@@ -23,35 +23,11 @@ on_both_ways_to_run![
     updates_are_recorded_once_and_racing_ones_both_survive,
     labels_of_updates_count_with_the_next_check,
     without_a_verdict_nothing_is_promised,
-    every_row_of_the_contract_is_kept,
 ];
 
 const ORDER: &str = "/v2/risk/order";
 const ORDER_CHECK: &str = "/v2/risk/order/ecommerce";
 const CART: &str = "/v2/risk/cart";
-
-/// The contract's tables.
-#[derive(Deserialize)]
-struct Contract {
-    check: Vec<FieldRow>,
-    order: BTreeMap<String, Vec<String>>,
-    cart: BTreeMap<String, Vec<String>>,
-    members: BTreeMap<String, [String; 2]>,
-    drawn: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct FieldRow {
-    field: String,
-    value: String,
-    #[serde(default = "taken")]
-    status: u16,
-    source: Option<String>,
-}
-
-const fn taken() -> u16 {
-    200
-}
 
 /// A caller with the credentials of a key.
 pub(crate) struct Client<'a> {
@@ -71,12 +47,16 @@ impl<'a> Client<'a> {
     }
 
     async fn send(&self, method: Method, path: &str, document: &Value) -> Result<Answer> {
+        self.send_text(method, path, "application/json", document.to_string()).await
+    }
+
+    async fn send_text(&self, method: Method, path: &str, media: &str, text: String) -> Result<Answer> {
         let request = hyper::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header("authorization", &self.authorization)
-            .header("content-type", "application/json");
-        self.http.send(request.body(Full::from(document.to_string()))?).await
+            .header("content-type", media);
+        self.http.send(request.body(Full::from(text))?).await
     }
 
     pub(crate) async fn check(&self, document: &Value) -> Result<Answer> {
@@ -198,19 +178,19 @@ async fn bad_credentials_are_one_refusal_and_scopes_are_told_to_owners_only(pipe
         texts.push(answer.body);
     }
     ensure!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    refused(&Client::of(pipeline, no_scope).check(&check("1")).await?, 403, "")
+    refused(&Client::of(pipeline, no_scope).check(&check("1")).await?, 403, "Authorization")
 }
 
 async fn updates_are_recorded_once_and_racing_ones_both_survive(pipeline: &mut Pipeline) -> Result<()> {
     pipeline.score();
     let client = client(pipeline);
-    refused(&client.update(&json!({"order_id": "U-1", "status": "hold"})).await?, 404, "")?;
+    refused(&client.update(&json!({"order_id": "U-1", "status": "hold"})).await?, 404, "/order_id")?;
     let answer = stored(&client.check(&check("U-1")).await?)?;
     let at = json!({"order_id": "U-1", "updated_on": "2026-02-01", "note": "one"});
     told(&client.update(&at).await?, 200)?;
     refused(&client.update(&at).await?, 409, "/updated_on")?;
     let stranger = Client::of(pipeline, &pipeline.door.keys.checks[1]);
-    refused(&stranger.update(&json!({"order_id": "U-1", "note": "mine"})).await?, 404, "")?;
+    refused(&stranger.update(&json!({"order_id": "U-1", "note": "mine"})).await?, 404, "/order_id")?;
 
     let racing = [json!({"order_id": "U-1", "is_locked": true}), json!({"order_id": "U-1", "agent_code": "a"})];
     let racing = futures_util::future::try_join_all(racing.iter().map(|update| client.update(update))).await?;
@@ -260,79 +240,4 @@ async fn without_a_verdict_nothing_is_promised(pipeline: &mut Pipeline) -> Resul
     assert_eq!(page["transactions"], json!([]));
     pipeline.score();
     stored(&Client::of(pipeline, &pipeline.door.keys.checks[0]).check(&check("P-1")).await?).map(drop)
-}
-
-/// Runs every row, and tells of all that were not kept.
-async fn every_row_of_the_contract_is_kept(pipeline: &mut Pipeline) -> Result<()> {
-    pipeline.score();
-    let contract: Contract = toml::from_str(include_str!("../../fixtures/contract/checks.toml"))?;
-    let client = client(pipeline);
-    let mut broken = Vec::new();
-    for (number, row) in contract.check.iter().enumerate() {
-        let kept = field_row(&client, number, row).await;
-        broken.extend(kept.err().map(|error| format!("check {} = {}: {error:#}", row.field, row.value)));
-    }
-    told(&client.check(&check("W")).await?, 200)?;
-    told(&client.send(Method::POST, CART, &cart("W")).await?, 200)?;
-    for (path, id, words) in [(ORDER, "order_id", &contract.order), (CART, "cart_id", &contract.cart)] {
-        for (member, words) in words {
-            for word in words.iter().map(String::as_str).chain(["", "no such word"]) {
-                let answer = client.send(Method::PATCH, path, &json!({id: "W", member: word})).await?;
-                let kept = match word {
-                    "no such word" => refused(&answer, 406, &format!("/{member}")),
-                    _ => told(&answer, 200).map(drop),
-                };
-                broken.extend(kept.err().map(|error| format!("update {id} {member} = {word:?}: {error:#}")));
-            }
-        }
-    }
-    for (member, [good, bad]) in &contract.members {
-        for (value, status) in [(good, 200), (bad, 406)] {
-            let value: Value = serde_json::from_str(value)?;
-            let answer = client.update(&json!({"order_id": "W", member: value})).await?;
-            let kept =
-                if status == 200 { told(&answer, 200).map(drop) } else { refused(&answer, 406, &format!("/{member}")) };
-            broken.extend(kept.err().map(|error| format!("update {member} = {value}: {error:#}")));
-        }
-    }
-    for (path, id, words, drawn) in [
-        (ORDER, "order_id", &contract.order, &contract.drawn["order"]),
-        (CART, "cart_id", &contract.cart, &contract.drawn["cart"]),
-    ] {
-        for (from, to) in words["status"].iter().flat_map(|from| words["status"].iter().map(move |to| (from, to))) {
-            let row = format!("{from} > {to}");
-            let kept = transition_row(&client, path, id, (from, to), from == to || drawn.contains(&row)).await;
-            broken.extend(kept.err().map(|error| format!("{id} {row}: {error:#}")));
-        }
-    }
-    ensure!(broken.is_empty(), "{} rows are not kept:\n{}", broken.len(), broken.join("\n"));
-    Ok(())
-}
-
-async fn field_row(client: &Client<'_>, number: usize, row: &FieldRow) -> Result<()> {
-    let mut document = json!({"transaction": {"order_id": format!("F-{number}"), "ordered_on": "2026-01-02"}});
-    let (section, member) = row.field[1..].split_once('/').unwrap_or((&row.field[1..], ""));
-    let place = if member.is_empty() { &mut document[section] } else { &mut document[section][member] };
-    *place = serde_json::from_str(&row.value)?;
-    let answer = client.check(&document).await?;
-    match row.status {
-        200 => told(&answer, 200).map(drop),
-        status => refused(&answer, status, row.source.as_deref().unwrap_or(&row.field)),
-    }
-}
-
-async fn transition_row(
-    client: &Client<'_>,
-    path: &str,
-    id: &str,
-    (from, to): (&str, &str),
-    is_drawn: bool,
-) -> Result<()> {
-    let set =
-        async |status: &str| told(&client.send(Method::PATCH, path, &json!({id: "W", "status": status})).await?, 200);
-    set(from).await?;
-    let flagged = set(to).await?["data"]["flagged"].clone();
-    let expected = if is_drawn { json!([]) } else { json!(["status"]) };
-    ensure!(flagged == expected, "flagged {flagged}");
-    Ok(())
 }

@@ -14,6 +14,7 @@ struct Refusal<'a> {
     message: &'a str,
 }
 
+const CREDENTIALS: &str = "Authorization";
 const UNAUTHORIZED: &str = "Expected HTTP Basic credentials: the key's id as user name and its secret as password.";
 const UNAVAILABLE: &str = "No answer could be given safely and nothing was promised; send the same request again.";
 
@@ -22,7 +23,8 @@ pub(crate) fn text(problem: &Problem) -> String {
     let (source, message) = problem.faults().into_iter().next().unwrap_or_default();
     let (source, message) = match problem.status {
         // One text for all of them, whoever refused: the caller has another kind of credentials than elsewhere.
-        StatusCode::UNAUTHORIZED => ("Authorization", UNAUTHORIZED),
+        StatusCode::UNAUTHORIZED => (CREDENTIALS, UNAUTHORIZED),
+        StatusCode::FORBIDDEN => (CREDENTIALS, message),
         StatusCode::SERVICE_UNAVAILABLE => (source, UNAVAILABLE),
         _ => (source, message),
     };

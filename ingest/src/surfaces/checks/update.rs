@@ -61,10 +61,13 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, update: &Update) ->
         CheckUpdated::Already => Err(Problem::internal()),
         CheckUpdated::Duplicate => {
             let detail = "Expected a time of which no update was told before.";
-            Err(Problem::told_before("/updated_on".to_owned(), detail))
+            Err(Problem::told_before(update.pointer("updated_on"), detail))
         }
         CheckUpdated::Invalid(faults) => Err(Problem::invalid_fields(faults)),
-        CheckUpdated::NotFound => Err(Problem::not_found("Nothing was checked under this id.")),
+        CheckUpdated::NotFound => {
+            let detail = "Expected an id that was checked before.";
+            Err(Problem::not_found(detail).of_field(update.pointer(update.subject.id_member())))
+        }
     }
 }
 

@@ -35,9 +35,9 @@ const UPDATE: &str = "UPDATE list_entries SET note = $2, expires_at = $3 WHERE i
 const DELETE: &str = "DELETE FROM list_entries WHERE store_id = $1 AND mode = $2 AND id = $3";
 const PAGE: &str = "SELECT * FROM list_entries
   WHERE store_id = $1 AND mode = $2 AND ($3 = '' OR list = $3) AND id > $4 ORDER BY id LIMIT $5";
-const KEY_OF_ORDER: &str = "SELECT {column} AS key FROM history
-  WHERE transaction_id = $1 AND what = 'order' AND EXISTS (SELECT 1 FROM transactions WHERE id = $1 AND store_id = $2 AND mode = $3)
-  ORDER BY received_at DESC LIMIT 1";
+const KEY_OF_ORDER: &str = "SELECT {column} AS key FROM transactions CROSS JOIN history
+  WHERE transactions.id = $1 AND store_id = $2 AND transactions.mode = $3
+    AND history.received_at = transactions.received_at AND transaction_id = $1 AND what = 'order'";
 /// Locks the row, so that two changes of lists never count or look at the same moment.
 const TOUCH: &str = "UPDATE directory_version SET version = version + 1 WHERE id = 2";
 

@@ -16,6 +16,7 @@ mod m0007_delivery_log;
 mod m0008_changes;
 mod m0009_delivery_pace;
 mod m0010_history_keys;
+mod m0011_history_periods;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_changes::Migration),
             Box::new(m0009_delivery_pace::Migration),
             Box::new(m0010_history_keys::Migration),
+            Box::new(m0011_history_periods::Migration),
         ]
     }
 }

@@ -230,7 +230,7 @@ impl Writer {
         let side_file = self.side_file.as_mut().filter(|_| !self.is_dry);
         let mut conclude = concluding(places, &before, (end, hash), side_file, &mut made);
         if self.is_dry {
-            conclude(&system.judge_backfill(orders).await?).map_err(BackfillError::Source)?;
+            conclude(&system.judge_backfill(&self.backfill.tenant, orders).await?).map_err(BackfillError::Source)?;
             drop(conclude);
         } else {
             let (id, tenant) = (&self.backfill.id, &self.backfill.tenant);

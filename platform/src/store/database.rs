@@ -17,11 +17,12 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, TryGetable, Value,
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use touchstone_migrations::{Migrator, MigratorTrait};
 use touchstone_schema::secret::Secret;
 
+use super::log::Writers;
 use super::{Store, StoreError, StoreSettings};
 
 /// Longest wait for a free connection.
@@ -43,8 +44,10 @@ const BY_INDEX: [(&str, &str); 5] = [
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
 ];
-/// Connections to the SQLite file: one writes, the others read.
-const SQLITE_CONNECTIONS: u32 = 4;
+/// Connections to the SQLite file: one writes, one keeps the log, the others read.
+const SQLITE_CONNECTIONS: u32 = 5;
+/// What a log that has begun anew is cut to, in bytes.
+const SQLITE_LOG_KEPT: &str = "67108864";
 /// How long SQLite waits for a lock that another process holds.
 const SQLITE_BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// Number of the advisory lock that lets one process migrate at a time ("touchsto" in ASCII).
@@ -57,7 +60,9 @@ impl Store {
             StoreSettings::Postgres { url, connections } => open_postgres(url, *connections).await?.into(),
             StoreSettings::Sqlite { path } => open_sqlite(path).await?.into(),
         };
-        Ok(Self { database, turn: Arc::new(Mutex::new(())) })
+        let is_embedded = database.get_database_backend() == DbBackend::Sqlite;
+        let writers = is_embedded.then(|| Arc::new(Writers::new(database.clone())));
+        Ok(Self { database, writers })
     }
 
     /// Applies the migrations that are missing, in one transaction; several processes may try at once.
@@ -99,18 +104,19 @@ impl Store {
 
     /// Begins a transaction that writes. It is rolled back unless it is committed.
     pub(crate) async fn begin(&self) -> Result<Change, StoreError> {
-        let turn = if self.is_embedded() {
-            let waited = timeout(SQLITE_BUSY_LIMIT, Arc::clone(&self.turn).lock_owned()).await;
-            Some(waited.map_err(|_| StoreError::timed_out())?)
-        } else {
-            None
+        let turn = match &self.writers {
+            Some(writers) => {
+                let waited = timeout(SQLITE_BUSY_LIMIT, Arc::clone(&writers.turn).lock_owned()).await;
+                Some((waited.map_err(|_| StoreError::timed_out())?, Arc::clone(writers)))
+            }
+            None => None,
         };
         let options = TransactionOptions {
             sqlite_transaction_mode: self.is_embedded().then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         let transaction = limited(self.database.begin_with_options(options)).await?;
-        Ok(Change { transaction, _turn: turn })
+        Ok(Change { transaction, turn })
     }
 }
 
@@ -118,7 +124,7 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Change {
     transaction: DatabaseTransaction,
-    _turn: Option<OwnedMutexGuard<()>>,
+    turn: Option<(OwnedMutexGuard<()>, Arc<Writers>)>,
 }
 
 impl Change {
@@ -129,7 +135,11 @@ impl Change {
 
     /// Commits.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        limited(self.transaction.commit()).await
+        limited(self.transaction.commit()).await?;
+        if let Some((_, writers)) = self.turn {
+            writers.committed();
+        }
+        Ok(())
     }
 }
 
@@ -238,6 +248,8 @@ async fn open_sqlite(path: &Path) -> Result<SqlitePool, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(SQLITE_BUSY_LIMIT)
         .foreign_keys(true)
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("journal_size_limit", SQLITE_LOG_KEPT)
         .disable_statement_logging();
     let pool = SqlitePoolOptions::new()
         .max_connections(SQLITE_CONNECTIONS)

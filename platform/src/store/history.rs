@@ -4,7 +4,7 @@
 //! of time, so that all of them, or those of the last minutes, are read page by page. Failure: as the store's.
 //!
 //! PostgreSQL finds the entries of a key by an index for each kind of key. SQLite has one table for all keys, in the order of
-//! month and key, which is written in that order: many entries of some months then change few of its pages.
+//! ten days and key, which is written in that order: many entries of some days then change few of its pages.
 
 mod as_of;
 
@@ -66,11 +66,11 @@ pub(super) const ENTRY: &str =
     phone, device, ip, address, customer";
 
 const KEY: &Columns = &[("key", Kind::Number)];
-const KEY_OF_MONTH: &Columns = &[("key", Kind::Number), ("month", Kind::Number)];
+const KEY_OF_PERIOD: &Columns = &[("key", Kind::Number), ("period", Kind::Number)];
 const ID: &Columns = &[("id", Kind::Text)];
 
-/// A month of `history_keys`, in milliseconds: 30 days.
-const MONTH: i64 = 30 * 86_400_000;
+/// A period of `history_keys`, in milliseconds: ten days. Shorter ones are written faster, and more of them are read.
+const PERIOD: i64 = 10 * 86_400_000;
 
 /// How far an entry may lie after the end of the span that scoring looks at.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(86_400);
@@ -107,7 +107,8 @@ const REMEMBER_DECLARED: &str = "INSERT INTO history_declared (key, received_at,
   WHERE transaction_id = $1 AND received_at = $2 AND what = 'order'
   ON CONFLICT DO NOTHING RETURNING key";
 
-/// Makes the entries that were inserted last be found by their keys, in the order of the table.
+/// Makes the entries that were inserted last be found by their keys, in the order of the table. They are never there
+/// before; a statement that ignores such rows needs no journal of its own to be undone by.
 static INDEX: LazyLock<String> = LazyLock::new(|| {
     let arms = HistoryKeyKind::ALL.iter().map(|kind| {
         let kind = kind.as_str();
@@ -116,8 +117,8 @@ static INDEX: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH before AS (SELECT MAX(entry) - $1 AS place FROM history), keyed AS (
 {})
-  INSERT INTO history_keys (month, key, received_at, entry)
-  SELECT received_at / {MONTH}, key, received_at, entry FROM keyed WHERE key IS NOT NULL ORDER BY 1, 2, 3, 4",
+  INSERT OR IGNORE INTO history_keys (period, key, received_at, entry)
+  SELECT received_at / {PERIOD}, key, received_at, entry FROM keyed WHERE key IS NOT NULL ORDER BY 1, 2, 3, 4",
         arms.collect::<Vec<_>>().join("\nUNION ALL\n")
     )
 });
@@ -221,7 +222,7 @@ struct Asked<'a> {
     columns: &'a Columns,
     /// Columns that are answered beside the key and its entries, each with a comma before it.
     also: &'a str,
-    /// Most entries of a key; on SQLite, of a key and a month.
+    /// Most entries of a key; on SQLite, of a key and a period.
     depth: usize,
     /// The span of time, of entries in the first table, for keys in the second.
     span: fn(&str, &str) -> String,
@@ -266,16 +267,16 @@ fn on_postgres(wanted: &Asked<'_>) -> String {
     format!("WITH {} {}", tables.collect::<Vec<_>>().join(", "), arms.collect::<Vec<_>>().join("\nUNION ALL\n"))
 }
 
-/// An arm for the keys of all kinds, a month at a time, and one for those that are declared.
-fn on_sqlite(wanted: &Asked<'_>, of_month: &Columns) -> String {
-    let asked = expression(DbBackend::Sqlite, "asked", of_month, 1);
+/// An arm for the keys of all kinds, a period at a time, and one for those that are declared.
+fn on_sqlite(wanted: &Asked<'_>, of_period: &Columns) -> String {
+    let asked = expression(DbBackend::Sqlite, "asked", of_period, 1);
     let declared = expression(DbBackend::Sqlite, "declared_keys", wanted.columns, 2);
     let (span, depth, also) = ((wanted.span)("found", "asked"), wanted.depth, wanted.also);
     let by_declared = wanted.declared("whole.entry", "declared_keys");
     format!(
         "WITH {asked}, {declared}
   SELECT asked.key, {ENTRY}{also} FROM asked CROSS JOIN history WHERE history.entry IN (
-    SELECT found.entry FROM history_keys AS found WHERE found.month = asked.month AND found.key = asked.key AND {span}
+    SELECT found.entry FROM history_keys AS found WHERE found.period = asked.period AND found.key = asked.key AND {span}
     ORDER BY found.received_at DESC, found.entry DESC LIMIT {depth})
 UNION ALL
   SELECT declared_keys.key, {ENTRY}{also} FROM declared_keys CROSS JOIN history WHERE history.entry IN (
@@ -288,9 +289,9 @@ fn key_kinds() -> impl Iterator<Item = Option<HistoryKeyKind>> + Clone {
     HistoryKeyKind::ALL.iter().copied().map(Some).chain([None])
 }
 
-/// The months that entries of this span may be in.
-fn months(since: Timestamp, until: Timestamp) -> impl Iterator<Item = i64> + Clone {
-    since.as_millis() / MONTH..=until.as_millis() / MONTH
+/// The periods that entries of this span may be in.
+fn periods(since: Timestamp, until: Timestamp) -> impl Iterator<Item = i64> + Clone {
+    since.as_millis() / PERIOD..=until.as_millis() / PERIOD
 }
 
 /// Entries up to now.
@@ -305,7 +306,7 @@ fn load_text(backend: DbBackend) -> String {
         on_postgres(&wanted)
     } else {
         wanted.span = |entries, _| format!("{entries}.received_at >= ${SQLITE_SINCE}");
-        on_sqlite(&wanted, KEY_OF_MONTH)
+        on_sqlite(&wanted, KEY_OF_PERIOD)
     }
 }
 
@@ -323,10 +324,10 @@ fn load_values(backend: DbBackend, keys: &[(Option<HistoryKeyKind>, HistoryKey)]
             values.extend(parameters(backend, KEY, &plain(asked(&|other| other == kind))));
         }
     } else {
-        let months = months(since, since + HISTORY_SPAN + CLOCKS_DIFFER);
+        let periods = periods(since, since + HISTORY_SPAN + CLOCKS_DIFFER);
         let keys = asked(&|kind| kind.is_some());
-        let of_months = months.flat_map(|month| keys.iter().map(move |key| vec![(*key).into(), month.into()]));
-        values.extend(parameters(backend, KEY_OF_MONTH, &of_months.collect::<Vec<_>>()));
+        let of_periods = periods.flat_map(|period| keys.iter().map(move |key| vec![(*key).into(), period.into()]));
+        values.extend(parameters(backend, KEY_OF_PERIOD, &of_periods.collect::<Vec<_>>()));
         values.extend(parameters(backend, KEY, &plain(asked(&|kind| kind.is_none()))));
     }
     values.push(since.as_millis().into());

@@ -16,7 +16,9 @@ mod error;
 pub mod events;
 pub mod history;
 pub mod holds;
+mod insert;
 pub mod lists;
+mod log;
 pub mod pending;
 pub mod placed;
 pub mod policies;
@@ -48,8 +50,8 @@ pub enum StoreSettings {
 #[derive(Debug, Clone)]
 pub struct Store {
     database: sea_orm::DatabaseConnection,
-    /// Whose turn it is to write, on SQLite.
-    turn: std::sync::Arc<tokio::sync::Mutex<()>>,
+    /// Those of SQLite.
+    writers: Option<std::sync::Arc<log::Writers>>,
 }
 
 /// Why code reaches across tenants. Every crossing names one, so that a search finds them all.

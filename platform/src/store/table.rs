@@ -12,10 +12,13 @@ pub(super) enum Kind {
     Text,
     /// A 64-bit integer, never NULL.
     Number,
+    /// The same; 0 is put in a table as NULL.
+    Key,
 }
 
 /// One value of a table.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
 pub(super) enum Cell<'a> {
     /// See [`Kind::Text`].
     Text(&'a str),
@@ -64,7 +67,8 @@ pub(super) fn expression(backend: DbBackend, name: &str, columns: &Columns, firs
 /// The parameters that [`expression`] reads.
 pub(super) fn parameters(backend: DbBackend, columns: &Columns, rows: &[Vec<Cell<'_>>]) -> Vec<Value> {
     if backend != DbBackend::Postgres {
-        return vec![json(rows).into()];
+        // Neither texts nor numbers can fail to be written.
+        return vec![serde_json::to_string(rows).unwrap_or_default().into()];
     }
     let array = |at: usize, kind: Kind| {
         let values = rows.iter().filter_map(|row| row.get(at)).map(|cell| match cell {
@@ -75,14 +79,4 @@ pub(super) fn parameters(backend: DbBackend, columns: &Columns, rows: &[Vec<Cell
         Value::Array(sort, Some(Box::new(values.collect())))
     };
     columns.iter().enumerate().map(|(at, (_, kind))| array(at, *kind)).collect()
-}
-
-fn json(rows: &[Vec<Cell<'_>>]) -> String {
-    let rows = rows.iter().map(|row| {
-        row.iter().map(|cell| match cell {
-            Cell::Text(text) => serde_json::Value::from(*text),
-            Cell::Number(number) => serde_json::Value::from(*number),
-        })
-    });
-    serde_json::Value::Array(rows.map(|row| serde_json::Value::Array(row.collect())).collect()).to_string()
 }

@@ -14,7 +14,7 @@ use super::parse::BATCH_ROWS;
 /// Rows of the first commit.
 const FIRST_ROWS: usize = 250;
 /// Fewest and most rows of a commit.
-const ROWS: (usize, usize) = (BATCH_ROWS, 16_000);
+const ROWS: (usize, usize) = (BATCH_ROWS, 8_000);
 /// How long a commit may take while nobody else is there.
 const ALONE: Duration = Duration::from_millis(600);
 /// How often it is looked whether orders arrive.
@@ -86,8 +86,8 @@ mod tests {
     fn commits_grow_to_the_time_they_may_take_and_shrink_at_once() {
         assert_eq!(next_rows(1_000, Duration::from_millis(10), ALONE), 2_000);
         assert_eq!(next_rows(1_000, Duration::from_millis(600), ALONE), 1_000);
-        assert_eq!(next_rows(16_000, Duration::from_millis(600), SQLITE.commit), 1_600);
-        assert_eq!(next_rows(16_000, Duration::ZERO, ALONE), ROWS.1);
+        assert_eq!(next_rows(8_000, Duration::from_millis(600), SQLITE.commit), 800);
+        assert_eq!(next_rows(8_000, Duration::ZERO, ALONE), ROWS.1);
         assert_eq!(next_rows(20, Duration::from_secs(9), SQLITE.commit), ROWS.0);
     }
 }

@@ -2,7 +2,7 @@
 //! transaction.
 //!
 //! Guarantee: an order enters history once, whatever the number of files, and never beside one that was screened; its facts
-//! stay those of the first row. Neither events nor transactions come of it. Statements are a handful for thousands of rows.
+//! stay those of the first row. Neither events nor transactions come of it.
 //! What happened so long before the store was opened that no order of it is ever compared with it, is known by its id and
 //! enters no history: it costs neither room nor time.
 
@@ -18,6 +18,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::super::database::{Change, column, execute, parsed, row, rows};
 use super::super::history::{ENTRY, declared_keys, entry, index, place};
+use super::super::insert::Insert;
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
 use super::super::{StoreError, SystemStore};
 use super::{Refusal, number};
@@ -72,6 +73,13 @@ pub struct Progress {
     pub refused_bytes: u64,
 }
 
+impl Progress {
+    /// Rows that were read.
+    pub const fn rows(&self) -> u64 {
+        self.accepted + self.unchanged + self.refused
+    }
+}
+
 /// What was read, to be committed.
 #[derive(Debug)]
 pub struct Read<'a> {
@@ -117,14 +125,14 @@ const ENTRIES: &Columns = &[
     ("amount_minor", Kind::Number),
     ("currency", Kind::Text),
     ("declines", Kind::Number),
-    ("name", Kind::Number),
-    ("card", Kind::Number),
-    ("email", Kind::Number),
-    ("phone", Kind::Number),
-    ("device", Kind::Number),
-    ("ip", Kind::Number),
-    ("address", Kind::Number),
-    ("customer", Kind::Number),
+    ("name", Kind::Key),
+    ("card", Kind::Key),
+    ("email", Kind::Key),
+    ("phone", Kind::Key),
+    ("device", Kind::Key),
+    ("ip", Kind::Key),
+    ("address", Kind::Key),
+    ("customer", Kind::Key),
 ];
 const DECLARED: &Columns =
     &[("key", Kind::Number), ("received_at", Kind::Number), ("transaction_id", Kind::Text), ("what", Kind::Text)];
@@ -143,15 +151,15 @@ const REFUSED: &Columns = &[
 struct Texts {
     known: String,
     screened: String,
-    orders: String,
-    entries: String,
-    declared: String,
     told: String,
     told_declared: String,
     changed: String,
-    refused: String,
 }
 
+static ORDERS: LazyLock<Insert> = LazyLock::new(|| Insert::into("backfilled", NEW));
+static HISTORY: LazyLock<Insert> = LazyLock::new(|| Insert::into("history", ENTRIES));
+static DECLARED_KEYS: LazyLock<Insert> = LazyLock::new(|| Insert::into("history_declared", DECLARED));
+static REFUSALS: LazyLock<Insert> = LazyLock::new(|| Insert::into("backfill_refusals", REFUSED));
 static POSTGRES: LazyLock<Texts> = LazyLock::new(|| texts(DbBackend::Postgres));
 static SQLITE: LazyLock<Texts> = LazyLock::new(|| texts(DbBackend::Sqlite));
 
@@ -177,26 +185,6 @@ fn texts(backend: DbBackend) -> Texts {
             "SELECT place, transactions.id, received_at FROM asked CROSS JOIN transactions
   WHERE transactions.id = asked.id",
         ),
-        orders: with(
-            NEW,
-            "INSERT INTO backfilled (id, store_id, mode, digest, entry_id, entry_at, told, amount_minor, currency, quantity)
-  SELECT id, store_id, mode, digest, entry_id, entry_at, told, amount_minor, currency, quantity FROM asked
-  WHERE TRUE ORDER BY id ON CONFLICT DO NOTHING",
-        ),
-        entries: with(
-            ENTRIES,
-            "INSERT INTO history (transaction_id, received_at, what, ordered_at, amount_minor, currency, declines, name,
-    card, email, phone, device, ip, address, customer)
-  SELECT transaction_id, received_at, what, ordered_at, amount_minor, currency, declines, NULLIF(name, 0),
-    NULLIF(card, 0), NULLIF(email, 0), NULLIF(phone, 0), NULLIF(device, 0), NULLIF(ip, 0), NULLIF(address, 0),
-    NULLIF(customer, 0)
-  FROM asked WHERE TRUE ON CONFLICT DO NOTHING",
-        ),
-        declared: with(
-            DECLARED,
-            "INSERT INTO history_declared (key, received_at, transaction_id, what)
-  SELECT key, received_at, transaction_id, what FROM asked WHERE TRUE ON CONFLICT DO NOTHING",
-        ),
         told: with(TOLD, &told),
         told_declared: with(
             TOLD,
@@ -210,13 +198,11 @@ fn texts(backend: DbBackend) -> Texts {
             "UPDATE backfilled SET told = (SELECT asked.told FROM asked WHERE asked.id = backfilled.id)
   WHERE id IN (SELECT id FROM asked)",
         ),
-        refused: with(
-            REFUSED,
-            "INSERT INTO backfill_refusals (backfill_id, number, line, field, reason)
-  SELECT backfill_id, number, line, field, reason FROM asked WHERE TRUE ON CONFLICT DO NOTHING",
-        ),
     }
 }
+
+/// Whether anything of a tenant was screened.
+const SCREENED: &str = "SELECT 1 FROM transactions WHERE store_id = $1 AND mode = $2 LIMIT 1";
 
 const OPENED: &str = "SELECT created_at FROM stores WHERE id = $1";
 
@@ -268,8 +254,8 @@ impl SystemStore<'_> {
     }
 
     /// What would become of orders, without writing anything.
-    pub async fn judge_backfill(&self, orders: &[PastOrder]) -> Result<Vec<Took>, StoreError> {
-        let known = self.known(&self.store.database, orders).await?;
+    pub async fn judge_backfill(&self, tenant: &Tenant, orders: &[PastOrder]) -> Result<Vec<Took>, StoreError> {
+        let known = self.known(&self.store.database, tenant, orders).await?;
         Ok(taken(orders, known, Timestamp::from_millis(i64::MAX)).took)
     }
 
@@ -279,7 +265,7 @@ impl SystemStore<'_> {
         conclude: &mut (impl FnMut(&[Took]) -> std::io::Result<(Progress, Vec<Refusal>)> + Send),
     ) -> Result<Attempt, StoreError> {
         let change = self.store.begin().await?;
-        let known = self.known(change.transaction(), read.orders).await?;
+        let known = self.known(change.transaction(), read.tenant, read.orders).await?;
         let remembered_since = self.opened(change.transaction(), read.tenant).await? - HISTORY_SPAN;
         let mut taken = taken(read.orders, known, remembered_since);
         if !self.write_orders(&change, read, &mut taken).await? {
@@ -331,6 +317,7 @@ impl SystemStore<'_> {
     async fn known<C: sea_orm::ConnectionTrait>(
         &self,
         connection: &C,
+        tenant: &Tenant,
         orders: &[PastOrder],
     ) -> Result<HashMap<TransactionId, Known>, StoreError> {
         let mut known = HashMap::new();
@@ -352,6 +339,11 @@ impl SystemStore<'_> {
                 is_changed: false,
             };
             known.insert(order.id.clone(), before);
+        }
+        // A store that begins with its past has screened nothing yet.
+        let owner = [tenant.store_id.as_str().into(), tenant.mode.as_str().into()];
+        if row(connection, SCREENED, owner).await?.is_none() {
+            return Ok(known);
         }
         let others = orders.iter().zip(0i64..).filter(|(order, _)| !known.contains_key(&order.id));
         let others = others.flat_map(|(order, at)| {
@@ -383,8 +375,7 @@ impl SystemStore<'_> {
         let new = taken.known.iter().filter_map(|(id, known)| known.first.map(|(place, _)| (id, known, place)));
         let new: Vec<_> =
             new.map(|(id, known, place)| new_cells(id, known, &read.orders[place], read.tenant)).collect();
-        let wanted = new.len() as u64;
-        if wanted > 0 && execute(transaction, &texts.orders, self.values(NEW, &new)).await? < wanted {
+        if ORDERS.run(change, &new).await? < new.len() as u64 {
             return Ok(false);
         }
         let changed = taken.known.iter().filter(|(_, known)| known.first.is_none() && known.is_changed);
@@ -395,12 +386,10 @@ impl SystemStore<'_> {
         if !taken.entries.is_empty() {
             taken.entries.sort_unstable_by(|a, b| HistoryEntry::newest_first(&b.entry, &a.entry));
             let entries: Vec<_> = taken.entries.iter().map(|keyed| entry_cells(&keyed.entry)).collect();
-            let inserted = execute(transaction, &texts.entries, self.values(ENTRIES, &entries)).await?;
+            let inserted = HISTORY.run(change, &entries).await?;
             index(change, inserted).await?;
             let declared: Vec<_> = taken.entries.iter().flat_map(declared_cells).collect();
-            if !declared.is_empty() {
-                execute(transaction, &texts.declared, self.values(DECLARED, &declared)).await?;
-            }
+            DECLARED_KEYS.run(change, &declared).await?;
         }
         self.write_told(change, taken).await?;
         Ok(true)
@@ -439,11 +428,7 @@ impl SystemStore<'_> {
                 refusal.reason.as_str().into(),
             ]
         });
-        let cells: Vec<_> = cells.collect();
-        if !cells.is_empty() {
-            execute(change.transaction(), &self.texts().refused, self.values(REFUSED, &cells)).await?;
-        }
-        Ok(())
+        REFUSALS.run(change, &cells.collect::<Vec<_>>()).await.map(|_| ())
     }
 }
 

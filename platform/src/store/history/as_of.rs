@@ -11,7 +11,7 @@ use touchstone_schema::time::Timestamp;
 use super::super::database::rows;
 use super::super::table::{Cell, Columns, Kind, parameters};
 use super::super::{Store, StoreError};
-use super::{Asked, Place, at, entry, key_kinds, months, newest, on_postgres, on_sqlite, place};
+use super::{Asked, Place, at, entry, key_kinds, newest, on_postgres, on_sqlite, periods, place};
 
 /// An order whose history is asked for.
 #[derive(Debug, Clone)]
@@ -25,13 +25,13 @@ pub struct AsOf {
 /// The order by its place in what is asked, and the span of its history.
 const ASKED: &Columns =
     &[("place", Kind::Number), ("key", Kind::Number), ("since", Kind::Number), ("until", Kind::Number)];
-/// The same of a month, in SQLite.
-const OF_MONTH: &Columns = &[
+/// The same of a period, in SQLite.
+const OF_PERIOD: &Columns = &[
     ("place", Kind::Number),
     ("key", Kind::Number),
     ("since", Kind::Number),
     ("until", Kind::Number),
-    ("month", Kind::Number),
+    ("period", Kind::Number),
 ];
 /// One entry more than scoring had, because the order's own is there by now.
 const DEPTH: usize = HISTORY_DEPTH + 1;
@@ -47,7 +47,7 @@ fn text(backend: DbBackend) -> String {
         format!("{entries}.received_at >= {keys}.since AND {entries}.received_at <= {keys}.until")
     };
     let wanted = Asked { columns: ASKED, also: ", place", depth: DEPTH, span };
-    if backend == DbBackend::Postgres { on_postgres(&wanted) } else { on_sqlite(&wanted, OF_MONTH) }
+    if backend == DbBackend::Postgres { on_postgres(&wanted) } else { on_sqlite(&wanted, OF_PERIOD) }
 }
 
 pub(super) async fn history(store: &Store, orders: &[AsOf]) -> Result<Vec<HistoryByKey>, StoreError> {
@@ -66,15 +66,15 @@ pub(super) async fn history(store: &Store, orders: &[AsOf]) -> Result<Vec<Histor
 }
 
 fn asked_values(backend: DbBackend, orders: &[AsOf]) -> Vec<Value> {
-    let asked = |wanted: &dyn Fn(Option<HistoryKeyKind>) -> bool, is_monthly: bool| {
+    let asked = |wanted: &dyn Fn(Option<HistoryKeyKind>) -> bool, by_period: bool| {
         let mut asked = Vec::new();
         for (place, order) in (0i64..).zip(orders) {
             let (since, until) = (order.received_at - HISTORY_SPAN, order.received_at);
             for (_, key) in order.keys.iter().filter(|(kind, _)| wanted(*kind)) {
                 let row = [place, key.as_i64(), since.as_millis(), until.as_millis()];
-                if is_monthly {
+                if by_period {
                     let rows =
-                        months(since, until).map(|month| row.into_iter().chain([month]).map(Cell::from).collect());
+                        periods(since, until).map(|period| row.into_iter().chain([period]).map(Cell::from).collect());
                     asked.extend(rows);
                 } else {
                     asked.push(row.map(Cell::from).into());
@@ -88,7 +88,7 @@ fn asked_values(backend: DbBackend, orders: &[AsOf]) -> Vec<Value> {
             .flat_map(|kind| parameters(backend, ASKED, &asked(&|other| other == kind, false)))
             .collect();
     }
-    let mut values = parameters(backend, OF_MONTH, &asked(&|kind| kind.is_some(), true));
+    let mut values = parameters(backend, OF_PERIOD, &asked(&|kind| kind.is_some(), true));
     values.extend(parameters(backend, ASKED, &asked(&|kind| kind.is_none(), false)));
     values
 }

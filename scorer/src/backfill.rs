@@ -81,6 +81,13 @@ pub enum BackfillError {
     Died,
 }
 
+impl BackfillError {
+    /// Whether the same bytes would meet the same end.
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::Changed | Self::Store(StoreError::Refused(_)))
+    }
+}
+
 /// What to read, and into what.
 pub struct Reading {
     /// The truth.
@@ -150,7 +157,7 @@ pub async fn read(reading: Reading, mut tell: impl FnMut(&Progress) + Send) -> R
     let shared = writer.own_up().await;
     shared?;
     if let Err(error) = written.and(parsed) {
-        writer.leave(&error).await;
+        writer.let_go(&error).await;
         return Err(error);
     }
     writer.finish().await?;
@@ -265,24 +272,41 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives the lease back where trying again soon makes sense.
-    async fn leave(&self, error: &BackfillError) {
-        if !self.is_dry && matches!(error, BackfillError::Interrupted | BackfillError::Source(_)) {
-            let system = self.store.system(SystemReason::RoleLoop);
-            if let Err(error) = system.leave_backfill(&self.backfill.id, self.leased_until).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the lease of a backfill runs out by itself");
+    /// Gives the lease back where trying again soon makes sense, and ends an upload where it never will: nobody else would
+    /// tell its sender.
+    async fn let_go(&self, error: &BackfillError) {
+        let is_upload = self.backfill.source.is_empty();
+        let done = match error {
+            error if is_upload && error.is_final() => {
+                let read = self.outcome.progress.rows();
+                tracing::error!(
+                    error = error as &dyn std::error::Error, backfill = %self.backfill.id, read, "an upload cannot be kept"
+                );
+                self.end(Some(&format!("{error}: nothing after the first {read} rows; tell the operator this id")))
+                    .await
             }
+            BackfillError::Interrupted | BackfillError::Source(_) | BackfillError::Store(StoreError::Refused(_))
+                if !self.is_dry =>
+            {
+                let system = self.store.system(SystemReason::RoleLoop);
+                system.leave_backfill(&self.backfill.id, self.leased_until).await.map_err(BackfillError::Store)
+            }
+            _ => return,
+        };
+        if let Err(error) = done {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the lease of a backfill runs out by itself");
         }
     }
 
     async fn finish(&self) -> Result<(), BackfillError> {
-        if self.is_dry {
-            return Ok(());
-        }
+        if self.is_dry { Ok(()) } else { self.end(None).await }
+    }
+
+    async fn end(&self, failure: Option<&str>) -> Result<(), BackfillError> {
         let system = self.store.system(SystemReason::RoleLoop);
         let now = self.clock.now();
-        let finished = system.finish_backfill(&self.backfill.id, self.leased_until, None, now).await?;
-        if finished { Ok(()) } else { Err(BackfillError::LeaseLost) }
+        let ended = system.finish_backfill(&self.backfill.id, self.leased_until, failure, now).await?;
+        if ended { Ok(()) } else { Err(BackfillError::LeaseLost) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::json;
 use tokio::sync::OnceCell;
 use url::Url;
@@ -133,6 +133,21 @@ impl Backend {
 pub struct Tables(DatabaseConnection);
 
 impl Tables {
+    /// Makes the database refuse every row that is to be put in a table.
+    ///
+    /// # Errors
+    /// When there is no such table.
+    pub async fn refuse(&self, table: &str) -> anyhow::Result<()> {
+        let text = match self.0.get_database_backend() {
+            DbBackend::Sqlite => {
+                format!("CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END")
+            }
+            _ => format!("ALTER TABLE {table} ADD CHECK (FALSE) NOT VALID"),
+        };
+        self.0.execute_unprepared(&text).await?;
+        Ok(())
+    }
+
     /// How many rows a table has, or what else comes behind `FROM`.
     ///
     /// # Errors

@@ -208,6 +208,7 @@ impl Command {
                 format: backfill.format,
                 now: backfill.created_at,
                 leased_until: backfill.leased_until,
+                actor: "operator",
             };
             self.operator.store().tenant(&self.tenant).begin_backfill(&new).await?;
         }
@@ -262,7 +263,7 @@ impl Command {
         let begun = std::time::Instant::now();
         let mut first = None;
         let outcome = Box::pin(read(reading, |progress| {
-            let rows = progress.accepted + progress.unchanged + progress.refused;
+            let rows = progress.rows();
             let since = rows - *first.get_or_insert(rows);
             let rate = since as f64 / begun.elapsed().as_secs_f64().max(0.001);
             bar.set_position(progress.position);

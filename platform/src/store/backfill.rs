@@ -12,6 +12,7 @@ use touchstone_schema::ids::BackfillId;
 use touchstone_schema::tenant::{Tenant, wire_enum};
 use touchstone_schema::time::Timestamp;
 
+use super::accounts::{AuditLine, audit};
 use super::database::{column, count, execute, parsed, row, rows};
 use super::{Store, StoreError, SystemStore, TenantStore};
 
@@ -93,6 +94,8 @@ pub struct NewBackfill<'a> {
     pub now: Timestamp,
     /// Until when the beginner works on it.
     pub leased_until: Timestamp,
+    /// Who begins it, for the audit log.
+    pub actor: &'static str,
 }
 
 const INSERT: &str = "INSERT INTO backfills (id, store_id, mode, source, kind, format, state, size, position,
@@ -215,7 +218,7 @@ impl SystemStore<'_> {
 }
 
 impl TenantStore<'_> {
-    /// Begins a backfill, leased to its beginner.
+    /// Begins a backfill, leased to its beginner. Audited.
     pub async fn begin_backfill(&self, new: &NewBackfill<'_>) -> Result<(), StoreError> {
         let state = if new.source.is_empty() { BackfillState::Receiving } else { BackfillState::Running };
         let values: [Value; 9] = [
@@ -229,7 +232,18 @@ impl TenantStore<'_> {
             new.leased_until.as_millis().into(),
             new.now.as_millis().into(),
         ];
-        written(self.store, INSERT, values).await.map(|_| ())
+        let change = self.store.begin().await?;
+        execute(change.transaction(), INSERT, values).await?;
+        let detail = format!("{} {} {}", new.id, self.tenant.mode, new.source);
+        let line = AuditLine {
+            actor: new.actor,
+            store: Some(&self.tenant.store_id),
+            action: "backfill.begin",
+            detail: detail.trim_end(),
+            at: new.now,
+        };
+        audit(&change, line).await?;
+        change.commit().await
     }
 
     /// A backfill of this tenant.

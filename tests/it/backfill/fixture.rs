@@ -82,6 +82,10 @@ impl<'a> Shop<'a> {
         self.tables.count(of).await
     }
 
+    pub(super) async fn refuse(&self, table: &str) -> Result<()> {
+        self.tables.refuse(table).await
+    }
+
     /// A client of a serving process, which knows the key.
     pub(super) async fn client(&self, server: &Touchstone) -> Result<SignedClient> {
         client(self.backend, server, &self.store).await

@@ -39,7 +39,9 @@ async fn history_that_a_dead_process_did_not_hand_on_reaches_redis() -> Result<(
     };
     let past = PastOrder { id, elsewhere: vec![], digest: 1, entry, declared_keys: vec![], quantity: 1, told: vec![] };
     let (tenant, backfill) = (&pipeline.door.keys.mine.tenant, BackfillId::mint(now, random::bytes()));
-    let new = NewBackfill { id: &backfill, source: "orders.csv", kind: None, format: None, now, leased_until: now };
+    let source = "orders.csv";
+    let new =
+        NewBackfill { id: &backfill, source, kind: None, format: None, now, leased_until: now, actor: "operator" };
     pipeline.door.store.tenant(tenant).begin_backfill(&new).await?;
     let read = Read { id: &backfill, tenant, leased_until: now, lease_until: now, orders: std::slice::from_ref(&past) };
     let committed = pipeline.system().commit_backfill(&read, |_| Ok((Progress::default(), vec![]))).await?;

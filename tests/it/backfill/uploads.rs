@@ -13,6 +13,7 @@ use crate::cli_policy::on_both_ways_to_run;
 
 on_both_ways_to_run![
     upload_is_read_in_the_background_and_tells_its_refused_rows,
+    upload_whose_rows_the_database_refuses_fails_and_says_how_far_it_came,
     an_upload_that_is_not_what_was_signed_leaves_nothing,
     uploads_of_a_scorer_that_was_killed_are_read_by_the_next,
 ];
@@ -55,6 +56,24 @@ async fn upload_is_read_in_the_background_and_tells_its_refused_rows(backend: &B
     let broken = mine.upload("/v1/backfill", "text/csv", "a,a\n1,2\n").await?;
     let shown = done(&mine, broken.header("location")).await?;
     assert!(shown["failure"].as_str().is_some_and(|failure| failure.contains("column `a`")), "{shown}");
+    Ok(())
+}
+
+async fn upload_whose_rows_the_database_refuses_fails_and_says_how_far_it_came(backend: &Backend) -> Result<()> {
+    let server = Touchstone::new("all", backend)?.start().await?;
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let mine = shop.client(&server).await?;
+    shop.refuse("backfilled").await?;
+    let answer = mine.upload("/v1/backfill", "text/csv", csv(&past(3))).await?;
+    let shown = done(&mine, answer.header("location")).await?;
+    let failure = shown["failure"].as_str().context("it says why")?;
+    assert_eq!((shown["state"].as_str(), counts(&shown)), (Some("failed"), [0, 0, 0]), "{shown}");
+    anyhow::ensure!(failure.contains("nothing after the first 0 rows"), "{failure}");
+    eventually(PATIENCE, "the pieces to be forgotten", async || {
+        (shop.count("backfill_chunks").await.ok()? == 0).then_some(())
+    })
+    .await?;
+    assert_eq!(shop.count("audit_log WHERE action = 'backfill.begin' AND actor = 'merchant'").await?, 1);
     Ok(())
 }
 

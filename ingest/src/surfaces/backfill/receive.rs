@@ -80,7 +80,8 @@ pub(super) async fn receive(
     }
     let now = knock.arrival.at;
     let id = BackfillId::mint(now, random::bytes());
-    let new = NewBackfill { id: &id, source: "", kind: head.kind, format: head.format, now, leased_until: now + LEASE };
+    let (kind, format, leased_until) = (head.kind, head.format, now + LEASE);
+    let new = NewBackfill { id: &id, source: "", kind, format, now, leased_until, actor: "merchant" };
     knock.stored(store.begin_backfill(&new)).await?;
     let arrival = &knock.arrival;
     let mut upload =

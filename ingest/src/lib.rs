@@ -3,8 +3,8 @@
 //! Guarantee: nothing unsigned costs more than microseconds, nothing is answered 2xx that could still be lost, and every
 //! answer carries a request id. No decision about risk is made here.
 //! Failure: whatever is needed for a safe answer and is down gives 503 with `Retry-After`; the caller may retry.
-//! Design: ARCHITECTURE.md, "Ingest". A request flows through the modules in this order: `http` → `auth` → `order_body` →
-//! `admit` → `surfaces` → `enqueue` → `promise` → `respond` / `problem`.
+//! Design: ARCHITECTURE.md, "One order, end to end". A request flows through the modules in this order: `http` → `auth` →
+//! `order_body` → `admit` → `surfaces` → `enqueue` → `promise` → `respond` / `problem`.
 
 use std::sync::Arc;
 use std::time::Duration;

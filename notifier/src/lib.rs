@@ -7,7 +7,7 @@
 //! Guarantee: every event reaches every endpoint that wants it at least once, or ends as a dead delivery that operators
 //! see and replay; receivers de-duplicate by `webhook-id`. Nothing counts as delivered before its attempt has committed.
 //! Failure: while the database or the broker is away the notifier waits for it and holds what it has; what it held when
-//! it died is leased, and taken over when the lease ends. Design: ARCHITECTURE.md, "Delivery".
+//! it died is leased, and taken over when the lease ends. Design: ARCHITECTURE.md, "Guarantees".
 
 use std::sync::Arc;
 use std::time::Duration;

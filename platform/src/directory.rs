@@ -3,7 +3,7 @@
 //! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment; readers see one
 //! consistent state and never wait. Failure: while the database is away the last known state stands. A store or key whose
 //! secrets do not open is left out and told in the log, so that one damaged row does not stop the others.
-//! Design: ARCHITECTURE.md, "Directory".
+//! Design: ARCHITECTURE.md, "One order, end to end".
 
 use std::collections::HashMap;
 use std::convert::Infallible;

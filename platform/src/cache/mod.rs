@@ -3,7 +3,7 @@
 //! Guarantee: admission is one atomic step (one Redis script, or one lock). Nothing here is the truth except nonces and
 //! rate counters; losing it never changes what an order's verdict is. Failure: errors are returned, and callers on the
 //! door answer 503 rather than skip replay protection.
-//! Design: ARCHITECTURE.md, "Cache".
+//! Design: ARCHITECTURE.md, "When a part is down".
 
 mod embedded;
 mod rate;

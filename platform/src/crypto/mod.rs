@@ -2,7 +2,7 @@
 //!
 //! Guarantee: no error, log line or `Debug` output of this module holds a secret; comparisons of secrets take the same
 //! time whatever differs. Failure: a sealed value that was moved to another record, or altered, does not open.
-//! Design: ARCHITECTURE.md, "Secrets".
+//! Design: ARCHITECTURE.md, "Security".
 
 mod api_key;
 mod bcrypt_verifier;

@@ -3,7 +3,7 @@
 //! Guarantee: [`Queue::publish`] returns only after the broker has the message on disk; a delivery that is not settled
 //! comes back. The interactive lane alone promises nothing: its messages may be lost, and the caller is told by a
 //! time-out. Failure: adapters reconnect by themselves with backoff; consumers just wait longer.
-//! Design: ARCHITECTURE.md, "Lanes".
+//! Design: ARCHITECTURE.md, "Lanes, and why".
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! or silent is an error soon, see [`connection`].
 //!
 //! Keys of a store share the hash tag `{store:mode}`; nonces and revocations have that of their API key, since they are
-//! reached without the store. Design: ARCHITECTURE.md, "Cache".
+//! reached without the store. Design: ARCHITECTURE.md, "When a part is down".
 
 mod connection;
 mod history;

@@ -3,7 +3,7 @@
 //!
 //! Guarantee: what was published is committed to disk; messages that were out when the process died come back when it
 //! starts. Failure: a database that cannot be written is [`QueueError::Unavailable`], like a broker that is away.
-//! Design: ARCHITECTURE.md, "Lanes".
+//! Design: ARCHITECTURE.md, "Lanes, and why".
 
 mod interactive;
 mod ledger;

@@ -2,7 +2,7 @@
 //!
 //! Guarantee and failure: see the port. One supervised connection per process carries everything: one channel publishes
 //! with confirms, one sends requests and receives their replies, and each consumer has its own.
-//! Design: ARCHITECTURE.md, "Lanes".
+//! Design: ARCHITECTURE.md, "Lanes, and why".
 
 mod connection;
 mod consumer;

@@ -3,7 +3,7 @@
 //! Guarantee: declaring is idempotent. What is promised lives in quorum queues that refuse when full and hand a message
 //! on to the dead-letter queue before they let go of it. Failure: a queue that exists with other arguments is a
 //! [`QueueError::Refused`] that says how to mend it; nothing is deleted here.
-//! Design: ARCHITECTURE.md, "Lanes".
+//! Design: ARCHITECTURE.md, "Lanes, and why".
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ struct Share {
 }
 
 /// One writer at a time: whoever comes during a commit waits for its end.
-const SQLITE: Share = Share { commit: Duration::from_millis(3), pause: 20 };
+const SQLITE: Share = Share { commit: Duration::from_millis(3), pause: 60 };
 /// Writers go side by side, and compete for processor and disk only.
 const POSTGRES: Share = Share { commit: Duration::from_millis(6), pause: 10 };
 

@@ -8,6 +8,8 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use touchstone_tests::{Answer, Backend, Credentials, Receiver, SignedClient, eventually, touchstone_json};
 
+use crate::ingest::orders;
+
 /// How long the webhooks of all orders may take after the faults: what a killed notifier held is leased for a minute.
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 /// Far above what the tests send.
@@ -50,6 +52,7 @@ pub(super) struct Shop {
     pub(super) backend: Backend,
     pub(super) receiver: Receiver,
     credentials: Credentials,
+    orders_key: String,
     webhook_secret: String,
 }
 
@@ -65,10 +68,12 @@ impl Shop {
         let store = ["store", "create", "--merchant", &merchant, "--name", "Shop", "--rate-limit", RATE_LIMIT];
         let store = text(&touchstone_json(&backend, &store).await?, "store_id")?;
         let key = touchstone_json(&backend, &["key", "create", "--store", &store]).await?;
+        let orders_key = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", "orders"]).await?;
         let endpoint = ["endpoint", "create", "--store", &store, "--url", &receiver.url()];
         let endpoint = touchstone_json(&backend, &endpoint).await?;
         Ok(Self {
             credentials: Credentials::from_json(&key)?,
+            orders_key: text(&orders_key, "api_key")?,
             webhook_secret: text(&endpoint, "secret")?,
             receiver,
             backend,
@@ -78,6 +83,11 @@ impl Shop {
     /// A client of the door at `url`.
     pub(super) fn client(&self, url: &str) -> SignedClient {
         SignedClient::new(url, self.credentials.clone())
+    }
+
+    /// A client of its orders surface.
+    pub(super) fn orders(&self, url: &str) -> orders::Shop {
+        orders::Shop::at(url, &self.orders_key)
     }
 
     /// Order `number`: a customer of its own, so that history does not grow with the load.

@@ -4,6 +4,6 @@ pub(crate) mod centra;
 mod deliveries;
 pub(crate) mod fixture;
 mod limits;
-mod orders;
+pub(crate) mod orders;
 mod signed;
 mod tenancy;

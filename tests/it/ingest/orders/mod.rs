@@ -18,7 +18,7 @@ use super::fixture::{Door, Key};
 const PATH: &str = "/v1/orders";
 
 /// A shop that knows its key.
-pub(super) struct Shop {
+pub(crate) struct Shop {
     url: String,
     key: String,
     http: HttpClient,
@@ -26,10 +26,15 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn new(door: &Door, key: &Key) -> Self {
-        Self { url: door.url.clone(), key: key.credentials.api_key.clone(), http: HttpClient::new() }
+        Self::at(&door.url, &key.credentials.api_key)
     }
 
-    pub(super) async fn submit(&self, order: &Value) -> anyhow::Result<Answer> {
+    /// A shop that knows this key and sends to this door.
+    pub(crate) fn at(url: &str, key: &str) -> Self {
+        Self { url: url.to_owned(), key: key.to_owned(), http: HttpClient::new() }
+    }
+
+    pub(crate) async fn submit(&self, order: &Value) -> anyhow::Result<Answer> {
         let request = Request::post(format!("{}{PATH}", self.url)).header("x-api-key", &self.key);
         let request = request.header("Content-Type", "application/json").body(Full::from(order.to_string()))?;
         self.http.send(request).await
@@ -42,7 +47,7 @@ impl Shop {
         Ok(answer.header("location").to_owned())
     }
 
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
         let request = Request::get(format!("{}{path}", self.url)).header("x-api-key", &self.key);
         self.http.send(request.body(Full::default())?).await
     }
@@ -64,7 +69,7 @@ fn address() -> Value {
 }
 
 /// The document's example with its texts filled in.
-pub(super) fn order(number: &str) -> Value {
+pub(crate) fn order(number: &str) -> Value {
     json!({
         "orderNumber": number, "siteName": "abcdiscounts", "grandTotal": "49.99",
         "orderDate": "2020-04-22T20:40:35.664Z", "customerId": "c-204", "billing": address(), "shipping": address(),

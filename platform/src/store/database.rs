@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use touchstone_migrations::{Migrator, MigratorTrait};
 use touchstone_schema::secret::Secret;
 
-use super::log::Writers;
+use super::log::{KEPT_BYTES, Writers};
 use super::{Store, StoreError, StoreSettings};
 
 /// Longest wait for a free connection.
@@ -46,8 +46,6 @@ const BY_INDEX: [(&str, &str); 5] = [
 ];
 /// Connections to the SQLite file: one writes, one keeps the log, the others read.
 const SQLITE_CONNECTIONS: u32 = 5;
-/// What a log that has begun anew is cut to, in bytes.
-const SQLITE_LOG_KEPT: &str = "67108864";
 /// How long SQLite waits for a lock that another process holds.
 const SQLITE_BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// Number of the advisory lock that lets one process migrate at a time ("touchsto" in ASCII).
@@ -249,7 +247,7 @@ async fn open_sqlite(path: &Path) -> Result<SqlitePool, StoreError> {
         .busy_timeout(SQLITE_BUSY_LIMIT)
         .foreign_keys(true)
         .pragma("wal_autocheckpoint", "0")
-        .pragma("journal_size_limit", SQLITE_LOG_KEPT)
+        .pragma("journal_size_limit", KEPT_BYTES.to_string())
         .disable_statement_logging();
     let pool = SqlitePoolOptions::new()
         .max_connections(SQLITE_CONNECTIONS)

@@ -16,8 +16,10 @@ use super::database::{column, row};
 
 /// Pages that make a run worth its two waits for the disk; SQLite's own measure.
 const WORTH: i64 = 1_000;
-/// Pages of a log that writers wait for: 64 MiB of 4 KiB each.
+/// Pages of a log that writers wait for.
 const LONGEST: i64 = 16_384;
+/// What a log that has begun anew is cut to, in bytes: as many pages, of 4 KiB.
+pub(super) const KEPT_BYTES: i64 = LONGEST * 4_096;
 /// Least time between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -62,7 +62,8 @@ async fn work(dependencies: &Dependencies, shutdown: &CancellationToken) -> Resu
                 system.finish_backfill(&id, leased_until, Some(&failure), dependencies.clock.now()).await?;
                 system.forget_backfill_chunks(&id).await?;
             }
-            Err(error) if error.is_final() => system.forget_backfill_chunks(&id).await?,
+            // Told and ended by the reading. Its pieces are cleared up once that is kept: else it is read again, and ends then.
+            Err(error) if error.is_final() => {}
             Err(error) => {
                 // Its lease runs out, and then it is gone on with.
                 tracing::warn!(error = &error as &dyn std::error::Error, backfill = %id, "an upload was not read to its end");

@@ -142,7 +142,20 @@ impl Tables {
             DbBackend::Sqlite => {
                 format!("CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END")
             }
-            _ => format!("ALTER TABLE {table} ADD CHECK (FALSE) NOT VALID"),
+            _ => format!("ALTER TABLE {table} ADD CONSTRAINT refuse CHECK (FALSE) NOT VALID"),
+        };
+        self.0.execute_unprepared(&text).await?;
+        Ok(())
+    }
+
+    /// Has it take them again.
+    ///
+    /// # Errors
+    /// When it did not refuse them.
+    pub async fn accept(&self, table: &str) -> anyhow::Result<()> {
+        let text = match self.0.get_database_backend() {
+            DbBackend::Sqlite => "DROP TRIGGER refuse".to_owned(),
+            _ => format!("ALTER TABLE {table} DROP CONSTRAINT refuse"),
         };
         self.0.execute_unprepared(&text).await?;
         Ok(())

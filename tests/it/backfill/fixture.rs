@@ -86,6 +86,10 @@ impl<'a> Shop<'a> {
         self.tables.refuse(table).await
     }
 
+    pub(super) async fn accept(&self, table: &str) -> Result<()> {
+        self.tables.accept(table).await
+    }
+
     /// A client of a serving process, which knows the key.
     pub(super) async fn client(&self, server: &Touchstone) -> Result<SignedClient> {
         client(self.backend, server, &self.store).await

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
-use touchstone_tests::{Backend, eventually, touchstone_running};
+use touchstone_tests::{Backend, eventually, touchstone, touchstone_running};
 
 use super::fixture::{PATIENCE, Shop, ago, counts, csv, order};
 use crate::cli_policy::on_both_ways_to_run;
 
-on_both_ways_to_run![killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap];
+on_both_ways_to_run![
+    killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap,
+    reading_whose_rows_the_database_refused_is_gone_on_with_when_it_takes_them,
+];
 
 /// Enough for several commits.
 const ROWS: usize = 20_000;
@@ -42,5 +45,20 @@ async fn killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap(backend: &B
     assert_eq!(shop.count("backfills").await?, 1);
     let refused = std::fs::read_to_string(answer["refused_file"].as_str().unwrap_or_default())?;
     assert_eq!(refused.lines().count(), 3);
+    Ok(())
+}
+
+async fn reading_whose_rows_the_database_refused_is_gone_on_with_when_it_takes_them(backend: &Backend) -> Result<()> {
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let orders = [order(1, ago(Duration::from_secs(86_400)))];
+    let file = shop.write("orders.csv", csv(&orders))?;
+    shop.refuse("backfilled").await?;
+    let refused = touchstone(backend, &shop.call(&[&file])).await?;
+    anyhow::ensure!(refused.code == Some(1) && refused.stderr.contains("the rows cannot be kept"), "{refused:?}");
+    assert_eq!(shop.count("backfills WHERE leased_until = 0").await?, 1, "nobody waits for its lease");
+    shop.accept("backfilled").await?;
+    assert_eq!(counts(&shop.backfill(&[&file]).await?), [1, 0, 0]);
+    assert_eq!(shop.count("backfills").await?, 1);
+    assert_eq!(shop.count("audit_log WHERE action = 'backfill.begin' AND actor = 'operator'").await?, 1);
     Ok(())
 }

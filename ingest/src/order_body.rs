@@ -3,15 +3,19 @@
 //! Guarantee: a document that comes out holds no full card number, has no duplicate keys and reads as an order. The
 //! bytes are parsed once; they are written anew only when a number had to be masked.
 
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 use touchstone_schema::card;
 use touchstone_schema::fault::Fault;
+use touchstone_schema::input::Handling;
 use touchstone_schema::json::Json;
 use touchstone_schema::order::Order;
+use touchstone_schema::tenant::StoreProfile;
 
 use crate::problem::Problem;
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// An order as it will travel.
 #[derive(Debug)]
@@ -24,13 +28,13 @@ pub(crate) struct OrderBody {
 }
 
 /// Reads an order.
-pub(crate) fn read_order(headers: &HeaderMap, body: &[u8]) -> Result<OrderBody, Problem> {
+pub(crate) fn read_order(headers: &HeaderMap, store: &StoreProfile, body: &[u8]) -> Result<OrderBody, Problem> {
     let document = read_json(headers, body)?;
     let has_card = card::is_in(&document);
     if has_card && let Some(pointer) = card::find_in_payment_fields(&document) {
         return Err(Problem::card_number(pointer));
     }
-    let order = Order::parse(&document).map_err(Problem::invalid_fields)?;
+    let order = Order::parse_with(&document, handling(headers, store)).map_err(Problem::invalid_fields)?;
     let hash = document.canonical_hash();
     let (document, masked) = if has_card { card::mask(document) } else { (document, false) };
     let text = if masked { document.to_json_string() } else { String::from_utf8_lossy(body).into_owned() };
@@ -39,6 +43,23 @@ pub(crate) fn read_order(headers: &HeaderMap, body: &[u8]) -> Result<OrderBody, 
         Problem::invalid_json(&Fault::new("", "expected valid JSON"))
     })?;
     Ok(OrderBody { order_id: order.order_id, hash, document })
+}
+
+/// How optional fields are read: as the request prefers (`Prefer: handling=strict` or `lenient`, RFC 7240), else as the store
+/// is set. The first preference counts; another value than these two is none.
+pub(crate) fn handling(headers: &HeaderMap, store: &StoreProfile) -> Handling {
+    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let preferences = preferences.flat_map(|value| value.split(',')).filter_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let is_handling = name.trim().eq_ignore_ascii_case("handling");
+        is_handling.then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+    });
+    match preferences.take(1).collect::<String>().as_str() {
+        "strict" => Handling::Strict,
+        "lenient" => Handling::Lenient,
+        _ if store.input.is_strict => Handling::Strict,
+        _ => Handling::Lenient,
+    }
 }
 
 /// Reads any JSON document of an acceptable content type.

@@ -229,6 +229,7 @@ impl Directory {
             currency: row.currency,
             rate_limit_per_minute: row.rate_limit_per_minute,
             risk_groups: row.risk_groups,
+            input: row.input,
             data_key,
         })
     }

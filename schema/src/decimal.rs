@@ -95,7 +95,7 @@ impl<'a> Decimal<'a> {
         Ok(if self.negative { -magnitude } else { magnitude })
     }
 
-    /// The value times `10^shift`, rounded to the nearest integer (halves away from zero), when it has at most eighteen
+    /// The value times `10^shift`, rounded to the nearest integer (halves to the even one), when it has at most eighteen
     /// digits.
     pub(crate) fn rounded(&self, shift: u32) -> Result<i64, NotScaled> {
         let dropped = -self.scale.saturating_add(i64::from(shift));
@@ -109,7 +109,9 @@ impl<'a> Decimal<'a> {
         let Ok(kept) = usize::try_from(kept) else { return Ok(0) };
         let mut digits = self.head.bytes().chain(self.tail.bytes()).map(|digit| i64::from(digit - b'0'));
         let magnitude = digits.by_ref().take(kept).fold(0, |sum, digit| sum * 10 + digit);
-        let magnitude = magnitude + i64::from(digits.next().is_some_and(|digit| digit >= 5));
+        let next = digits.next().unwrap_or(0);
+        let is_above_half = next > 5 || next == 5 && (digits.next().is_some() || magnitude % 2 == 1);
+        let magnitude = magnitude + i64::from(is_above_half);
         Ok(if self.negative { -magnitude } else { magnitude })
     }
 

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number. Every other crate depends on this one; it depends on
 //! none of them. A type is parsed once, at the edge, and is valid from then on.
 
+pub mod address_class;
 pub mod backfill;
 pub mod card;
 pub mod centra;
@@ -13,6 +14,7 @@ pub mod event;
 pub mod fault;
 pub mod history;
 pub mod ids;
+pub mod input;
 pub mod json;
 pub mod limits;
 pub mod lists;
@@ -21,9 +23,11 @@ pub mod number;
 pub mod order;
 pub mod own_headers;
 pub mod policy;
+pub mod quantity;
 pub mod secret;
 pub mod submission;
 pub mod tenant;
 pub mod time;
 pub mod trace;
 pub mod verdict;
+pub mod warning;

@@ -16,8 +16,14 @@ pub const CHECK_BIN_DIGITS: usize = 11;
 pub const CARD_BIN_DIGITS: usize = 8;
 /// Longest nonce, in visible ASCII characters.
 pub const NONCE_CHARS: usize = 128;
-/// Most line items, discount codes or metadata entries of one order.
-pub const ORDER_LIST_ITEMS: usize = 1_000;
+/// Most line items or discount codes of one order: a body of [`BODY_BYTES`] holds no more that have any content.
+pub const ORDER_LIST_ITEMS: usize = 32_768;
+/// Most line items or discount codes of one order that is read strictly.
+pub const ORDER_LIST_DOCUMENTED: usize = 1_000;
+/// Most metadata entries of one order.
+pub const ORDER_METADATA_ENTRIES: usize = 1_000;
+/// Most warnings that are kept of one order: a verdict with all of them is still small.
+pub const ORDER_WARNINGS: usize = 32;
 /// Longest text of any known field of an order, in characters.
 pub const FIELD_CHARS: usize = 4_096;
 /// Furthest that a request's timestamp may lie from now.

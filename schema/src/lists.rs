@@ -135,7 +135,11 @@ fn some(value: &str) -> Result<String, &'static str> {
     if value.is_empty() { Err("expected a value") } else { Ok(value.to_owned()) }
 }
 
-fn domain(value: &str) -> Result<String, &'static str> {
+/// A domain of at least two labels, in lower case.
+///
+/// # Errors
+/// What was expected, when it is none.
+pub fn domain(value: &str) -> Result<String, &'static str> {
     let lower = value.trim_start_matches('@').to_lowercase();
     let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
     let valid = lower.contains('.') && lower.split('.').all(label);

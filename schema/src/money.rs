@@ -87,7 +87,7 @@ impl Money {
     }
 
     /// Reads an amount that its sender computes in floating point, where 12.50 may come as `12.499999999999998`: rounds to
-    /// minor units, halves away from zero.
+    /// minor units, halves to the even one.
     ///
     /// # Errors
     /// When the text is no decimal number or is beyond [`MAX_MINOR`].
@@ -223,7 +223,10 @@ mod tests {
             ("12.5", 1_250),
             ("12.499999999999998", 1_250),
             ("12.500000000000002", 1_250),
-            ("-0.005", -1),
+            ("-0.005", 0),
+            ("0.015", 2),
+            ("0.025", 2),
+            ("0.0250000001", 3),
             ("0.004999", 0),
             ("1e-9", 0),
             ("1.2e2", 12_000),

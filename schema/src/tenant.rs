@@ -158,6 +158,15 @@ impl RiskGroups {
     }
 }
 
+/// How a store's orders are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InputSettings {
+    /// Whether optional fields that are not in their documented form are refused, unless a request asks otherwise.
+    pub is_strict: bool,
+    /// Mail domains of the store itself, in lower case: `noreply@` and its like there are no customer's mailbox.
+    pub own_domains: Vec<String>,
+}
+
 /// What the roles need to know of a store, read often and changed rarely.
 #[derive(Debug, Clone)]
 pub struct StoreProfile {
@@ -177,6 +186,8 @@ pub struct StoreProfile {
     pub rate_limit_per_minute: u32,
     /// What its scores are called on the checks surface.
     pub risk_groups: RiskGroups,
+    /// How its orders are read.
+    pub input: InputSettings,
     /// The store's data key: transaction ids and history keys are keyed with it. Never leaves the process.
     pub data_key: Secret,
 }

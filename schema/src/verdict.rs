@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::TransactionId;
 use crate::tenant::wire_enum;
 use crate::time::Timestamp;
+use crate::warning::Warning;
 
 wire_enum! {
     /// Band of the score (contract: verdict policy).
@@ -120,6 +121,9 @@ pub struct Verdict {
     /// The assessment's members, at top level.
     #[serde(flatten)]
     pub assessment: Assessment,
+    /// Optional fields of the order that could not be used as they were sent.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// World of the verdict.
     pub mode: VerdictMode,
     /// RFC 3339 time of scoring.
@@ -169,6 +173,7 @@ mod tests {
             transaction_id: TransactionId::mint(Timestamp::from_millis(0), [0; 10]),
             order_id: "1".to_owned(),
             assessment,
+            warnings: Vec::new(),
             mode: VerdictMode::Live,
             scored_at: Timestamp::from_millis(0).to_rfc3339(),
         };

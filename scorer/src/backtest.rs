@@ -15,10 +15,10 @@ use touchstone_schema::history::{HistoryKey, HistoryKeyKind};
 use touchstone_schema::lists::StoreLists;
 use touchstone_schema::order::Order;
 use touchstone_schema::secret::Secret;
-use touchstone_schema::tenant::Tenant;
+use touchstone_schema::tenant::{Surface, Tenant};
 use touchstone_schema::time::Timestamp;
 
-use crate::batch::{Circumstances, assessed, read};
+use crate::batch::{Circumstances, Reading, assessed};
 use crate::hearsay::{self, Vouched};
 use crate::history_keys::OrderKeys;
 use crate::norms_source::NormsSource;
@@ -37,6 +37,8 @@ pub struct Backtest<'a> {
     pub tenant: &'a Tenant,
     /// The store's data key, which its history keys are made with.
     pub data_key: &'a Secret,
+    /// Mail domains of the store itself: `noreply@` there is no customer's mailbox.
+    pub own_domains: &'a [String],
     /// The policy in force.
     pub current: &'a Policy,
     /// The policy that is tried.
@@ -141,7 +143,9 @@ impl Backtest<'_> {
     }
 
     fn readable(&self, recorded: RecordedOrder) -> Option<Readable> {
-        match read(&recorded.document, self.data_key, self.tenant.mode, self.current) {
+        let (data_key, mode, policy, own_domains) = (self.data_key, self.tenant.mode, self.current, self.own_domains);
+        // Only the warnings, which a comparison leaves out, depend on the surface.
+        match (Reading { data_key, mode, policy, own_domains }).order(&recorded.document, Surface::Signed) {
             Ok((order, keys)) => {
                 let candidate_keys = OrderKeys::of(&order, self.data_key, self.tenant.mode, self.candidate);
                 Some(Readable { recorded, order, keys, candidate_keys })

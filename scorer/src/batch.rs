@@ -22,7 +22,7 @@ use touchstone_schema::tenant::{KeyMode, StoreMode, StoreProfile, Surface};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, FinishedVerdict, Verdict, VerdictMode};
 
-pub(crate) use prepared::{PolicyCache, Prepared, policy_of, read};
+pub(crate) use prepared::{PolicyCache, Prepared, Reading, policy_of};
 
 use crate::hearsay;
 use crate::history_keys::OrderKeys;
@@ -164,6 +164,7 @@ fn score<'a>(
         transaction_id: submission.transaction_id.clone(),
         order_id: submission.order_id.clone(),
         assessment,
+        warnings: order.warnings.clone(),
         mode: verdict_mode(submission, &prepared.profile),
         scored_at: now.to_rfc3339(),
     };
@@ -270,6 +271,7 @@ fn new_revision<'a>(
         event,
         history: keys.entry(&submission.transaction_id, submission.received_at, order),
         declared_keys: keys.declared.iter().map(|(_, key)| *key).collect(),
+        warnings: verdict.warnings.iter().map(|warning| warning.code).collect(),
     })
 }
 

@@ -432,4 +432,9 @@ fn distinct_keys(prepared: &[Prepared<'_>]) -> Vec<(Option<HistoryKeyKind>, Hist
 fn count_verdict(revision: &NewRevision<'_>) {
     metrics::counter!("touchstone_verdicts_total", "level" => revision.level.as_str(), "action" => revision.action.as_str())
         .increment(1);
+    let surface = revision.submission.surface.as_str();
+    for code in &revision.warnings {
+        metrics::counter!("touchstone_input_warnings_total", "code" => code.as_str(), "surface" => surface)
+            .increment(1);
+    }
 }

@@ -131,6 +131,7 @@ impl World {
             currency: "USD".to_owned(),
             rate_limit_per_minute: 100,
             risk_groups: touchstone_schema::tenant::RiskGroups::default(),
+            input: touchstone_schema::tenant::InputSettings::default(),
             sealed_data_key: master_keys.seal(b"data key", &data_key)?,
             created_at: START,
         };

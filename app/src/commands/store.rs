@@ -11,7 +11,7 @@ use touchstone_platform::store::accounts::{DATA_KEY, StoreChange, StoreRow};
 use touchstone_schema::ids::{MerchantId, StoreId};
 use touchstone_schema::limits::{DEFAULT_RATE_PER_MINUTE, DEFAULT_RISK_LOW, DEFAULT_RISK_MEDIUM};
 use touchstone_schema::secret::Secret;
-use touchstone_schema::tenant::{KeyMode, Product, RiskGroups, StoreMode, Tenant};
+use touchstone_schema::tenant::{InputSettings, KeyMode, Product, RiskGroups, StoreMode, Tenant};
 
 use crate::compose::Operator;
 use crate::output::{Output, fields};
@@ -67,6 +67,19 @@ pub(crate) struct NewStore {
     /// Highest score that its checks API calls medium; above is high.
     #[arg(long, value_name = "SCORE", default_value_t = DEFAULT_RISK_MEDIUM, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) risk_medium: u8,
+    #[command(flatten)]
+    pub(crate) input: InputOptions,
+}
+
+/// How orders are read.
+#[derive(Debug, Default, Args)]
+pub(crate) struct InputOptions {
+    /// Refuse optional fields that are not in their documented form (true), or read them leniently with warnings (false).
+    #[arg(long, value_name = "BOOLEAN", action = clap::ArgAction::Set)]
+    strict_input: Option<bool>,
+    /// Mail domains of the shop itself, with commas between them: noreply@ and guest@ there are no customer's mailbox.
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',', num_args = 0.., value_parser = parse_domain)]
+    own_domains: Option<Vec<String>>,
 }
 
 /// Settings to change.
@@ -94,6 +107,13 @@ pub(crate) struct StoreSettings {
     /// Highest score that its checks API calls medium; above is high.
     #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(0..=100))]
     risk_medium: Option<u8>,
+    #[command(flatten)]
+    input: InputOptions,
+}
+
+/// A domain, in lower case.
+fn parse_domain(text: &str) -> Result<String, String> {
+    touchstone_schema::lists::domain(text).map_err(|expected| format!("`{text}`: {expected}"))
 }
 
 /// A currency that amounts can be read in.
@@ -125,6 +145,8 @@ pub(crate) async fn run(command: StoreCommand, operator: &Operator, output: Outp
                 rate_limit_per_minute: settings.rate_limit,
                 risk_low: settings.risk_low,
                 risk_medium: settings.risk_medium,
+                strict_input: settings.input.strict_input,
+                own_domains: settings.input.own_domains,
             };
             if !operator.system().change_store(&store, &change, operator.clock.now()).await? {
                 return Err(unknown(&store));
@@ -162,6 +184,10 @@ pub(crate) async fn create(
         currency: settings.currency,
         rate_limit_per_minute: settings.rate_limit,
         risk_groups: RiskGroups { low: settings.risk_low, medium: settings.risk_medium },
+        input: InputSettings {
+            is_strict: settings.input.strict_input.unwrap_or_default(),
+            own_domains: settings.input.own_domains.unwrap_or_default(),
+        },
         sealed_data_key,
         created_at: now,
     };
@@ -189,6 +215,8 @@ fn document(row: &StoreRow) -> serde_json::Value {
         "rate_limit": row.rate_limit_per_minute,
         "risk_low": row.risk_groups.low,
         "risk_medium": row.risk_groups.medium,
+        "strict_input": row.input.is_strict,
+        "own_domains": row.input.own_domains,
         "created_at": row.created_at.to_rfc3339(),
     })
 }
@@ -203,6 +231,8 @@ fn described(row: &StoreRow) -> String {
         ("currency", Some(row.currency.clone())),
         ("rate_limit", Some(format!("{} requests a minute", row.rate_limit_per_minute))),
         ("risk groups", Some(format!("low to {}, medium to {}", row.risk_groups.low, row.risk_groups.medium))),
+        ("strict input", Some(if row.input.is_strict { "yes" } else { "no" }.to_owned())),
+        ("own mail domains", Some(row.input.own_domains.join(", ")).filter(|domains| !domains.is_empty())),
         ("created_at", Some(row.created_at.to_rfc3339())),
     ])
 }

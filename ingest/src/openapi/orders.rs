@@ -126,7 +126,7 @@ fn kind_schema(kind: Kind) -> Value {
     let reference = |table: &Table| json!({"$ref": format!("#/components/schemas/{}", table.name)});
     match kind {
         Kind::Text(most) => json!({"type": "string", "minLength": 1, "maxLength": most}),
-        Kind::State => json!({"type": "string", "minLength": 1, "maxLength": limits::FIELD_CHARS}),
+        Kind::State | Kind::Identity(_) => json!({"type": "string", "minLength": 1, "maxLength": limits::FIELD_CHARS}),
         Kind::Choice(choices) => json!({"type": "string", "enum": choices}),
         Kind::Digits(least, most) => json!({"type": "string", "pattern": format!("^[0-9]{{{least},{most}}}$")}),
         Kind::Money | Kind::Number | Kind::Score => json!({"type": ["number", "string"]}),

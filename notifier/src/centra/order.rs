@@ -1,8 +1,8 @@
 //! An order as the shop's Integration API tells it, made into the canonical document (contract: Centra connector).
 //!
-//! Guarantee: pure, and whatever the shop sends, an order with an amount becomes a document that the scorer takes: a
-//! member that does not have its form is left out, and is then missing like one that was not sent. Amounts and currency
-//! are the shop's; what only the notice told is marked, so that it can add points and never take any.
+//! Guarantee: pure, and whatever the shop sends, an order with an amount becomes a document that the scorer takes. A
+//! member that cannot be read counts as absent there, with a warning in the verdict. Amounts and currency are the shop's;
+//! what only the notice says is marked, so that it can add points and never take any.
 
 use std::borrow::Cow;
 
@@ -61,7 +61,7 @@ pub(super) fn document(order: &str, notice: Option<&str>) -> Result<String, Unma
     if let Some(notice) = notice {
         add_hearsay(&mut document, notice);
     }
-    sound(Value::Object(document))
+    sound(&Value::Object(document))
 }
 
 /// Adds what only the notice tells, and marks it.
@@ -88,17 +88,9 @@ fn add_hearsay(document: &mut Map<String, Value>, notice: &str) {
     }
 }
 
-/// The document without what the scorer would refuse.
-fn sound(mut document: Value) -> Result<String, Unmappable> {
-    let mut text = document.to_string();
-    for _ in 0..2 {
-        let json = Json::parse_text(&text).map_err(|_| Unmappable::Unreadable)?;
-        let Err(faults) = Order::parse(&json) else { return Ok(without_cards(json)) };
-        for fault in &faults {
-            remove(&mut document, &fault.pointer);
-        }
-        text = document.to_string();
-    }
+/// The document, once it is certain that the scorer takes it.
+fn sound(document: &Value) -> Result<String, Unmappable> {
+    let text = document.to_string();
     let json = Json::parse_text(&text).map_err(|_| Unmappable::Unreadable)?;
     match Order::parse(&json) {
         Ok(_) => Ok(without_cards(json)),
@@ -137,20 +129,6 @@ fn without_cards(document: Json<'_>) -> String {
     masked.to_json_string()
 }
 
-/// Removes what a JSON pointer names; an element of an array becomes null, so that the others keep their places.
-fn remove(document: &mut Value, pointer: &str) {
-    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
-    match document.pointer_mut(parent) {
-        Some(Value::Object(members)) => drop(members.remove(&name.replace("~1", "/").replace("~0", "~"))),
-        Some(Value::Array(items)) => {
-            if let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
-                *item = json!({});
-            }
-        }
-        _ => {}
-    }
-}
-
 fn total(order: &Json<'_>) -> Option<(Money, Currency)> {
     let total = order.get("grandTotal")?;
     let currency = Currency::from_code(total.get("currency")?.get("code")?.as_str()?)?;
@@ -168,9 +146,8 @@ fn customer(order: &Json<'_>, billing: Option<&Json<'_>>) -> Value {
         }
     };
     let phone = billing.map_or(Value::Null, phone);
-    let id = customer.and_then(|customer| customer.get("id")).and_then(Json::as_number);
     members([
-        ("id", id.map_or(Value::Null, Value::from)),
+        ("id", customer.map_or(Value::Null, |customer| text(customer, "id"))),
         ("email", either("email", "email")),
         ("phone", phone),
         ("first_name", either("firstName", "firstName")),
@@ -211,11 +188,10 @@ fn lines(order: &Json<'_>, currency: Currency) -> Value {
     let line = |line: &Json<'_>| {
         let price = line.get("unitPrice").and_then(|price| price.get("value")).and_then(Json::as_number);
         let price = price.and_then(|price| Money::parse_rounded(price, currency).ok());
-        let quantity = line.get("quantity").and_then(Json::as_number);
         members([
             ("sku", line.get("productSize").map_or(Value::Null, |size| text(size, "SKU"))),
             ("name", line.get("product").map_or(Value::Null, |product| text(product, "name"))),
-            ("quantity", quantity.map_or(Value::Null, Value::from)),
+            ("quantity", text(line, "quantity")),
             ("price", price.map_or(Value::Null, |price| price.to_decimal_text().into())),
         ])
     };
@@ -229,10 +205,13 @@ pub(super) fn members<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Object(present.map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
-/// A text that says something; null otherwise.
+/// A text or number as it was sent, for the lenient reader; null when there is none.
 pub(super) fn text(object: &Json<'_>, key: &str) -> Value {
-    let text = object.get(key).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
-    text.map_or(Value::Null, Value::from)
+    match object.get(key) {
+        Some(Json::String(text)) if !text.trim().is_empty() => text.trim().into(),
+        Some(Json::Number(raw)) => (*raw).into(),
+        _ => Value::Null,
+    }
 }
 
 #[cfg(test)]
@@ -301,16 +280,17 @@ mod tests {
     }
 
     #[test]
-    fn a_member_without_its_form_is_left_out() {
+    fn a_member_that_cannot_be_read_counts_as_absent_with_a_warning() {
         let mut odd = order();
         odd["userIP"] = json!("unknown");
         odd["billingAddress"]["country"]["code"] = json!("Sweden");
         odd["createdAt"] = json!("yesterday");
-        let document = document_of(&odd, None).unwrap();
-        for absent in ["/ip_address", "/billing_address/country", "/created_at"] {
-            assert_eq!(document.pointer(absent), None, "{absent}");
-        }
-        assert_eq!(document["billing_address"]["city"], "Stockholm");
+        let document = document_of(&odd, None).unwrap().to_string();
+        let order = Order::parse(&Json::parse_text(&document).unwrap()).unwrap();
+        assert_eq!((order.ip_address, order.created_at), (None, None));
+        assert_eq!(order.billing_address.unwrap().country.unwrap().as_str(), "SE");
+        let fields: Vec<_> = order.warnings.iter().map(|warning| warning.field.as_str()).collect();
+        assert_eq!(fields, ["/ip_address", "/created_at"]);
     }
 
     #[test]

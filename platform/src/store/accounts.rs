@@ -7,7 +7,7 @@ use sea_orm::QueryResult;
 use touchstone_schema::centra::ConnectionSettings;
 use touchstone_schema::ids::{ConnectionId, EventId, KeyId, MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
-use touchstone_schema::tenant::{KeyMode, KeyScope, Product, RiskGroups, StoreMode};
+use touchstone_schema::tenant::{InputSettings, KeyMode, KeyScope, Product, RiskGroups, StoreMode};
 use touchstone_schema::time::Timestamp;
 
 use super::database::{Change, column, execute};
@@ -47,6 +47,8 @@ pub struct StoreRow {
     pub rate_limit_per_minute: u32,
     /// What its scores are called on the checks surface.
     pub risk_groups: RiskGroups,
+    /// How its orders are read.
+    pub input: InputSettings,
     /// Sealed data key.
     pub sealed_data_key: Vec<u8>,
     /// When it was made.
@@ -70,6 +72,10 @@ pub struct StoreChange {
     pub risk_low: Option<u8>,
     /// New highest score of the risk group medium.
     pub risk_medium: Option<u8>,
+    /// Whether orders are read strictly from now on.
+    pub strict_input: Option<bool>,
+    /// New mail domains of the store itself; they replace the present ones.
+    pub own_domains: Option<Vec<String>>,
 }
 
 /// A row of `api_keys`.

@@ -10,6 +10,7 @@ use touchstone_schema::ids::{SubmissionId, TransactionId};
 use touchstone_schema::submission::Submission;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Action, RiskLevel};
+use touchstone_schema::warning::WarningCode;
 
 use super::{StoreError, SystemStore};
 
@@ -81,6 +82,8 @@ pub struct NewRevision<'a> {
     pub history: HistoryEntry,
     /// What it can be found by beside the keys of the entry: those that the policy declares.
     pub declared_keys: Vec<HistoryKey>,
+    /// Why optional fields of the order were not used, for the metrics; the verdict has the warnings themselves.
+    pub warnings: Vec<WarningCode>,
 }
 
 /// A payment that failed, ready to be recorded.

@@ -5,18 +5,19 @@
 
 use std::net::IpAddr;
 
+use crate::input::{IpForm, country, ip_address};
 use crate::json::Json;
 use crate::limits;
 use crate::order::{Address, CountryCode};
 
 /// The country that a shop means by a code or locale and a name. The name says what the shopper saw, so it counts when
 /// they disagree: a locale such as `sv_SV` has the region of El Salvador and may mean Sweden.
-pub fn country_of(country: Option<&str>, country_name: Option<&str>) -> Option<CountryCode> {
+pub fn country_of(code: Option<&str>, country_name: Option<&str>) -> Option<CountryCode> {
     let named = country_name.and_then(CountryCode::by_name);
     named.or_else(|| {
-        let text = country?.trim();
+        let text = code?.trim();
         let region = text.rsplit(['_', '-']).next().unwrap_or(text);
-        CountryCode::parse(region).or_else(|| CountryCode::by_name(text))
+        CountryCode::parse(region).or_else(|| country(text))
     })
 }
 
@@ -36,9 +37,10 @@ impl DeviceDetails {
     pub fn of(notice: &Json<'_>) -> Self {
         let Some(details) = notice.get("device_details") else { return Self::default() };
         Self {
-            ip_address: text_member(details, "ip_address")
-                .and_then(|text| text.parse().ok())
-                .map(|address: IpAddr| address.to_canonical()),
+            ip_address: text_member(details, "ip_address").and_then(|text| match ip_address(&text)? {
+                IpForm::One(address) | IpForm::FirstPublic(address) => Some(address),
+                IpForm::NonePublic => None,
+            }),
             user_agent: text_member(details, "user_agent"),
             browser_language: text_member(details, "browser_language"),
         }

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use crate::input::fits;
 use crate::json::Json;
 use crate::limits;
 use crate::money::Money;
-use crate::order::read::fits;
 
 /// The members of an object, absent ones left out.
 #[derive(Default)]
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Members<'a> {
     pub(super) fn json(&mut self, key: &'a str, value: Json<'a>) {

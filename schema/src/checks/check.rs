@@ -6,12 +6,14 @@ use super::words::{CheckStatus, PaymentStatus};
 use super::{ORIGINAL, SUBJECT, Subject};
 use crate::card;
 use crate::fault::Fault;
+use crate::input::{ExpiryForm, Findings, Handling, Identity, Section, TimeForm, fits, is_digits};
 use crate::json::{Json, Path};
 use crate::limits;
 use crate::money::{Currency, MAX_MINOR, Money};
 use crate::order::OrderSource;
-use crate::order::read::{Faults, Section, fits, is_digits};
+use crate::quantity::Quantity;
 use crate::time::Timestamp;
+use crate::warning::{Warning, WarningCode};
 
 /// A check, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +28,16 @@ pub struct Check {
     pub cart: Option<String>,
     /// The order in canonical form, the check as it was sent among its members, card numbers masked.
     pub document: String,
+    /// Optional fields that could not be used as they were sent; the document carries them too.
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads a check.
 ///
 /// # Errors
-/// All faults of the document, with pointers into it. A full card number in a payment field is the only fault that is told.
-pub fn read_check(document: &Json<'_>, subject: Subject) -> Result<Check, Vec<Fault>> {
+/// The required fields that are missing or unusable, and by `handling` the optional ones that are not in their documented
+/// form, with pointers into the document. A full card number in a payment field is then the only error that is named.
+pub fn read_check(document: &Json<'_>, subject: Subject, handling: Handling) -> Result<Check, Vec<Fault>> {
     if document.as_object().is_none() {
         return Err(vec![Fault::new("", "expected an object")]);
     }
@@ -41,27 +46,18 @@ pub fn read_check(document: &Json<'_>, subject: Subject) -> Result<Check, Vec<Fa
         return Err(vec![Fault::new("", expected)]);
     }
     refuse_card(document)?;
-    let mut faults = Faults::default();
+    let mut findings = Findings::new(handling);
     let mut order = Members::default();
-    let root = Section::new(Some(document), &Path::Root, &mut faults);
-    let head = read(root, subject, &mut order, &mut faults);
-    let Some((id, ordered_on, cart)) = head.filter(|_| faults.is_empty()) else { return Err(distinct(faults)) };
+    let root = Section::new(Some(document), &Path::Root, &mut findings);
+    let head = read(root, subject, &mut order, &mut findings);
+    let (faults, warnings) = findings.into_parts();
+    let Some((id, ordered_on, cart)) = head.filter(|_| faults.is_empty()) else { return Err(faults) };
     order.text(SUBJECT, Some(subject.as_str().to_owned()));
+    order.0.push((Warning::MEMBER.into(), Warning::to_json(&warnings)));
     order.json(ORIGINAL, document.clone());
     let order = order.into_json();
     let order = if card::is_in(&order) { card::mask(order).0 } else { order };
-    Ok(Check { subject, id, ordered_on, cart, document: order.to_json_string() })
-}
-
-/// The faults, each once: a section that several readers look at is at fault for all of them.
-pub(super) fn distinct(faults: Faults) -> Vec<Fault> {
-    let mut told: Vec<Fault> = Vec::new();
-    for fault in faults.into_vec() {
-        if !told.contains(&fault) {
-            told.push(fault);
-        }
-    }
-    told
+    Ok(Check { subject, id, ordered_on, cart, document: order.to_json_string(), warnings })
 }
 
 /// Refuses a document with a full card number in a payment field.
@@ -77,46 +73,46 @@ pub(super) fn refuse_card(document: &Json<'_>) -> Result<(), Vec<Fault>> {
 
 type Head = (String, Timestamp, Option<String>);
 
-fn read<'a>(root: Section<'_>, subject: Subject, order: &mut Members<'a>, faults: &mut Faults) -> Option<Head> {
-    let head = root.object("transaction", faults, |transaction, faults| {
-        let id = id(transaction, subject.id_member(), true, faults);
-        let ordered_on = moment(transaction, "ordered_on", faults);
-        if transaction.member("ordered_on").is_none() {
-            transaction.fault("ordered_on", format!("{MOMENT}; it is required"), faults);
-        }
-        let token = id_or_none(transaction, subject, "cart_token", faults);
-        let cart = id_or_none(transaction, subject, "cart_id", faults).or(token);
+fn read<'a>(root: Section<'_>, subject: Subject, order: &mut Members<'a>, findings: &mut Findings) -> Option<Head> {
+    let head = root.object("transaction", findings, |transaction, findings| {
+        let id = id(transaction, subject.id_member(), true, findings);
+        let ordered_on = ordered_on(transaction, findings);
+        let token = id_or_none(transaction, subject, "cart_token", findings);
+        let cart = id_or_none(transaction, subject, "cart_id", findings).or(token);
         Some((id?, ordered_on?, cart))
     });
-    let currency = root.object("transaction", faults, currency);
-    let lines = root.list("products", faults, |product, faults| product_line(product, currency, faults));
+    let currency = root.object("transaction", findings, currency);
+    let lines = root.list("products", findings, |product, findings| product_line(product, currency, findings));
     let ordered_on = head.as_ref().map(|(_, ordered_on, _)| ordered_on.to_rfc3339());
     order.text("order_id", head.as_ref().map(|(id, ..)| canonical_id(id)));
     order.text("currency", currency.map(|currency| currency.code().to_owned()));
     order.text("created_at", ordered_on);
-    root.object("transaction", faults, |section, faults| {
-        transaction(section, subject, currency, &lines, order, faults);
+    root.object("transaction", findings, |section, findings| {
+        transaction(section, subject, currency, &lines, order, findings);
     });
-    let billing = root.object("billing", faults, Contact::read);
-    let shipping = root.object("shipping", faults, Contact::read);
+    let billing = root.object("billing", findings, Contact::read);
+    let shipping = root.object("shipping", findings, Contact::read);
     order.json(
         "customer",
-        root.object("transaction", faults, |section, faults| customer(section, &billing, &shipping, faults)),
+        root.object("transaction", findings, |section, findings| customer(section, &billing, &shipping, findings)),
     );
     order.json("billing_address", billing.into_address());
     order.json("shipping_address", shipping.into_address());
-    order.json("payment", root.object("payment", faults, payment));
-    root.object("device", faults, |section, faults| device(section, root, order, faults));
-    order.text("shipping_method", root.object("delivery", faults, |delivery, faults| delivery.text("method", faults)));
-    root.object("campaign", faults, |_, _| ());
-    let digital = root.object("transaction", faults, |section, faults| section.flag("order_is_digital", faults));
+    order.json("payment", root.object("payment", findings, payment));
+    root.object("device", findings, |section, findings| device(section, root, order, findings));
+    order.text(
+        "shipping_method",
+        root.object("delivery", findings, |delivery, findings| delivery.text("method", findings)),
+    );
+    root.object("campaign", findings, |_, _| ());
+    let digital = root.object("transaction", findings, |section, findings| section.flag("order_is_digital", findings));
     order.json("line_items", Json::Array(lines.into_iter().map(|line| line.into_json(digital)).collect()));
-    order.json("discount_codes", discounts(root, currency, faults));
+    order.json("discount_codes", discounts(root, currency, findings));
     head
 }
 
 /// An id exactly as sent; a number is taken as written.
-pub(super) fn id(section: Section<'_>, key: &str, is_required: bool, faults: &mut Faults) -> Option<String> {
+pub(super) fn id(section: Section<'_>, key: &str, is_required: bool, findings: &mut Findings) -> Option<String> {
     let text = match section.member(key) {
         None if !is_required => return None,
         Some(Json::String(text)) if !text.trim().is_empty() => Some(text.as_ref()),
@@ -126,30 +122,44 @@ pub(super) fn id(section: Section<'_>, key: &str, is_required: bool, faults: &mu
     let text = text.filter(|text| fits(text, limits::CHECK_ID_CHARS));
     if text.is_none() {
         let required = if is_required { "; it is required" } else { "" };
-        section.fault(key, format!("expected a text of 1 to {} characters{required}", limits::CHECK_ID_CHARS), faults);
+        let expected = format!("expected a text of 1 to {} characters{required}", limits::CHECK_ID_CHARS);
+        if is_required {
+            section.refuse(key, expected, findings);
+        } else {
+            section.unreadable(key, WarningCode::Malformed, expected, findings);
+        }
     }
     text.map(str::to_owned)
 }
 
 /// The cart that a transaction names; a cart names none but itself.
-fn id_or_none(section: Section<'_>, subject: Subject, key: &str, faults: &mut Faults) -> Option<String> {
-    if subject == Subject::Cart { None } else { id(section, key, false, faults) }
+fn id_or_none(section: Section<'_>, subject: Subject, key: &str, findings: &mut Findings) -> Option<String> {
+    if subject == Subject::Cart { None } else { id(section, key, false, findings) }
 }
 
-const MOMENT: &str = "expected a time such as 2026-01-02T03:04:05Z";
+const TIME: TimeForm = TimeForm { parse: parse_moment, expected: "expected a time such as 2026-01-02T03:04:05Z" };
 
 /// A time as [`parse_moment`] reads it.
-pub(super) fn moment(section: Section<'_>, key: &str, faults: &mut Faults) -> Option<Timestamp> {
-    section.choice(key, parse_moment, MOMENT, faults)
+pub(super) fn moment(section: Section<'_>, key: &str, findings: &mut Findings) -> Option<Timestamp> {
+    section.time(key, TIME, findings)
+}
+
+/// When it was ordered. It is required, so a time that cannot be read is refused.
+fn ordered_on(transaction: Section<'_>, findings: &mut Findings) -> Option<Timestamp> {
+    let at = moment(transaction, "ordered_on", findings);
+    if at.is_none() {
+        transaction.refuse("ordered_on", format!("{}; it is required", TIME.expected), findings);
+    }
+    at
 }
 
 /// One of the words of a list, in any case.
 pub(super) fn word<T: std::str::FromStr<Err = String>>(
     section: Section<'_>,
     key: &str,
-    faults: &mut Faults,
+    findings: &mut Findings,
 ) -> Option<T> {
-    word_by(section, key, str::parse, faults)
+    word_by(section, key, str::parse, findings)
 }
 
 /// The same, where the list is not known by its type alone.
@@ -157,19 +167,26 @@ pub(super) fn word_by<T>(
     section: Section<'_>,
     key: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
-    faults: &mut Faults,
+    findings: &mut Findings,
 ) -> Option<T> {
     // What is no text is no word either, and is told the words like one that is unknown.
     let text = section.member(key)?.as_str().unwrap_or_default().trim().to_lowercase();
-    parse(&text).map_err(|expected| section.fault(key, expected, faults)).ok()
+    parse(&text).map_err(|expected| section.unreadable(key, WarningCode::UnknownWord, expected, findings)).ok()
 }
 
-fn currency(transaction: Section<'_>, faults: &mut Faults) -> Option<Currency> {
+fn currency(transaction: Section<'_>, findings: &mut Findings) -> Option<Currency> {
     if transaction.member("order_currency").is_none() {
         return Currency::from_code("USD");
     }
-    let expected = "expected an ISO 4217 currency code such as USD";
-    transaction.choice("order_currency", |code| Currency::from_code(&code.to_ascii_uppercase()), expected, faults)
+    let code = transaction.member("order_currency").and_then(Json::as_str).map(str::trim);
+    if code == Some("") {
+        return Currency::from_code("USD");
+    }
+    let currency = code.and_then(Currency::from_code);
+    if currency.is_none() {
+        transaction.refuse("order_currency", "expected an ISO 4217 currency code such as USD", findings);
+    }
+    currency
 }
 
 fn transaction<'a>(
@@ -178,25 +195,25 @@ fn transaction<'a>(
     currency: Option<Currency>,
     lines: &[Line],
     order: &mut Members<'a>,
-    faults: &mut Faults,
+    findings: &mut Findings,
 ) {
-    let total = section.positive_money("order_total", currency, faults);
-    let subtotal = section.money("order_subtotal", currency, faults);
-    section.money("order_tax", currency, faults);
-    section.money("total_spent", None, faults);
+    let total = section.own_amount("order_total", currency, findings);
+    let subtotal = section.money("order_subtotal", currency, findings);
+    section.money("order_tax", currency, findings);
+    section.money("total_spent", None, findings);
     let status = |text: &str| CheckStatus::parse_of(subject, text);
-    word_by(section, "status", status, faults);
-    let source = section.text("order_source", faults).map(|source| source.to_lowercase());
+    word_by(section, "status", status, findings);
+    let source = section.text("order_source", findings).map(|source| source.to_lowercase());
     let source = source.map(|source| match OrderSource::parse(&source) {
         Some(known) => ("source", known.as_str().to_owned()),
         None => ("order_source", source),
     });
     let total = total.or_else(|| subtotal.filter(|subtotal| subtotal.minor() >= 0)).or_else(|| sum(lines, currency?));
     order.money("amount", total);
-    order.money("shipping_amount", section.positive_money("order_shipping", currency, faults));
+    order.money("shipping_amount", section.positive_money("order_shipping", currency, findings));
     let mut metadata = Members::default();
     for (key, member) in [("event", "event"), ("type", "type")] {
-        metadata.text(key, section.text(member, faults));
+        metadata.text(key, section.text(member, findings));
     }
     match source {
         Some(("source", known)) => order.text("source", Some(known)),
@@ -206,11 +223,21 @@ fn transaction<'a>(
     order.json("metadata", metadata.into_json());
 }
 
+/// Millionths as the nearest whole number, halves as the even one.
+fn half_even(millionths: i128) -> i128 {
+    const ONE: i128 = 1_000_000;
+    let (whole, part) = (millionths.div_euclid(ONE), millionths.rem_euclid(ONE));
+    let is_up = part > ONE / 2 || part == ONE / 2 && whole % 2 != 0;
+    whole + i128::from(is_up)
+}
+
 /// What the products come to, as far as it can be told: a total that is left out is not worth a refusal.
 fn sum(lines: &[Line], currency: Currency) -> Option<Money> {
-    let minor =
-        lines.iter().map(|line| line.price.map_or(0, |price| i128::from(price.minor())) * i128::from(line.quantity));
-    let minor = minor.sum::<i128>().clamp(0, i128::from(MAX_MINOR));
+    let millionths = |line: &Line| {
+        let (price, quantity) = (line.price.map_or(0, Money::minor), line.quantity.map_or(0, Quantity::millionths));
+        i128::from(price) * i128::from(quantity)
+    };
+    let minor = half_even(lines.iter().map(millionths).sum::<i128>()).clamp(0, i128::from(MAX_MINOR));
     Money::from_minor(i64::try_from(minor).ok()?, currency).ok()
 }
 
@@ -224,23 +251,23 @@ struct Contact {
 }
 
 impl Contact {
-    fn read(section: Section<'_>, faults: &mut Faults) -> Self {
-        let (first_name, last_name) = (section.text("first_name", faults), section.text("last_name", faults));
-        let phone = section.text_or_number("phone", faults);
-        let country = section.country("country", faults).map(|country| country.as_str().to_owned());
+    fn read(section: Section<'_>, findings: &mut Findings) -> Self {
+        let (first_name, last_name) = (section.text("first_name", findings), section.text("last_name", findings));
+        let phone = section.identity_or_number("phone", Identity::Phone, findings);
+        let country = section.country("country", findings).map(|country| country.as_str().to_owned());
         let members = vec![
             ("first_name", first_name.clone()),
             ("last_name", last_name.clone()),
-            ("company", section.text("company", faults)),
-            ("address1", section.text("address1", faults)),
-            ("address2", section.text_or_number("address2", faults)),
-            ("city", section.text("city", faults)),
-            ("region", section.text("region", faults)),
-            ("postal_code", section.text_or_number("postal_code", faults)),
+            ("company", section.text("company", findings)),
+            ("address1", section.text("address1", findings)),
+            ("address2", section.text_or_number("address2", findings)),
+            ("city", section.text("city", findings)),
+            ("region", section.text("region", findings)),
+            ("postal_code", section.text_or_number("postal_code", findings)),
             ("country", country),
             ("phone", phone.clone()),
         ];
-        Self { members, first_name, last_name, phone, email: section.text("email", faults) }
+        Self { members, first_name, last_name, phone, email: section.identity("email", Identity::Email, findings) }
     }
 
     fn into_address<'a>(self) -> Json<'a> {
@@ -252,35 +279,35 @@ impl Contact {
     }
 }
 
-fn customer<'a>(transaction: Section<'_>, billing: &Contact, shipping: &Contact, faults: &mut Faults) -> Json<'a> {
+fn customer<'a>(transaction: Section<'_>, billing: &Contact, shipping: &Contact, findings: &mut Findings) -> Json<'a> {
     let either = |of: fn(&Contact) -> &Option<String>| of(billing).clone().or_else(|| of(shipping).clone());
     let mut customer = Members::default();
-    customer.text("id", transaction.text_or_number("user_id", faults));
+    customer.text("id", transaction.identity_or_number("user_id", Identity::Id, findings));
     customer.text("email", either(|contact| &contact.email));
     customer.text("phone", either(|contact| &contact.phone));
     customer.text("first_name", either(|contact| &contact.first_name));
     customer.text("last_name", either(|contact| &contact.last_name));
-    customer.number("orders_count", transaction.count("order_count", faults));
+    customer.number("orders_count", transaction.count("order_count", findings));
     customer.into_json()
 }
 
 /// Reads the payment block of a check, and of an update of a cart.
-pub(super) fn payment<'a>(section: Section<'_>, faults: &mut Faults) -> Json<'a> {
-    let status = word::<PaymentStatus>(section, "payment_status", faults);
-    let attempts = section.count("auth_attempts", faults);
+pub(super) fn payment<'a>(section: Section<'_>, findings: &mut Findings) -> Json<'a> {
+    let status = word::<PaymentStatus>(section, "payment_status", findings);
+    let attempts = section.count("auth_attempts", findings);
     let bin = section
-        .digits("bin", 1, limits::CHECK_BIN_DIGITS, faults)
+        .first_digits("bin", 1, limits::CHECK_BIN_DIGITS, findings)
         .map(|bin| bin.chars().take(limits::CARD_BIN_DIGITS).collect::<String>());
     let mut payment = Members::default();
-    payment.text("method", section.text("method", faults).map(|method| canonical_method(&method)));
-    payment.text("card_brand", section.text("type", faults));
+    payment.text("method", section.text("method", findings).map(|method| canonical_method(&method)));
+    payment.text("card_brand", section.text("type", findings));
     // Fewer digits than a scheme assigns name no issuer.
     payment.text("card_bin", bin.filter(|bin| bin.len() >= 6));
-    payment.text("card_last4", section.digits("last_4", 4, 4, faults));
-    payment.text("card_expiry", expiry(section, faults));
-    payment.text("avs_result", section.text_or_number("avs_result_code", faults));
-    payment.text("cvv_result", section.text_or_number("cvv_result_code", faults));
-    payment.text("eci", section.text_or_number("eci", faults));
+    payment.text("card_last4", section.last_digits("last_4", 4, findings));
+    payment.text("card_expiry", section.expiry("exp_date", EXPIRY, findings).map(|month| month.to_string()));
+    payment.text("avs_result", section.text_or_number("avs_result_code", findings));
+    payment.text("cvv_result", section.text_or_number("cvv_result_code", findings));
+    payment.text("eci", section.text_or_number("eci", findings));
     payment.number("decline_count", attempts.map(|attempts| attempts.saturating_sub(1)));
     let authorized = match status {
         Some(PaymentStatus::Auth | PaymentStatus::Paid | PaymentStatus::PartiallyPaid) => Some(true),
@@ -299,35 +326,26 @@ fn canonical_method(method: &str) -> String {
     if is_card { "card".to_owned() } else { method }
 }
 
-/// `MMYY`, also with a slash between, as a canonical order has it.
-fn expiry(section: Section<'_>, faults: &mut Faults) -> Option<String> {
-    let digits: Option<String> = match section.member("exp_date")? {
-        Json::Number(raw) if raw.len() <= 4 => Some(format!("{raw:0>4}")),
-        Json::String(text) if text.trim().is_empty() => return None,
-        Json::String(text) => Some(text.trim().replacen('/', "", 1)),
-        _ => None,
-    };
-    let digits = digits.filter(|digits| digits.len() == 4 && is_digits(digits));
-    let month = digits.as_ref().filter(|digits| matches!(digits[..2].parse(), Ok(1..=12)));
-    if month.is_none() {
-        section.fault("exp_date", "expected a month as MMYY", faults);
-    }
-    month.map(|digits| format!("{}/{}", &digits[..2], &digits[2..]))
-}
+/// `MMYY`, also with a slash between.
+const EXPIRY: ExpiryForm = ExpiryForm {
+    is_exact: |text| text.len() == 4 && is_digits(text) || (ExpiryForm::WITH_SLASH.is_exact)(text),
+    expected: "expected a month as MMYY",
+};
 
-fn device<'a>(section: Section<'_>, root: Section<'_>, order: &mut Members<'a>, faults: &mut Faults) {
-    order.number("ip_address", section.ip_address("ip_address", faults));
-    order.text("user_agent", section.text("user_agent", faults));
-    let session = section.text_or_number("session_id", faults);
-    let of_transaction =
-        root.object("transaction", faults, |transaction, faults| transaction.text_or_number("session_id", faults));
+fn device<'a>(section: Section<'_>, root: Section<'_>, order: &mut Members<'a>, findings: &mut Findings) {
+    order.number("ip_address", section.ip_address("ip_address", findings));
+    order.text("user_agent", section.text("user_agent", findings));
+    let session = section.identity_or_number("session_id", Identity::Id, findings);
+    let of_transaction = root.object("transaction", findings, |transaction, findings| {
+        transaction.identity_or_number("session_id", Identity::Id, findings)
+    });
     let mut device = Members::default();
-    device.text("fingerprint_id", section.text_or_number("fingerprint_id", faults));
+    device.text("fingerprint_id", section.identity_or_number("fingerprint_id", Identity::Id, findings));
     device.text("session_id", session.or(of_transaction));
-    device.text("accept_language", section.text("language", faults));
-    device.text("time_zone", section.text("time_zone", faults));
-    device.flag("is_proxy", section.flag("is_proxy", faults));
-    device.flag("is_tor", section.flag("is_tor", faults));
+    device.text("accept_language", section.text("language", findings));
+    device.text("time_zone", section.text("time_zone", findings));
+    device.flag("is_proxy", section.flag("is_proxy", findings));
+    device.flag("is_tor", section.flag("is_tor", findings));
     order.json("device", device.into_json());
 }
 
@@ -337,24 +355,26 @@ struct Line {
     name: Option<String>,
     category: Option<String>,
     price: Option<Money>,
-    quantity: u32,
+    quantity: Option<Quantity>,
     is_digital: Option<bool>,
 }
 
-fn product_line(product: Section<'_>, currency: Option<Currency>, faults: &mut Faults) -> Line {
-    for key in ["product_id", "title", "price", "quantity"] {
-        if product.member(key).is_none() {
-            product.fault(key, "expected a value; it is required of every product", faults);
-        }
+fn product_line(product: Section<'_>, currency: Option<Currency>, findings: &mut Findings) -> Line {
+    let sku = product.text_or_number("product_id", findings);
+    let name = product.text("title", findings);
+    let price = product.money("price", currency, findings);
+    let quantity = product.quantity("quantity", findings);
+    let found = [
+        ("product_id", sku.is_some()),
+        ("title", name.is_some()),
+        ("price", price.is_some() || currency.is_none()),
+        ("quantity", quantity.is_some()),
+    ];
+    for (key, _) in found.into_iter().filter(|(_, is_found)| !is_found) {
+        product.refuse(key, "expected a value; it is required of every product", findings);
     }
-    Line {
-        sku: product.text_or_number("product_id", faults),
-        name: product.text("title", faults),
-        category: product.text("category", faults),
-        price: product.money("price", currency, faults),
-        quantity: product.count("quantity", faults).unwrap_or(0),
-        is_digital: product.flag("is_digital", faults),
-    }
+    let (category, is_digital) = (product.text("category", findings), product.flag("is_digital", findings));
+    Line { sku, name, category, price, quantity, is_digital }
 }
 
 impl Line {
@@ -363,7 +383,7 @@ impl Line {
         line.text("sku", self.sku);
         line.text("name", self.name);
         line.text("category", self.category);
-        line.number("quantity", Some(self.quantity));
+        line.text("quantity", self.quantity.map(Quantity::to_decimal_text));
         line.money("price", self.price);
         line.flag("is_digital", self.is_digital.or(order_is_digital));
         line.into_json()
@@ -371,18 +391,18 @@ impl Line {
 }
 
 /// The coupon of the order and the codes of its promotions.
-fn discounts<'a>(root: Section<'_>, currency: Option<Currency>, faults: &mut Faults) -> Json<'a> {
-    let coupon = root.object("transaction", faults, |transaction, faults| {
+fn discounts<'a>(root: Section<'_>, currency: Option<Currency>, findings: &mut Findings) -> Json<'a> {
+    let coupon = root.object("transaction", findings, |transaction, findings| {
         let mut coupon = Members::default();
-        coupon.text("code", transaction.text_or_number("coupon_code", faults));
-        coupon.money("amount", transaction.money("order_discount", currency, faults));
+        coupon.text("code", transaction.text_or_number("coupon_code", findings));
+        coupon.money("amount", transaction.money("order_discount", currency, findings));
         coupon.into_json()
     });
-    let promotions = root.list("promotions", faults, |promotion, faults| {
+    let promotions = root.list("promotions", findings, |promotion, findings| {
         let mut discount = Members::default();
-        let code = promotion.text_or_number("code", faults);
-        discount.text("code", code.or_else(|| promotion.text_or_number("promotion_id", faults)));
-        discount.money("amount", promotion.money("amount", currency, faults));
+        let code = promotion.text_or_number("code", findings);
+        discount.text("code", code.or_else(|| promotion.text_or_number("promotion_id", findings)));
+        discount.money("amount", promotion.money("amount", currency, findings));
         discount.into_json()
     });
     let told = std::iter::once(coupon).chain(promotions);

@@ -6,6 +6,7 @@ use super::*;
 use crate::event::EventKind;
 use crate::fault::Fault;
 use crate::history::Happening;
+use crate::input::Handling;
 use crate::json::Json;
 use crate::limits;
 use crate::order::Order;
@@ -29,11 +30,11 @@ const FULL: &str = r#"{
 }"#;
 
 fn check(text: &str, subject: Subject) -> Result<Check, Vec<Fault>> {
-    read_check(&Json::parse_text(text).unwrap(), subject)
+    read_check(&Json::parse_text(text).unwrap(), subject, Handling::Strict)
 }
 
 fn update(text: &str, subject: Subject) -> Result<Update, Vec<Fault>> {
-    read_update(&Json::parse_text(text).unwrap(), subject)
+    read_update(&Json::parse_text(text).unwrap(), subject, Handling::Strict)
 }
 
 fn pointers<T: std::fmt::Debug>(read: Result<T, Vec<Fault>>) -> Vec<String> {
@@ -288,12 +289,12 @@ proptest! {
         for text in [&text, &wrapped] {
             let Ok(document) = Json::parse_text(text) else { continue };
             for subject in [Subject::Transaction, Subject::Cart] {
-                if let Ok(check) = read_check(&document, subject) {
+                if let Ok(check) = read_check(&document, subject, Handling::Lenient) {
                     let stored = Json::parse_text(&check.document).unwrap();
                     prop_assert!(Order::parse(&stored).is_ok(), "{}", check.document);
                     prop_assert_eq!(State::of_order(&stored).unwrap().subject, subject);
                 }
-                if let Ok(update) = read_update(&document, subject) {
+                if let Ok(update) = read_update(&document, subject, Handling::Complete) {
                     State::new(subject).apply(&update);
                 }
             }

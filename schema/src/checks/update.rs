@@ -1,17 +1,18 @@
 //! Reads the update of a checked transaction or cart.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Subject;
-use super::check::{distinct, id, moment, payment, refuse_card, word, word_by};
+use super::check::{id, moment, payment, refuse_card, word, word_by};
 use super::words::{CancelledReason, ChargebackStatus, CheckStatus, FraudType, PaymentStatus, ReturnReason};
 use crate::card;
-use crate::decimal::Decimal;
 use crate::fault::Fault;
+use crate::input::{Findings, Handling, Section, decimal};
 use crate::json::{Json, Path};
 use crate::money::{Currency, Money};
-use crate::order::read::{Faults, Section};
 use crate::time::Timestamp;
+use crate::warning::WarningCode;
 
 /// What an update says of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,28 +80,30 @@ pub struct Update {
     pub document: String,
 }
 
-/// Reads an update. Its members may be at the top, or within a member `transaction` or `cart`.
+/// Reads an update. Its members may be at the top, or within a member `transaction` or `cart`. A value that cannot be read is
+/// refused unless `handling` is lenient: an update without it would say something else.
 ///
 /// # Errors
 /// All faults of the document, with pointers into it. A full card number in a payment field is the only fault that is told.
-pub fn read_update(document: &Json<'_>, subject: Subject) -> Result<Update, Vec<Fault>> {
+pub fn read_update(document: &Json<'_>, subject: Subject, handling: Handling) -> Result<Update, Vec<Fault>> {
     if document.as_object().is_none() {
         return Err(vec![Fault::new("", "expected an object")]);
     }
     refuse_card(document)?;
     let masked = if card::is_in(document) { card::mask(document.clone()).0 } else { document.clone() };
-    let mut faults = Faults::default();
-    let root = Section::new(Some(&masked), &Path::Root, &mut faults);
+    let mut findings = Findings::new(handling);
+    let root = Section::new(Some(&masked), &Path::Root, &mut findings);
     let wrapper = Some(subject.as_str()).filter(|wrapper| root.member(wrapper).is_some());
     let update = match wrapper {
-        Some(wrapper) => root.object(wrapper, &mut faults, |section, faults| read(section, subject, faults)),
-        None => read(root, subject, &mut faults),
+        Some(wrapper) => root.object(wrapper, &mut findings, |section, findings| read(section, subject, findings)),
+        None => read(root, subject, &mut findings),
     };
     let (payment_status, payment) = match subject {
-        Subject::Cart => payment_members(root, &mut faults),
+        Subject::Cart => payment_members(root, &mut findings),
         Subject::Transaction => (Change::Keep, BTreeMap::new()),
     };
-    let Some(mut update) = update.filter(|_| faults.is_empty()) else { return Err(distinct(faults)) };
+    let (faults, _) = findings.into_parts();
+    let Some(mut update) = update.filter(|_| faults.is_empty()) else { return Err(faults) };
     if update.payment_status == Change::Keep {
         update.payment_status = payment_status;
     }
@@ -165,31 +168,35 @@ impl Update {
     }
 }
 
-fn read(section: Section<'_>, subject: Subject, faults: &mut Faults) -> Option<Update> {
-    let id = id(section, subject.id_member(), true, faults);
-    let updated_on = moment(section, "updated_on", faults);
-    let status = changed(section, "status", faults, |section, key, faults| {
-        word_by(section, key, |text| CheckStatus::parse_of(subject, text), faults)
+fn read(section: Section<'_>, subject: Subject, findings: &mut Findings) -> Option<Update> {
+    let id = id(section, subject.id_member(), true, findings);
+    let updated_on = moment(section, "updated_on", findings);
+    let status = changed(section, "status", findings, |section, key, findings| {
+        word_by(section, key, |text| CheckStatus::parse_of(subject, text), findings)
     });
     Some(Update {
         subject,
         wrapper: None,
         updated_on,
         status,
-        payment_status: changed(section, "payment_status", faults, word),
-        chargeback_status: changed(section, "chargeback_status", faults, word),
-        cancelled_reasons: changed(section, "cancelled_reasons", faults, reasons),
-        return_reason: changed(section, "return_reason", faults, word),
-        fraud_type: changed(section, "fraud_type", faults, word),
-        is_fraud: changed(section, "is_fraud", faults, |section, key, faults| section.flag(key, faults)),
-        is_locked: changed(section, "is_locked", faults, |section, key, faults| section.flag(key, faults)),
-        event: changed(section, "event", faults, |section, key, faults| section.text(key, faults)),
-        note: changed(section, "note", faults, |section, key, faults| section.text(key, faults)),
-        balance: changed(section, "balance", faults, amount),
-        order_total: changed(section, "order_total", faults, amount),
-        agent_code: changed(section, "agent_code", faults, |section, key, faults| section.text_or_number(key, faults)),
-        agent_dept: changed(section, "agent_dept", faults, |section, key, faults| section.text_or_number(key, faults)),
-        agent_updated_on: changed(section, "agent_updated_on", faults, moment),
+        payment_status: changed(section, "payment_status", findings, word),
+        chargeback_status: changed(section, "chargeback_status", findings, word),
+        cancelled_reasons: changed(section, "cancelled_reasons", findings, reasons),
+        return_reason: changed(section, "return_reason", findings, word),
+        fraud_type: changed(section, "fraud_type", findings, word),
+        is_fraud: changed(section, "is_fraud", findings, |section, key, findings| section.flag(key, findings)),
+        is_locked: changed(section, "is_locked", findings, |section, key, findings| section.flag(key, findings)),
+        event: changed(section, "event", findings, |section, key, findings| section.text(key, findings)),
+        note: changed(section, "note", findings, |section, key, findings| section.text(key, findings)),
+        balance: changed(section, "balance", findings, amount),
+        order_total: changed(section, "order_total", findings, amount),
+        agent_code: changed(section, "agent_code", findings, |section, key, findings| {
+            section.text_or_number(key, findings)
+        }),
+        agent_dept: changed(section, "agent_dept", findings, |section, key, findings| {
+            section.text_or_number(key, findings)
+        }),
+        agent_updated_on: changed(section, "agent_updated_on", findings, moment),
         payment: BTreeMap::new(),
         document: String::new(),
         id: id?,
@@ -200,43 +207,47 @@ fn read(section: Section<'_>, subject: Subject, faults: &mut Faults) -> Option<U
 fn changed<T>(
     section: Section<'_>,
     key: &str,
-    faults: &mut Faults,
-    read: impl FnOnce(Section<'_>, &str, &mut Faults) -> Option<T>,
+    findings: &mut Findings,
+    read: impl FnOnce(Section<'_>, &str, &mut Findings) -> Option<T>,
 ) -> Change<T> {
     if section.is_cleared(key) {
         return Change::Clear;
     }
-    read(section, key, faults).map_or(Change::Keep, Change::Set)
+    read(section, key, findings).map_or(Change::Keep, Change::Set)
 }
 
-/// Decimal text, as it was written; whether it suits the currency is for who knows that.
-fn amount(section: Section<'_>, key: &str, faults: &mut Faults) -> Option<String> {
+const AMOUNT: &str = "expected a decimal number such as 12.50";
+
+/// Decimal text; whether it suits the currency is for who knows that.
+fn amount(section: Section<'_>, key: &str, findings: &mut Findings) -> Option<String> {
     let text = section.numeric_text(key)?;
-    if Decimal::parse(text).is_none() {
-        section.fault(key, "expected a decimal number such as 12.50", faults);
-        return None;
+    let number = decimal(text);
+    match &number {
+        None => section.unreadable(key, WarningCode::Malformed, AMOUNT, findings),
+        Some(number) if number != text => section.tolerated(key, AMOUNT, findings),
+        Some(_) => {}
     }
-    Some(text.to_owned())
+    number.map(Cow::into_owned)
 }
 
 /// One word, or a list of words.
-fn reasons(section: Section<'_>, key: &str, faults: &mut Faults) -> Option<Vec<CancelledReason>> {
+fn reasons(section: Section<'_>, key: &str, findings: &mut Findings) -> Option<Vec<CancelledReason>> {
     let Some(items) = section.member(key)?.as_array() else {
-        return word(section, key, faults).map(|reason| vec![reason]);
+        return word(section, key, findings).map(|reason| vec![reason]);
     };
     let parsed: Result<Vec<CancelledReason>, String> =
         items.iter().map(|item| item.as_str().unwrap_or_default().trim().to_lowercase().parse()).collect();
-    parsed.map_err(|expected| section.fault(key, expected, faults)).ok()
+    parsed.map_err(|expected| section.unreadable(key, WarningCode::UnknownWord, expected, findings)).ok()
 }
 
 /// What the payment block of a cart says, member by member.
 fn payment_members(
     root: Section<'_>,
-    faults: &mut Faults,
+    findings: &mut Findings,
 ) -> (Change<PaymentStatus>, BTreeMap<String, Option<String>>) {
-    root.object("payment", faults, |section, faults| {
-        payment(section, faults);
-        let status = changed(section, "payment_status", faults, |section, key, _| {
+    root.object("payment", findings, |section, findings| {
+        payment(section, findings);
+        let status = changed(section, "payment_status", findings, |section, key, _| {
             // Its fault is told by the block's reading above.
             section.member(key)?.as_str()?.trim().to_lowercase().parse().ok()
         });

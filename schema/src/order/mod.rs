@@ -1,13 +1,13 @@
-//! The canonical order: what every surface's document becomes and what the scorer reads (contract section 1, "Body").
+//! The canonical order: what every surface's document becomes and what the scorer reads.
 //!
 //! Guarantee: [`Order::parse`] is pure; the same document always gives the same order. What is present is well formed
-//! and within its limit; what is `null` or empty is absent, which is a signal and not an error. Unknown members are
-//! ignored here, they live on in the document itself.
-//! Failure: all faults at once, each with its JSON pointer and what was expected, never the value.
+//! and within its limit; what is `null`, empty or unreadable is absent, which is a signal and not an error, and an
+//! unreadable field is named by a [`Warning`]. Unknown members are ignored here, they live on in the document itself.
+//! Failure: missing or unusable required members, all at once, each with its JSON pointer and what was expected, never
+//! the value.
 
 mod country;
 mod parse;
-pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 mod unverified;
@@ -19,8 +19,10 @@ pub use country::CountryCode;
 pub use unverified::Unverified;
 
 use crate::money::{Currency, Money};
+use crate::quantity::Quantity;
 use crate::tenant::wire_enum;
 use crate::time::Timestamp;
+use crate::warning::Warning;
 
 /// Most faults that one document is answered with.
 pub const MAX_FAULTS: usize = 100;
@@ -64,6 +66,8 @@ pub struct Order {
     pub metadata: Vec<(String, String)>,
     /// Fields that only an unsigned notice told: they may make an assessment stricter, never milder.
     pub unverified: Unverified,
+    /// Optional fields of the document that could not be used as they were sent.
+    pub warnings: Vec<Warning>,
 }
 
 impl Order {
@@ -195,7 +199,7 @@ pub struct LineItem {
     /// Category of the article.
     pub category: Option<String>,
     /// How many.
-    pub quantity: Option<u32>,
+    pub quantity: Option<Quantity>,
     /// Price of one; negative on a line that is a discount.
     pub price: Option<Money>,
     /// Whether nothing is shipped for it.

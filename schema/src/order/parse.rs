@@ -1,53 +1,62 @@
 //! Turns a document into an [`Order`].
 
-use super::read::{Faults, Section, fits, is_digits};
 use super::{Address, Customer, Device, DiscountCode, LineItem, Order, OrderSource, Payment, Unverified};
 use crate::fault::Fault;
+use crate::input::{ExpiryForm, Findings, Handling, Identity, Section, TimeForm, fits, is_digits};
 use crate::json::{Json, Path};
 use crate::limits;
 use crate::money::Currency;
+use crate::warning::WarningCode;
 
 impl Order {
+    /// Reads the canonical order out of a document, leniently: optional members never stop it.
+    ///
+    /// # Errors
+    /// The required members that are missing or unusable.
+    pub fn parse(document: &Json<'_>) -> Result<Self, Vec<Fault>> {
+        Self::parse_with(document, Handling::Lenient)
+    }
+
     /// Reads the canonical order out of a document.
     ///
     /// # Errors
-    /// All faults of the document, at most [`super::MAX_FAULTS`], required members first.
-    pub fn parse(document: &Json<'_>) -> Result<Self, Vec<Fault>> {
-        let mut faults = Faults::default();
+    /// The required members that are missing or unusable, and by `handling` the optional members that are not in their
+    /// documented form; at most [`super::MAX_FAULTS`], required members first.
+    pub fn parse_with(document: &Json<'_>, handling: Handling) -> Result<Self, Vec<Fault>> {
         if document.as_object().is_none() {
-            faults.add(&Path::Root, "expected an object");
-            return Err(faults.into_vec());
+            return Err(vec![Fault::new("", "expected an object")]);
         }
-        match order(Section::new(Some(document), &Path::Root, &mut faults), &mut faults) {
-            Some(order) if faults.is_empty() => Ok(order),
-            _ => Err(faults.into_vec()),
+        let mut findings = Findings::new(handling);
+        let order = order(Section::new(Some(document), &Path::Root, &mut findings), &mut findings);
+        let (faults, warnings) = findings.into_parts();
+        match order {
+            Some(order) if faults.is_empty() => Ok(Self { warnings, ..order }),
+            _ => Err(faults),
         }
     }
 }
 
-/// The order, when its required members are there; whatever is wrong is in `faults`.
-fn order(root: Section<'_>, faults: &mut Faults) -> Option<Order> {
-    let order_id = order_id(root, faults);
-    let currency = currency(root, faults);
-    if root.member("amount").is_none() {
-        root.fault("amount", "expected a decimal number such as 12.50; it is required", faults);
-    }
-    let amount = root.positive_money("amount", currency, faults);
-    let customer = root.object("customer", faults, customer);
-    let billing_address = root.object("billing_address", faults, address);
-    let shipping_address = root.object("shipping_address", faults, address);
-    let payment = root.object("payment", faults, payment);
-    let line_items = root.list("line_items", faults, |item, faults| line_item(item, currency, faults));
-    let ip_address = root.ip_address("ip_address", faults);
-    let user_agent = root.text("user_agent", faults);
-    let device = root.object("device", faults, device);
-    let created_at = root.timestamp("created_at", faults);
-    let discount_codes = root.list("discount_codes", faults, |code, faults| discount_code(code, currency, faults));
-    let source = source(root, faults);
-    let shipping_method = root.text("shipping_method", faults);
-    let shipping_amount = root.positive_money("shipping_amount", currency, faults);
-    let merchant_score_millionths = root.millionths("merchant_score", faults);
-    let metadata = root.object("metadata", faults, metadata);
+/// The order, when its required members are there; whatever is wrong is in `findings`.
+fn order(root: Section<'_>, findings: &mut Findings) -> Option<Order> {
+    let order_id = order_id(root, findings);
+    let currency = currency(root, findings);
+    let amount = root.required_amount("amount", currency, findings);
+    let customer = root.object("customer", findings, customer);
+    let billing_address = root.object("billing_address", findings, address);
+    let shipping_address = root.object("shipping_address", findings, address);
+    let payment = root.object("payment", findings, payment);
+    let line_items = root.list("line_items", findings, |item, findings| line_item(item, currency, findings));
+    let ip_address = root.ip_address("ip_address", findings);
+    let user_agent = root.text("user_agent", findings);
+    let device = root.object("device", findings, device);
+    let created_at = root.time("created_at", TimeForm::RFC_3339, findings);
+    let discount_codes =
+        root.list("discount_codes", findings, |code, findings| discount_code(code, currency, findings));
+    let source = source(root, findings);
+    let shipping_method = root.text("shipping_method", findings);
+    let shipping_amount = root.positive_money("shipping_amount", currency, findings);
+    let merchant_score_millionths = root.millionths("merchant_score", findings);
+    let metadata = root.object("metadata", findings, metadata);
     let unverified = Unverified::of(root.member("unverified"));
     Some(Order {
         order_id: order_id?,
@@ -68,11 +77,12 @@ fn order(root: Section<'_>, faults: &mut Faults) -> Option<Order> {
         merchant_score_millionths,
         metadata,
         unverified,
+        warnings: Vec::new(),
     })
 }
 
 /// The id exactly as sent, since it names the order; a number is taken as written.
-fn order_id(root: Section<'_>, faults: &mut Faults) -> Option<String> {
+fn order_id(root: Section<'_>, findings: &mut Findings) -> Option<String> {
     let id = match root.member("order_id") {
         Some(Json::String(text)) if !text.trim().is_empty() => Some(text.as_ref()),
         Some(Json::Number(raw)) if is_digits(raw) => Some(*raw),
@@ -81,107 +91,106 @@ fn order_id(root: Section<'_>, faults: &mut Faults) -> Option<String> {
     let id = id.filter(|id| fits(id, limits::ORDER_ID_CHARS));
     if id.is_none() {
         let expected = format!("expected a text of 1 to {} characters; it is required", limits::ORDER_ID_CHARS);
-        root.fault("order_id", expected, faults);
+        root.refuse("order_id", expected, findings);
     }
     id.map(str::to_owned)
 }
 
-fn currency(root: Section<'_>, faults: &mut Faults) -> Option<Currency> {
+fn currency(root: Section<'_>, findings: &mut Findings) -> Option<Currency> {
     let currency = root.member("currency").and_then(Json::as_str).and_then(|code| Currency::from_code(code.trim()));
     if currency.is_none() {
-        root.fault("currency", "expected an ISO 4217 currency code such as EUR; it is required", faults);
+        root.refuse("currency", "expected an ISO 4217 currency code such as EUR; it is required", findings);
     }
     currency
 }
 
-fn source(root: Section<'_>, faults: &mut Faults) -> Option<OrderSource> {
+fn source(root: Section<'_>, findings: &mut Findings) -> Option<OrderSource> {
     let expected = "expected one of web, mobile_app, phone, in_store, chat";
-    root.choice("source", |text| OrderSource::parse(&text.to_ascii_lowercase()), expected, faults)
+    root.choice("source", |text| OrderSource::parse(&text.to_ascii_lowercase()), expected, findings)
 }
 
-fn customer(section: Section<'_>, faults: &mut Faults) -> Customer {
+fn customer(section: Section<'_>, findings: &mut Findings) -> Customer {
     Customer {
-        id: section.text_or_number("id", faults),
-        email: section.text("email", faults),
-        phone: section.text_or_number("phone", faults),
-        first_name: section.text("first_name", faults),
-        last_name: section.text("last_name", faults),
-        created_at: section.timestamp("created_at", faults),
-        orders_count: section.count("orders_count", faults),
-        is_guest: section.flag("is_guest", faults),
-        is_trusted: section.flag("is_trusted", faults),
+        id: section.identity_or_number("id", Identity::Id, findings),
+        email: section.identity("email", Identity::Email, findings),
+        phone: section.identity_or_number("phone", Identity::Phone, findings),
+        first_name: section.text("first_name", findings),
+        last_name: section.text("last_name", findings),
+        created_at: section.time("created_at", TimeForm::RFC_3339, findings),
+        orders_count: section.count("orders_count", findings),
+        is_guest: section.flag("is_guest", findings),
+        is_trusted: section.flag("is_trusted", findings),
     }
 }
 
-fn address(section: Section<'_>, faults: &mut Faults) -> Address {
+fn address(section: Section<'_>, findings: &mut Findings) -> Address {
     Address {
-        first_name: section.text("first_name", faults),
-        last_name: section.text("last_name", faults),
-        company: section.text("company", faults),
-        address1: section.text("address1", faults),
-        address2: section.text_or_number("address2", faults),
-        city: section.text("city", faults),
-        region: section.text("region", faults),
-        postal_code: section.text_or_number("postal_code", faults),
-        country: section.country("country", faults),
-        phone: section.text_or_number("phone", faults),
+        first_name: section.text("first_name", findings),
+        last_name: section.text("last_name", findings),
+        company: section.text("company", findings),
+        address1: section.text("address1", findings),
+        address2: section.text_or_number("address2", findings),
+        city: section.text("city", findings),
+        region: section.text("region", findings),
+        postal_code: section.text_or_number("postal_code", findings),
+        country: section.country("country", findings),
+        phone: section.identity_or_number("phone", Identity::Phone, findings),
     }
 }
 
-fn payment(section: Section<'_>, faults: &mut Faults) -> Payment {
+fn payment(section: Section<'_>, findings: &mut Findings) -> Payment {
     Payment {
-        method: section.lower("method", faults),
-        gateway: section.text("gateway", faults),
-        transaction_id: section.text_or_number("transaction_id", faults),
-        avs_result: section.code("avs_result", faults),
-        cvv_result: section.code("cvv_result", faults),
-        eci: section.code("eci", faults).map(|eci| if is_digits(&eci) { format!("{eci:0>2}") } else { eci }),
-        card_bin: section.digits("card_bin", 6, 8, faults),
-        card_last4: section.digits("card_last4", 4, 4, faults),
-        card_expiry: section.expiry("card_expiry", faults),
-        card_fingerprint: section.text("card_fingerprint", faults),
-        card_brand: section.lower("card_brand", faults),
-        card_funding: section.lower("card_funding", faults),
-        was_authorized: section.flag("was_authorized", faults),
-        decline_count: section.count("decline_count", faults),
+        method: section.lower("method", findings),
+        gateway: section.text("gateway", findings),
+        transaction_id: section.text_or_number("transaction_id", findings),
+        avs_result: section.code("avs_result", findings),
+        cvv_result: section.code("cvv_result", findings),
+        eci: section.code("eci", findings).map(|eci| if is_digits(&eci) { format!("{eci:0>2}") } else { eci }),
+        card_bin: section.first_digits("card_bin", 6, limits::CARD_BIN_DIGITS, findings),
+        card_last4: section.last_digits("card_last4", 4, findings),
+        card_expiry: section.expiry("card_expiry", ExpiryForm::WITH_SLASH, findings),
+        card_fingerprint: section.identity("card_fingerprint", Identity::Id, findings),
+        card_brand: section.lower("card_brand", findings),
+        card_funding: section.lower("card_funding", findings),
+        was_authorized: section.flag("was_authorized", findings),
+        decline_count: section.count("decline_count", findings),
     }
 }
 
-fn line_item(section: Section<'_>, currency: Option<Currency>, faults: &mut Faults) -> LineItem {
+fn line_item(section: Section<'_>, currency: Option<Currency>, findings: &mut Findings) -> LineItem {
     LineItem {
-        sku: section.text_or_number("sku", faults),
-        name: section.text("name", faults),
-        category: section.text("category", faults),
-        quantity: section.count("quantity", faults),
-        price: section.money("price", currency, faults),
-        is_digital: section.flag("is_digital", faults),
+        sku: section.text_or_number("sku", findings),
+        name: section.text("name", findings),
+        category: section.text("category", findings),
+        quantity: section.quantity("quantity", findings),
+        price: section.money("price", currency, findings),
+        is_digital: section.flag("is_digital", findings),
     }
 }
 
-fn device(section: Section<'_>, faults: &mut Faults) -> Device {
+fn device(section: Section<'_>, findings: &mut Findings) -> Device {
     Device {
-        fingerprint_id: section.text_or_number("fingerprint_id", faults),
-        session_id: section.text_or_number("session_id", faults),
-        accept_language: section.text("accept_language", faults),
-        time_zone: section.text("time_zone", faults),
-        is_proxy: section.flag("is_proxy", faults),
-        is_tor: section.flag("is_tor", faults),
+        fingerprint_id: section.identity_or_number("fingerprint_id", Identity::Id, findings),
+        session_id: section.identity_or_number("session_id", Identity::Id, findings),
+        accept_language: section.text("accept_language", findings),
+        time_zone: section.text("time_zone", findings),
+        is_proxy: section.flag("is_proxy", findings),
+        is_tor: section.flag("is_tor", findings),
     }
 }
 
-fn discount_code(section: Section<'_>, currency: Option<Currency>, faults: &mut Faults) -> DiscountCode {
-    DiscountCode { code: section.text_or_number("code", faults), amount: section.money("amount", currency, faults) }
+fn discount_code(section: Section<'_>, currency: Option<Currency>, findings: &mut Findings) -> DiscountCode {
+    DiscountCode { code: section.text_or_number("code", findings), amount: section.money("amount", currency, findings) }
 }
 
 /// The annotations; absent values are left out.
-fn metadata(section: Section<'_>, faults: &mut Faults) -> Vec<(String, String)> {
+fn metadata(section: Section<'_>, findings: &mut Findings) -> Vec<(String, String)> {
     let members = section.members();
-    if members.len() > limits::ORDER_LIST_ITEMS {
-        section.own_fault(format!("expected at most {} entries", limits::ORDER_LIST_ITEMS), faults);
-        return Vec::new();
+    if members.len() > limits::ORDER_METADATA_ENTRIES {
+        section.too_many(limits::ORDER_METADATA_ENTRIES, findings);
     }
-    let mut entries = Vec::with_capacity(members.len());
-    for (key, value) in members {
+    let mut entries = Vec::with_capacity(members.len().min(limits::ORDER_METADATA_ENTRIES));
+    for (key, value) in members.iter().take(limits::ORDER_METADATA_ENTRIES) {
         let text = match value {
             Json::Null => continue,
             Json::String(text) if text.is_empty() => continue,
@@ -194,7 +203,7 @@ fn metadata(section: Section<'_>, faults: &mut Faults) -> Vec<(String, String)> 
             Some(text) => entries.push((key.clone().into_owned(), text.to_owned())),
             None => {
                 let expected = format!("expected a text of at most {} characters", limits::FIELD_CHARS);
-                section.fault(key, expected, faults);
+                section.unreadable(key, WarningCode::Malformed, expected, findings);
             }
         }
     }

@@ -10,6 +10,7 @@ use touchstone_schema::checks::{State, Subject, read_check, read_update};
 use touchstone_schema::fault::Fault;
 use touchstone_schema::history::{HistoryEntry, HistoryKey};
 use touchstone_schema::ids::TransactionId;
+use touchstone_schema::input::Handling;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits::TIMESTAMP_SKEW;
 use touchstone_schema::order::Order;
@@ -47,7 +48,7 @@ impl Reader {
     /// The order that a row tells of.
     pub(super) fn read(&self, document: Json<'_>) -> Result<PastOrder, Vec<Fault>> {
         let subject = self.subject(&document);
-        let check = read_check(&document, subject)?;
+        let check = read_check(&document, subject, Handling::Lenient)?;
         if check.ordered_on > self.begun_at + TIMESTAMP_SKEW {
             return Err(vec![Fault::new("/transaction/ordered_on", "expected a time that is not in the future")]);
         }
@@ -89,7 +90,7 @@ impl Reader {
         subject: Subject,
         ordered_on: Timestamp,
     ) -> Result<Vec<(touchstone_schema::history::Happening, Timestamp)>, Vec<Fault>> {
-        let update = read_update(&flattened(document), subject)
+        let update = read_update(&flattened(document), subject, Handling::Lenient)
             .map_err(|faults| faults.into_iter().map(placed).collect::<Vec<_>>())?;
         let meaning = State::new(subject).apply(&update);
         let at = update.updated_on.unwrap_or(self.begun_at).min(self.begun_at).max(ordered_on);

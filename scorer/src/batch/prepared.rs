@@ -8,13 +8,16 @@ use touchstone_platform::enrichment;
 use touchstone_platform::store::scoring::Loaded;
 use touchstone_schema::history::{HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::StoreId;
+use touchstone_schema::input::is_own_mailbox;
 use touchstone_schema::json::Json;
+use touchstone_schema::limits;
 use touchstone_schema::lists::StoreLists;
 use touchstone_schema::order::Order;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Submission, SubmissionKind};
-use touchstone_schema::tenant::{KeyMode, StoreProfile, Tenant};
+use touchstone_schema::tenant::{KeyMode, StoreProfile, Surface, Tenant};
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::warning::{Warning, WarningCode};
 
 use crate::hearsay::Vouched;
 use crate::history_keys::OrderKeys;
@@ -58,7 +61,7 @@ impl<'a> Prepared<'a> {
         let policy = policy_of(directory, store, policies)?;
         let order = match submission.kind {
             SubmissionKind::Order | SubmissionKind::Held | SubmissionKind::FailedAttempt => {
-                Some(read(submission.document.get(), &profile.data_key, submission.tenant.mode, &policy)?)
+                Some(reading(submission, &profile, &policy).order(submission.document.get(), submission.surface)?)
             }
             SubmissionKind::Reanalyze => None,
         };
@@ -93,8 +96,8 @@ impl<'a> Prepared<'a> {
             && let Some(latest) = loaded.latest.get(&self.submission.transaction_id)
         {
             self.stored_hash = Some(latest.body_hash.clone());
-            let mode = self.submission.tenant.mode;
-            self.order = Some(read(&latest.document, &self.profile.data_key, mode, &self.policy)?);
+            let reading = reading(self.submission, &self.profile, &self.policy);
+            self.order = Some(reading.order(&latest.document, self.submission.surface)?);
             self.tell_hearsay();
         }
         Ok(())
@@ -139,18 +142,64 @@ pub(crate) fn policy_of(
     Ok(policy)
 }
 
-/// Reads an order and derives its history keys, those that the policy declares among them.
-pub(crate) fn read(
-    document: &str,
-    data_key: &Secret,
-    mode: KeyMode,
-    policy: &Policy,
-) -> Result<(Order, OrderKeys), String> {
+fn reading<'a>(submission: &Submission, profile: &'a StoreProfile, policy: &'a Policy) -> Reading<'a> {
+    let (data_key, mode) = (&profile.data_key, submission.tenant.mode);
+    Reading { data_key, mode, policy, own_domains: &profile.input.own_domains }
+}
+
+/// What a store's orders are read with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) data_key: &'a Secret,
+    pub(crate) mode: KeyMode,
+    pub(crate) policy: &'a Policy,
+    /// Mail domains of the store itself.
+    pub(crate) own_domains: &'a [String],
+}
+
+impl Reading<'_> {
+    /// Reads an order and derives its history keys, those that the policy declares among them.
+    pub(crate) fn order(&self, document: &str, surface: Surface) -> Result<(Order, OrderKeys), String> {
+        let order = read(document, surface, self.own_domains)?;
+        let keys = OrderKeys::of(&order, self.data_key, self.mode, self.policy);
+        Ok((order, keys))
+    }
+}
+
+fn read(document: &str, surface: Surface, own_domains: &[String]) -> Result<Order, String> {
     let json = Json::parse_text(document).map_err(|error| format!("the order is not JSON: {error}"))?;
-    let order = Order::parse(&json).map_err(|faults| {
+    let mut order = Order::parse(&json).map_err(|faults| {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         format!("the order is not valid: {first}")
     })?;
-    let keys = OrderKeys::of(&order, data_key, mode, policy);
-    Ok((order, keys))
+    if let Some(carried) = carried_warnings(surface, &json) {
+        order.warnings = carried;
+    }
+    drop_own_mailbox(&mut order, surface, own_domains);
+    Ok(order)
+}
+
+/// The warnings of a document that its surface made into a canonical order: their fields are those that the shop sent. An
+/// order of the signed surface is what the shop sent, and a Centra shop's is read where it is made into one.
+fn carried_warnings(surface: Surface, order: &Json<'_>) -> Option<Vec<Warning>> {
+    match surface {
+        Surface::Orders | Surface::Checks => Warning::carried_by(order),
+        Surface::Signed | Surface::Centra => None,
+    }
+}
+
+/// Counts `noreply@` and its like of the store's own domains as absent: every customer without a mailbox has it.
+fn drop_own_mailbox(order: &mut Order, surface: Surface, own_domains: &[String]) {
+    if !order.customer.email.as_deref().is_some_and(|email| is_own_mailbox(email, own_domains)) {
+        return;
+    }
+    order.customer.email = None;
+    let field = match surface {
+        Surface::Signed | Surface::Centra => "/customer/email",
+        Surface::Orders | Surface::Checks => "/billing/email",
+    };
+    if order.warnings.len() < limits::ORDER_WARNINGS {
+        let message = "expected the customer's own mailbox; this one is the store's".to_owned();
+        order.warnings.push(Warning { code: WarningCode::Placeholder, field: field.to_owned(), message });
+    }
 }

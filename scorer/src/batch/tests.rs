@@ -21,8 +21,13 @@ fn profile(mode: StoreMode) -> Arc<StoreProfile> {
         currency: "EUR".to_owned(),
         rate_limit_per_minute: 100,
         risk_groups: touchstone_schema::tenant::RiskGroups::default(),
+        input: touchstone_schema::tenant::InputSettings::default(),
         data_key: Secret::new("data key"),
     })
+}
+
+fn reading<'a>(profile: &'a StoreProfile, mode: KeyMode, policy: &'a Policy) -> Reading<'a> {
+    Reading { data_key: &profile.data_key, mode, policy, own_domains: &profile.input.own_domains }
 }
 
 /// The `number`-th submission, of this order with this amount, received so many seconds after the first.
@@ -63,7 +68,7 @@ fn prepared<'a>(submission: &'a Submission, loaded: &Loaded) -> Prepared<'a> {
     let (document, mode) = (submission.document.get(), submission.tenant.mode);
     let order = match submission.kind {
         SubmissionKind::Reanalyze => None,
-        _ => Some(read(document, &profile.data_key, mode, &policy).unwrap()),
+        _ => Some(reading(&profile, mode, &policy).order(document, Surface::Signed).unwrap()),
     };
     let enrichment = enrichment::Enricher::built_in().snapshot();
     let (lists, norms) = (None, Arc::default());
@@ -212,7 +217,8 @@ fn a_damaged_verdict_is_poison_for_its_own_order_alone() {
 fn orders_that_cannot_be_read_are_refused_with_the_reason() {
     let profile = profile(StoreMode::Live);
     let policy = Policy::built_in();
-    let refusal = |document: &str| read(document, &profile.data_key, KeyMode::Live, &policy).err().unwrap_or_default();
+    let reading = reading(&profile, KeyMode::Live, &policy);
+    let refusal = |document: &str| reading.order(document, Surface::Signed).err().unwrap_or_default();
     assert!(refusal("{").starts_with("the order is not JSON: "));
     assert!(refusal(r#"{"order_id":"A"}"#).starts_with("the order is not valid: "));
     let enrichment = enrichment::Enricher::built_in().snapshot();

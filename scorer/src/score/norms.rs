@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::order::Order;
+use touchstone_schema::quantity::Quantity;
 
 /// Orders that a store needs before its own distribution counts (signal catalogue).
 pub const LEAST_ORDERS: usize = 200;
@@ -79,7 +80,7 @@ pub fn largest_quantity(order: &Order) -> u32 {
     let mut quantities: HashMap<&str, u32> = HashMap::with_capacity(order.line_items.len());
     let mut largest = 0;
     for item in &order.line_items {
-        let quantity = item.quantity.unwrap_or(1);
+        let quantity = item.quantity.map_or(1, Quantity::pieces);
         let of_article = match item.sku.as_deref().or(item.name.as_deref()) {
             Some(article) => {
                 let sum = quantities.entry(article).or_default();

@@ -261,6 +261,7 @@ impl Maker<'_> {
             currency: "EUR".to_owned(),
             rate_limit_per_minute,
             risk_groups,
+            input: touchstone_schema::tenant::InputSettings::default(),
             created_at: now,
         };
         let system = self.store.system(SystemReason::Operator);

@@ -28,6 +28,7 @@ pub(super) async fn backtest(pipeline: &Pipeline, current: &Value, candidate: &V
         store: &pipeline.door.store,
         tenant,
         data_key: &profile.data_key,
+        own_domains: &profile.input.own_domains,
         current: &policy(pipeline, current)?,
         candidate: &policy(pipeline, candidate)?,
         enrichment: &Enricher::built_in().snapshot(),

@@ -63,6 +63,14 @@ impl<'a> Client<'a> {
         self.send(Method::POST, ORDER_CHECK, document).await
     }
 
+    async fn check_strictly(&self, document: &Value) -> Result<Answer> {
+        let request = hyper::Request::post(format!("{}{ORDER_CHECK}", self.url))
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .header("prefer", "handling=strict");
+        self.http.send(request.body(Full::from(document.to_string()))?).await
+    }
+
     pub(crate) async fn update(&self, document: &Value) -> Result<Answer> {
         self.send(Method::PATCH, ORDER, document).await
     }

@@ -15,6 +15,7 @@ use touchstone_platform::directory::Directory;
 use touchstone_platform::enrichment::Enricher;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::random;
+use touchstone_platform::store::accounts::StoreChange;
 use touchstone_platform::store::policies::NewPolicy;
 use touchstone_platform::store::{SystemReason, SystemStore};
 use touchstone_schema::ids::{RequestId, SubmissionId, TransactionId};
@@ -97,6 +98,23 @@ impl Pipeline {
     /// All rows.
     pub(crate) fn system(&self) -> SystemStore<'_> {
         self.door.store.system(SystemReason::RoleLoop)
+    }
+
+    /// Sets the mail domains of the first store itself, which door and scorer know at once.
+    pub(crate) async fn set_own_domains(&self, domains: &[&str]) -> Result<()> {
+        let own_domains = Some(domains.iter().map(|domain| (*domain).to_owned()).collect());
+        self.set_input(StoreChange { own_domains, ..StoreChange::default() }).await
+    }
+
+    /// Has the first store's orders read strictly, or leniently.
+    pub(crate) async fn set_strict_input(&self, is_strict: bool) -> Result<()> {
+        self.set_input(StoreChange { strict_input: Some(is_strict), ..StoreChange::default() }).await
+    }
+
+    async fn set_input(&self, change: StoreChange) -> Result<()> {
+        let store = &self.door.keys.mine.tenant.store_id;
+        ensure!(self.system().change_store(store, &change, self.door.clock.now()).await?, "the store is there");
+        Ok(self.door.directory.refresh_now().await?)
     }
 
     /// Gives the first store a policy, which the scorer knows at once. Returns its version.

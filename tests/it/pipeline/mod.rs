@@ -30,6 +30,7 @@ pub(crate) mod fixture;
 mod hearsay;
 mod hot_history;
 mod idempotency;
+mod input;
 mod lanes;
 mod lists;
 mod norms;

@@ -31,6 +31,7 @@ pub(super) async fn run(
         store: operator.store(),
         tenant: &tenant,
         data_key: &store::data_key(operator, &current.store).await?,
+        own_domains: &store::existing(operator, &current.store).await?.input.own_domains,
         current: &compiled(&current.store, current.version, &current.document)?,
         candidate: &compiled(&current.store, current.version + 1, document)?,
         enrichment: &*operator.enrichment().await,

@@ -8,7 +8,7 @@ use touchstone_platform::store::transactions::{CheckUpdated, NewCheckUpdate};
 use touchstone_schema::checks::{Check, Subject, Update, read_check};
 use touchstone_schema::ids::{SubmissionId, TransactionId};
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
-use touchstone_schema::tenant::Surface;
+use touchstone_schema::tenant::{StoreProfile, Surface};
 
 use super::basic;
 use super::document::{CartCheckDocument, CheckResult, OrderCheckDocument, checked};
@@ -16,7 +16,7 @@ use super::update::pass_on;
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::enqueue::screen_now;
-use crate::order_body::read_json;
+use crate::order_body::{handling, read_json};
 use crate::problem::Problem;
 use crate::surfaces::Knock;
 
@@ -45,7 +45,7 @@ pub(crate) async fn cart(State(door): State<SharedDoor>, knock: Knock) -> Result
 async fn check(door: &Door, knock: &Knock, subject: Subject) -> Result<Response, Problem> {
     let caller = basic::authenticate(&door.dependencies, &knock.headers).await?;
     // Its faults are told after admission, so that they too are limited.
-    let read = read(knock, subject);
+    let read = read(knock, subject, &caller.store);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = match read {
         Ok(check) => answer(door, knock, &ticket, check).await,
@@ -54,9 +54,9 @@ async fn check(door: &Door, knock: &Knock, subject: Subject) -> Result<Response,
     ticket.settle(door, answer).await
 }
 
-fn read(knock: &Knock, subject: Subject) -> Result<Hashed, Problem> {
+fn read(knock: &Knock, subject: Subject, store: &StoreProfile) -> Result<Hashed, Problem> {
     let document = read_json(&knock.headers, &knock.arrival.body)?;
-    let check = read_check(&document, subject).map_err(Problem::invalid_fields)?;
+    let check = read_check(&document, subject, handling(&knock.headers, store)).map_err(Problem::invalid_fields)?;
     Ok((check, document.canonical_hash()))
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use touchstone_schema::checks::Flag;
 use touchstone_schema::tenant::{RiskGroup, RiskGroups};
 use touchstone_schema::verdict::Reason;
+use touchstone_schema::warning::Warning;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
@@ -57,6 +58,9 @@ struct CheckedRisk {
     link: String,
     /// Why, one for each reason.
     tags: Vec<Tag>,
+    /// Optional fields of the check that could not be used as they were sent; they counted as absent.
+    #[schema(max_items = 32, value_type = Vec<crate::surfaces::signed::document::WarningDocument>)]
+    warnings: Vec<Warning>,
 }
 
 /// A reason of the score.
@@ -96,6 +100,8 @@ struct Told {
     risk_score: u8,
     #[serde(default)]
     reasons: Vec<Reason>,
+    #[serde(default)]
+    warnings: Vec<Warning>,
 }
 
 /// 200 with the risk that a stored verdict tells.
@@ -117,6 +123,7 @@ pub(super) fn checked(
         risk_group: groups.of(told.risk_score),
         link,
         tags: told.reasons.into_iter().map(Tag::from).collect(),
+        warnings: told.warnings,
     };
     json(StatusCode::OK, &CheckResult { success: true, data })
 }

@@ -6,12 +6,13 @@ use touchstone_platform::store::history::Remembered;
 use touchstone_platform::store::transactions::{CheckUpdated, NewCheckUpdate};
 use touchstone_schema::checks::{Subject, Update, read_update};
 use touchstone_schema::event::Event;
+use touchstone_schema::input::Handling;
 
 use super::basic;
 use super::document::{CartUpdateDocument, OrderUpdateDocument, UpdateResult, updated};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
-use crate::order_body::read_json;
+use crate::order_body::{handling, read_json};
 use crate::problem::Problem;
 use crate::surfaces::{Knock, announce, remember};
 
@@ -37,14 +38,23 @@ pub(crate) async fn cart(State(door): State<SharedDoor>, knock: Knock) -> Result
 
 async fn update(door: &Door, knock: &Knock, subject: Subject) -> Result<Response, Problem> {
     let caller = basic::authenticate(&door.dependencies, &knock.headers).await?;
+    let handling = handling(&knock.headers, &caller.store);
     let read = read_json(&knock.headers, &knock.arrival.body)
-        .and_then(|document| read_update(&document, subject).map_err(Problem::invalid_fields));
+        .and_then(|document| read_update(&document, subject, of_update(handling)).map_err(Problem::invalid_fields));
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = match read {
         Ok(update) => answer(door, knock, &ticket, &update).await,
         Err(problem) => Err(problem),
     };
     ticket.settle(door, answer).await
+}
+
+/// An update whose fields cannot be read is refused: without them it would say something else.
+const fn of_update(handling: Handling) -> Handling {
+    match handling {
+        Handling::Lenient | Handling::Complete => Handling::Complete,
+        Handling::Strict => Handling::Strict,
+    }
 }
 
 async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, update: &Update) -> Result<Response, Problem> {

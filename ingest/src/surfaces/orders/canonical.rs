@@ -1,15 +1,15 @@
 //! From an order of the document to what the scorer reads and what is answered of it later.
 //!
-//! Guarantee: pure; an order without faults becomes a canonical one. What the canonical order has no place for, but a
+//! Guarantee: pure; an order that was read becomes a canonical one. What the canonical order has no place for, but a
 //! store's own rules may ask for, is among its metadata; free texts stay in the stored original alone.
 
 use serde_json::{Map, Value, json};
 use touchstone_schema::json::Json;
 use touchstone_schema::money::{Currency, Money};
-use touchstone_schema::order::CountryCode;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::warning::Warning;
 
-use super::check::{expiration, flag, member, numeric, text};
+use super::check::{member, numeric, text};
 
 /// Names of the metadata, and of the fields they are taken from.
 const ORDER_METADATA: [(&str, &str); 11] = [
@@ -49,11 +49,11 @@ pub(super) struct Facts {
     pub(super) shipping_method: Option<String>,
 }
 
-/// Reads the facts of an order that has no faults.
+/// The facts of an order that was read.
 pub(super) fn facts(order: &Json<'_>, currency: Currency) -> Option<Facts> {
     let total = member(order, "grandTotal").and_then(numeric)?;
     let (billing, shipping) = (member(order, "billing")?, member(order, "shipping"));
-    let is_usa = |address: &Json<'_>| country(address).as_deref() == Some("US");
+    let is_usa = |address: &Json<'_>| member(address, "country").and_then(text) == Some("US");
     Some(Facts {
         site_name: owned(order, "siteName")?,
         order_number: owned(order, "orderNumber")?,
@@ -66,8 +66,8 @@ pub(super) fn facts(order: &Json<'_>, currency: Currency) -> Option<Facts> {
     })
 }
 
-/// The canonical document of an order that has no faults.
-pub(super) fn document(order: &Json<'_>, currency: Currency) -> String {
+/// The canonical document of an order that was read, with the warnings about it.
+pub(super) fn document(order: &Json<'_>, currency: Currency, warnings: &[Warning]) -> String {
     let billing = member(order, "billing");
     let shipping = member(order, "shipping");
     let by_phone = ["inboundCallerId", "outboundCallerID", "outboundCallerId"].iter();
@@ -91,6 +91,7 @@ pub(super) fn document(order: &Json<'_>, currency: Currency) -> String {
         ("shipping_amount", fee.map_or(Value::Null, Value::from)),
         ("merchant_score", member(order, "mirScore").and_then(numeric).map_or(Value::Null, Value::from)),
         ("metadata", metadata(order)),
+        (Warning::MEMBER, json!(warnings)),
     ]);
     document.to_string()
 }
@@ -117,7 +118,7 @@ fn address(address: &Json<'_>) -> Value {
         ("city", string(address, "city")),
         ("region", string(address, "state")),
         ("postal_code", string(address, "zip")),
-        ("country", country(address).map_or(Value::Null, Value::from)),
+        ("country", string(address, "country")),
         ("phone", string(address, "eveningPhone")),
     ])
 }
@@ -137,7 +138,6 @@ fn payment_of(payment: &Json<'_>) -> Value {
         Some("declined") => false.into(),
         _ => Value::Null,
     };
-    let until = member(payment, "expiration").and_then(text).and_then(expiration);
     members([
         ("method", "credit_card".into()),
         ("transaction_id", string(payment, "gatewayTransactionId")),
@@ -146,7 +146,7 @@ fn payment_of(payment: &Json<'_>) -> Value {
         ("eci", string(payment, "eciCode")),
         ("card_bin", string(payment, "bin")),
         ("card_last4", string(payment, "lastFour")),
-        ("card_expiry", until.map_or(Value::Null, Value::from)),
+        ("card_expiry", string(payment, "expiration")),
         ("card_brand", string(payment, "cardType")),
         ("was_authorized", was_authorized),
     ])
@@ -207,7 +207,10 @@ fn string(object: &Json<'_>, name: &str) -> Value {
 }
 
 fn boolean(object: &Json<'_>, name: &str) -> Value {
-    member(object, name).and_then(flag).map_or(Value::Null, Value::from)
+    match member(object, name) {
+        Some(Json::Bool(flag)) => Value::Bool(*flag),
+        _ => Value::Null,
+    }
 }
 
 fn time(object: &Json<'_>, name: &str) -> Value {
@@ -218,10 +221,6 @@ fn time(object: &Json<'_>, name: &str) -> Value {
 fn amount(object: &Json<'_>, name: &str, currency: Currency) -> Option<String> {
     let amount = member(object, name).and_then(numeric).and_then(|text| Money::parse(text, currency).ok())?;
     Some(amount.to_decimal_text())
-}
-
-fn country(address: &Json<'_>) -> Option<String> {
-    member(address, "country").and_then(text).and_then(CountryCode::parse).map(|country| country.to_string())
 }
 
 /// Whether two addresses are the same place, however they are spaced and capitalised.

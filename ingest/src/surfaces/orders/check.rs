@@ -1,47 +1,58 @@
-//! Checks an order by the field tables.
+//! Reads an order by the field tables.
 //!
-//! Guarantee: all faults of a document at once, each with the JSON pointer of its field and what was expected, never the
-//! value. A document without faults becomes a canonical order that the scorer takes. No document panics.
+//! Guarantee: an order that is read holds every field of the tables in its documented form, or not at all; an optional field
+//! that could not be read is named by a warning. All errors of a document are listed at once, each with the JSON pointer
+//! of its field and what was expected, never the value. No document panics.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 
 use touchstone_schema::fault::Fault;
+use touchstone_schema::input::{
+    ExpiryForm, Findings, Handling, Section, TimeForm, decimal, fits, is_digits, is_empty, is_placeholder,
+};
 use touchstone_schema::json::{Json, Path};
 use touchstone_schema::limits;
 use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::number;
-use touchstone_schema::order::{CountryCode, MAX_FAULTS};
+use touchstone_schema::order::CountryCode;
+use touchstone_schema::quantity::Quantity;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::warning::{Warning, WarningCode};
 
 use super::tables::{CREDIT_CARD, Field, Kind, ORDER, PAYPAL, Table};
 
 /// Countries whose states have two letters.
 const TWO_LETTER_STATES: [&str; 2] = ["US", "CA"];
-/// What goes together: one that is there requires the others.
+/// Fields that go together: one that is there asks for the others.
 const SHIPPING: [&str; 3] = ["shipping", "shippingMethod", "shippingFee"];
+const DATE: TimeForm = TimeForm {
+    parse: Timestamp::parse_iso8601,
+    expected: "expected an ISO 8601 date or time such as 2026-01-02T03:04:05Z",
+};
+const EXPIRATION: ExpiryForm = ExpiryForm {
+    is_exact: |text| text.len() == 4 && is_digits(text) || (ExpiryForm::WITH_SLASH.is_exact)(text),
+    expected: "expected a month such as 05/28 or 0528",
+};
 
-/// All faults of an order; none when it may be placed.
-pub(super) fn faults(document: &Json<'_>, currency: Currency) -> Vec<Fault> {
-    let mut check = Check { currency, faults: Vec::new() };
-    check.table(&ORDER, document, &Path::Root);
-    check.shipping(document);
-    check.faults
+/// An order with every field in its documented form, and the warnings about those that could not be used.
+pub(super) type Read<'d> = (Json<'d>, Vec<Warning>);
+
+/// Reads an order.
+///
+/// # Errors
+/// All errors of the document: required fields that are missing or unusable, and by `handling` optional ones that are not in
+/// their documented form.
+pub(super) fn read<'d>(document: &Json<'d>, currency: Currency, handling: Handling) -> Result<Read<'d>, Vec<Fault>> {
+    let mut reader = Reader { currency, findings: Findings::new(handling) };
+    let members = reader.table(&ORDER, document, &Path::Root, true);
+    reader.shipping(document);
+    let (faults, warnings) = reader.findings.into_parts();
+    if faults.is_empty() { Ok((Json::Object(members), warnings)) } else { Err(faults) }
 }
 
 /// A member of an object by a name of its table, unless it is absent.
 pub(super) fn member<'r, 'd>(object: &'r Json<'d>, name: &str) -> Option<&'r Json<'d>> {
-    object.get(name).filter(|value| !is_absent(value))
-}
-
-/// Whether the value says nothing: the document lets fields be left empty.
-fn is_absent(value: &Json<'_>) -> bool {
-    match value {
-        Json::Null => true,
-        Json::String(text) => text.trim().is_empty(),
-        Json::Object(members) => members.is_empty(),
-        Json::Array(items) => items.is_empty(),
-        Json::Bool(_) | Json::Number(_) => false,
-    }
+    object.get(name).filter(|value| !is_empty(value))
 }
 
 /// A text without the blanks around it.
@@ -54,94 +65,151 @@ pub(super) fn numeric<'r>(value: &'r Json<'_>) -> Option<&'r str> {
     value.as_number().or_else(|| text(value))
 }
 
-/// `true` or `false`, also as text.
-pub(super) fn flag(value: &Json<'_>) -> Option<bool> {
-    match value {
-        Json::Bool(flag) => Some(*flag),
-        Json::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
-        Json::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    }
-}
+/// Members of an order that was read.
+type Members<'d> = Vec<(Cow<'d, str>, Json<'d>)>;
 
-/// A month as `MM/YY`.
-pub(super) fn expiration(text: &str) -> Option<String> {
-    let (month, year) = text.split_once('/').or_else(|| text.split_at_checked(2))?;
-    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_month = two_digits(month) && two_digits(year) && ("01"..="12").contains(&month);
-    is_month.then(|| format!("{month}/{year}"))
-}
-
-/// Whether a shipping fee of zero stands alone: it is then absent like the rest.
-fn is_no_fee(document: &Json<'_>, currency: Currency) -> bool {
-    let fee = member(document, "shippingFee").and_then(numeric).and_then(|fee| Money::parse(fee, currency).ok());
-    fee.is_some_and(|fee| fee.minor() == 0)
-        && member(document, "shipping").is_none()
-        && member(document, "shippingMethod").is_none()
-}
-
-struct Check {
+struct Reader {
     currency: Currency,
-    faults: Vec<Fault>,
+    findings: Findings,
 }
 
-impl Check {
-    fn add(&mut self, path: &Path<'_>, expected: String) {
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(Fault::new(path.pointer(), expected));
-        }
-    }
-
-    fn table(&mut self, table: &Table, object: &Json<'_>, path: &Path<'_>) {
+impl Reader {
+    /// The fields of a table that are there. A field that is required of an object which is not is never refused.
+    fn table<'d>(
+        &mut self,
+        table: &'static Table,
+        object: &Json<'d>,
+        path: &Path<'_>,
+        is_required: bool,
+    ) -> Members<'d> {
+        let mut members = Members::new();
         for field in table.fields {
-            let names = std::iter::once(field.name).chain(field.alias);
-            match names.into_iter().find_map(|name| member(object, name).map(|value| (name, value))) {
-                Some((name, value)) => self.value(field, value, object, &path.key(name)),
-                None if field.is_required => {
-                    self.add(&path.key(field.name), format!("expected {}; it is required", self.expected(field.kind)));
+            let mut names = std::iter::once(field.name).chain(field.alias);
+            let present = names.find_map(|name| member(object, name).map(|value| (name, value)));
+            let is_required_here = is_required && field.is_required;
+            let found_before = self.findings.count();
+            let value = present.and_then(|(name, value)| {
+                let reading = Reading { field, name, value, object, path };
+                self.value(&reading, is_required_here)
+            });
+            match value {
+                Some(value) => members.push((Cow::Borrowed(field.name), value)),
+                None if field.is_required && self.findings.count() == found_before && !self.may_lack(field, object) => {
+                    self.missing(&path.key(field.name), field.kind, is_required_here);
                 }
                 None => {}
             }
         }
+        members
     }
 
-    fn value(&mut self, field: &Field, value: &Json<'_>, siblings: &Json<'_>, path: &Path<'_>) {
+    /// A state is required where countries have such; read strictly, everywhere.
+    fn may_lack(&self, field: &Field, object: &Json<'_>) -> bool {
+        matches!(field.kind, Kind::State) && !self.findings.is_strict() && !has_two_letter_states(object)
+    }
+
+    fn missing(&mut self, path: &Path<'_>, kind: Kind, is_required: bool) {
+        let expected = format!("expected {}; it is required and missing", self.expected(kind));
+        if is_required {
+            self.findings.refuse(path, expected);
+        } else {
+            self.findings.unreadable(path, WarningCode::Incomplete, expected);
+        }
+    }
+
+    fn value<'d>(&mut self, reading: &Reading<'_, 'd>, is_required: bool) -> Option<Json<'d>> {
+        let Reading { field, name, value, path, .. } = *reading;
+        let path = path.key(name);
         match field.kind {
-            Kind::Object(table) if value.as_object().is_some() => self.table(table, value, path),
-            Kind::Objects(table) if value.as_array().is_some() => self.objects(table, value, path),
-            Kind::Payments if value.as_array().is_some() => self.payments(value, path),
-            Kind::State if has_two_letter_states(siblings) => {
-                let is_state = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
-                if !text(value).is_some_and(is_state) {
-                    self.add(path, "expected a state of two letters, such as NY".to_owned());
-                }
+            Kind::Object(table) => {
+                let object = value.as_object().map(|_| self.table(table, value, &path, is_required));
+                self.or_unreadable(object.map(Json::Object), &path, field.kind, is_required)
             }
-            kind if self.is_of(kind, value) => {}
-            kind => self.add(path, format!("expected {}", self.expected(kind))),
+            Kind::Objects(table) => self.objects(table, value, &path, is_required),
+            Kind::Payments => self.payment(value, &path, is_required),
+            _ => self.scalar(reading, is_required),
         }
     }
 
-    fn objects(&mut self, table: &Table, list: &Json<'_>, path: &Path<'_>) {
-        let items = list.as_array().unwrap_or_default();
-        if items.len() > limits::ORDER_LIST_ITEMS {
-            return self.add(path, format!("expected at most {} elements", limits::ORDER_LIST_ITEMS));
+    fn or_unreadable<'d>(
+        &mut self,
+        value: Option<Json<'d>>,
+        path: &Path<'_>,
+        kind: Kind,
+        is_required: bool,
+    ) -> Option<Json<'d>> {
+        if value.is_none() {
+            let expected = format!("expected {}", self.expected(kind));
+            self.findings
+                .requiring(is_required, |findings| findings.unreadable(path, WarningCode::Malformed, expected));
         }
-        for (index, item) in items.iter().enumerate() {
-            self.table(table, item, &path.index(index));
+        value
+    }
+
+    fn objects<'d>(
+        &mut self,
+        table: &'static Table,
+        value: &Json<'d>,
+        path: &Path<'_>,
+        is_required: bool,
+    ) -> Option<Json<'d>> {
+        let mut objects = Vec::new();
+        for (step, item) in self.elements(value, path)? {
+            let path = match step {
+                Step::Element(index) => path.index(index),
+                Step::Member(key) => path.key(key),
+                Step::Itself => *path,
+            };
+            objects.push(Json::Object(self.table(table, item, &path, is_required)));
+        }
+        Some(Json::Array(objects))
+    }
+
+    /// The elements of an array, of an object whose keys are numbers (as PHP writes arrays with gaps), or the object itself.
+    fn elements<'r, 'd>(&mut self, value: &'r Json<'d>, path: &Path<'_>) -> Option<Vec<(Step<'r>, &'r Json<'d>)>> {
+        match value {
+            Json::Array(items) => {
+                if items.len() > limits::ORDER_LIST_DOCUMENTED {
+                    let expected = format!("expected at most {} elements", limits::ORDER_LIST_DOCUMENTED);
+                    self.findings.tolerated(path, &expected);
+                }
+                let items = items.iter().take(limits::ORDER_LIST_ITEMS).enumerate();
+                Some(items.map(|(index, item)| (Step::Element(index), item)).collect())
+            }
+            Json::Object(members) => {
+                self.findings.tolerated(path, "expected an array of one or more objects");
+                if !members.iter().all(|(key, _)| is_digits(key)) {
+                    return Some(vec![(Step::Itself, value)]);
+                }
+                let members = members.iter().take(limits::ORDER_LIST_ITEMS);
+                Some(members.map(|(key, item)| (Step::Member(key), item)).collect())
+            }
+            _ => {
+                self.findings.refuse(path, "expected an array of one or more objects");
+                None
+            }
         }
     }
 
-    fn payments(&mut self, list: &Json<'_>, path: &Path<'_>) {
-        let Some([payment]) = list.as_array() else {
-            return self.add(path, "expected exactly one payment".to_owned());
+    fn payment<'d>(&mut self, value: &Json<'d>, path: &Path<'_>, is_required: bool) -> Option<Json<'d>> {
+        let elements = self.elements(value, path)?;
+        let [(step, payment)] = elements[..] else {
+            self.findings.refuse(path, "expected exactly one payment");
+            return None;
         };
-        let path = path.index(0);
-        match payment_table(payment) {
-            Some(table) => self.table(table, payment, &path),
-            None => self.add(&path.key("paymentType"), "expected creditcard or paypal; it is required".to_owned()),
-        }
+        let path = match step {
+            Step::Element(index) => path.index(index),
+            Step::Member(key) => path.key(key),
+            Step::Itself => *path,
+        };
+        let Some(table) = payment_table(payment) else {
+            self.findings.refuse(&path.key("paymentType"), "expected creditcard or paypal; it is required");
+            return None;
+        };
+        Some(Json::Array(vec![Json::Object(self.table(table, payment, &path, is_required))]))
     }
 
+    /// Shipping address, method and fee go together; a fee of zero alone is absent.
     fn shipping(&mut self, document: &Json<'_>) {
         let present = SHIPPING.map(|name| member(document, name).is_some());
         if !present.contains(&true) || is_no_fee(document, self.currency) {
@@ -149,42 +217,94 @@ impl Check {
         }
         for (name, _) in SHIPPING.iter().zip(present).filter(|(_, is_present)| !is_present) {
             let expected = "expected beside the others of shipping, shippingMethod and shippingFee";
-            self.add(&Path::Root.key(name), expected.to_owned());
+            self.findings.unreadable(&Path::Root.key(name), WarningCode::Incomplete, expected);
         }
     }
 
-    /// Whether a value without members is of the kind.
-    fn is_of(&self, kind: Kind, value: &Json<'_>) -> bool {
-        let text = text(value);
-        let amount = || numeric(value).and_then(|text| Money::parse(text, self.currency).ok());
-        match kind {
-            Kind::Text(most) => text.is_some_and(|text| text.chars().count() <= most),
-            Kind::State => text.is_some_and(|text| text.chars().count() <= limits::FIELD_CHARS),
-            Kind::Choice(choices) => text.is_some_and(|text| choices.iter().any(|one| one.eq_ignore_ascii_case(text))),
-            Kind::Digits(least, most) => text.is_some_and(|text| {
-                (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-            }),
-            Kind::Money => amount().is_some(),
-            Kind::Total => amount().is_some_and(|amount| amount.minor() >= 0),
-            Kind::Count => numeric(value).and_then(number::count).is_some(),
-            Kind::Number => numeric(value)
-                .is_some_and(|text| number::is_number(text) && text.chars().count() <= limits::FIELD_CHARS),
-            Kind::Score => numeric(value).and_then(number::millionths).is_some(),
-            Kind::Flag => matches!(value, Json::Bool(_)),
-            Kind::FlagOrText => flag(value).is_some(),
-            Kind::Date => text.and_then(Timestamp::parse_iso8601).is_some(),
-            Kind::IpAddress => text.is_some_and(|text| text.parse::<IpAddr>().is_ok()),
-            Kind::Country => text.and_then(CountryCode::parse).is_some(),
-            Kind::Expiration => text.and_then(expiration).is_some(),
-            Kind::Object(_) | Kind::Objects(_) | Kind::Payments => false,
+    fn scalar<'d>(&mut self, reading: &Reading<'_, 'd>, is_required: bool) -> Option<Json<'d>> {
+        let Reading { field, name, value, object, path } = *reading;
+        let place = path.key(name);
+        let expected = format!("expected {}", self.expected(field.kind));
+        if field.kind.is_text() && value.as_str().is_none() {
+            self.findings.tolerated(&place, &expected);
         }
+        let currency = self.currency;
+        self.findings.requiring(is_required, |findings| {
+            let section = Section::new(Some(object), path, findings);
+            let text = |text: Option<String>| text.map(|text| Json::String(Cow::Owned(text)));
+            match field.kind {
+                Kind::Text(most) => {
+                    let found = section.text(name, findings)?;
+                    if !fits(&found, most) {
+                        findings.unreadable(&place, WarningCode::TooLong, expected);
+                        return None;
+                    }
+                    text(Some(found))
+                }
+                Kind::Identity(identity) => {
+                    let found = section.text(name, findings)?;
+                    if is_placeholder(identity, &found) {
+                        let message = "expected a value of this customer; this one stands for a missing value";
+                        findings.warn(&place, WarningCode::Placeholder, message);
+                        return None;
+                    }
+                    text(Some(found))
+                }
+                Kind::State => {
+                    let found = section.text(name, findings)?;
+                    let is_state = found.len() == 2 && found.bytes().all(|byte| byte.is_ascii_alphabetic());
+                    if has_two_letter_states(object) && !is_state {
+                        findings.unreadable(
+                            &place,
+                            WarningCode::Malformed,
+                            "expected a state of two letters, such as NY",
+                        );
+                        return None;
+                    }
+                    text(Some(found))
+                }
+                Kind::Choice(choices) => {
+                    let found = section.text(name, findings)?;
+                    let known = choices.iter().find(|choice| choice.eq_ignore_ascii_case(&found));
+                    if known.is_none() {
+                        findings.unreadable(&place, WarningCode::UnknownWord, expected);
+                    }
+                    known.map(|_| Json::String(Cow::Owned(found)))
+                }
+                Kind::Digits(least, most) if least == most => text(section.last_digits(name, most, findings)),
+                Kind::Digits(least, most) => text(section.first_digits(name, least, most, findings)),
+                Kind::Total if is_required => {
+                    text(section.own_amount(name, Some(currency), findings).map(Money::to_decimal_text))
+                }
+                Kind::Total => text(section.positive_money(name, Some(currency), findings).map(Money::to_decimal_text)),
+                Kind::Money => text(section.money(name, Some(currency), findings).map(Money::to_decimal_text)),
+                Kind::Count => text(section.quantity(name, findings).map(Quantity::to_decimal_text)),
+                Kind::Number => text(any_number(section, name, findings)),
+                Kind::Score => section.millionths(name, findings).map(|_| value.clone()),
+                Kind::Flag | Kind::FlagOrText => {
+                    if matches!(field.kind, Kind::Flag) && !matches!(value, Json::Bool(_)) {
+                        findings.tolerated(&place, &expected);
+                    }
+                    section.flag(name, findings).map(Json::Bool)
+                }
+                Kind::Date => {
+                    let at = section.time(name, DATE, findings)?;
+                    let is_as_documented = value.as_str().is_some_and(|text| (DATE.parse)(text.trim()).is_some());
+                    if is_as_documented { Some(value.clone()) } else { text(Some(at.to_rfc3339())) }
+                }
+                Kind::IpAddress => text(section.ip_address(name, findings).map(|address| address.to_string())),
+                Kind::Country => text(section.country(name, findings).map(|country| country.to_string())),
+                Kind::Expiration => text(section.expiry(name, EXPIRATION, findings).map(|month| month.to_string())),
+                Kind::Object(_) | Kind::Objects(_) | Kind::Payments => None,
+            }
+        })
     }
 
     fn expected(&self, kind: Kind) -> String {
         let currency = self.currency;
         match kind {
             Kind::Text(most) => format!("a text of at most {most} characters"),
-            Kind::State => format!("a text of at most {} characters", limits::FIELD_CHARS),
+            Kind::State | Kind::Identity(_) => format!("a text of at most {} characters", limits::FIELD_CHARS),
             Kind::Choice(choices) => format!("one of {}", choices.join(", ")),
             Kind::Digits(least, most) if least == most => format!("a text of {least} digits"),
             Kind::Digits(least, most) => format!("a text of {least} to {most} digits"),
@@ -207,6 +327,43 @@ impl Check {
     }
 }
 
+/// One field that is there.
+#[derive(Clone, Copy)]
+struct Reading<'r, 'd> {
+    field: &'static Field,
+    /// The spelling of its name that was sent.
+    name: &'r str,
+    value: &'r Json<'d>,
+    object: &'r Json<'d>,
+    path: &'r Path<'r>,
+}
+
+/// Where an element lies in its list.
+#[derive(Clone, Copy)]
+enum Step<'r> {
+    Element(usize),
+    Member(&'r str),
+    /// The list is one object, which is its only element.
+    Itself,
+}
+
+/// Any number as it is written; leniently any text, since it is the shop's own.
+fn any_number(section: Section<'_>, name: &str, findings: &mut Findings) -> Option<String> {
+    let found = section.text_or_number(name, findings)?;
+    if !number::is_number(&found) {
+        section.tolerated(name, "expected a number", findings);
+    }
+    Some(decimal(&found).map_or_else(|| found.clone(), Cow::into_owned))
+}
+
+/// Whether a shipping fee of zero stands alone: it is then absent like the rest.
+fn is_no_fee(document: &Json<'_>, currency: Currency) -> bool {
+    let fee = member(document, "shippingFee").and_then(numeric).and_then(|fee| Money::parse(fee, currency).ok());
+    fee.is_some_and(|fee| fee.minor() == 0)
+        && member(document, "shipping").is_none()
+        && member(document, "shippingMethod").is_none()
+}
+
 /// The table of a payment of this type.
 fn payment_table(payment: &Json<'_>) -> Option<&'static Table> {
     let kind = member(payment, "paymentType").and_then(text)?;
@@ -216,6 +373,6 @@ fn payment_table(payment: &Json<'_>) -> Option<&'static Table> {
 }
 
 fn has_two_letter_states(address: &Json<'_>) -> bool {
-    let country = member(address, "country").and_then(text).and_then(CountryCode::parse);
-    country.is_some_and(|country| TWO_LETTER_STATES.contains(&country.as_str()))
+    let country = member(address, "country").and_then(text).and_then(touchstone_schema::input::country);
+    country.is_some_and(|country: CountryCode| TWO_LETTER_STATES.contains(&country.as_str()))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use touchstone_platform::queue::Lane;
@@ -13,6 +13,7 @@ use touchstone_platform::store::placed::{NewPlacedOrder, PlacedOrder, Placing};
 use touchstone_schema::card;
 use touchstone_schema::fault::Fault;
 use touchstone_schema::ids::{PlacedOrderId, SubmissionId, TransactionId};
+use touchstone_schema::input::Handling;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
 use touchstone_schema::money::Currency;
@@ -26,7 +27,7 @@ use crate::admit::{Ticket, admit};
 use crate::auth::Caller;
 use crate::door::{Door, SharedDoor};
 use crate::http::service::Arrival;
-use crate::order_body::read_json;
+use crate::order_body::{handling, read_json};
 use crate::problem::Problem;
 use crate::surfaces::Knock;
 
@@ -53,7 +54,7 @@ struct Received {
         headers(("Location" = String, description = "`/v1/orders/{orderId}`")))))]
 pub(crate) async fn submit(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_key(&door).await?;
-    let received = read(&knock.headers, &knock.arrival.body, &caller);
+    let received = read(&knock, &caller);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = match received {
         Ok(received) => place(&door, &knock, &ticket, received).await,
@@ -62,18 +63,20 @@ pub(crate) async fn submit(State(door): State<SharedDoor>, knock: Knock) -> Resu
     ticket.settle(&door, answer).await
 }
 
-fn read(headers: &HeaderMap, body: &[u8], caller: &Caller) -> Result<Received, Problem> {
-    let document = read_json(headers, body)?;
+fn read(knock: &Knock, caller: &Caller) -> Result<Received, Problem> {
+    let body = &knock.arrival.body;
+    let document = read_json(&knock.headers, body)?;
     let currency = Currency::from_code(&caller.store.currency).ok_or_else(|| {
         tracing::error!(store = %caller.store.store_id, "the store's currency is not known");
         Problem::internal()
     })?;
-    receive(document, body, currency)
+    receive(document, body, currency, handling(&knock.headers, &caller.store))
 }
 
-fn receive(document: Json<'_>, body: &[u8], currency: Currency) -> Result<Received, Problem> {
+fn receive(document: Json<'_>, body: &[u8], currency: Currency, handling: Handling) -> Result<Received, Problem> {
     let has_card = card::is_in(&document);
-    let mut faults = check::faults(&document, currency);
+    let read = check::read(&document, currency, handling);
+    let mut faults = read.as_ref().err().cloned().unwrap_or_default();
     if has_card && let Some(pointer) = card::find_in_payment_fields(&document) {
         faults.retain(|fault| fault.pointer != pointer);
         faults
@@ -82,11 +85,13 @@ fn receive(document: Json<'_>, body: &[u8], currency: Currency) -> Result<Receiv
     if !faults.is_empty() {
         return Err(Problem::bad_fields(faults));
     }
-    let facts = canonical::facts(&document, currency).ok_or_else(Problem::internal)?;
+    let (order, warnings) = read.map_err(Problem::bad_fields)?;
+    let order = if has_card { card::mask(order).0 } else { order };
+    let facts = canonical::facts(&order, currency).ok_or_else(Problem::internal)?;
     let hash = document.canonical_hash();
     let (document, masked) = if has_card { card::mask(document) } else { (document, false) };
     let original = if masked { document.to_json_string() } else { String::from_utf8_lossy(body).into_owned() };
-    let document = canonical::document(&document, currency);
+    let document = canonical::document(&order, currency, &warnings);
     let reads = Json::parse_text(&document).is_ok_and(|document| Order::parse(&document).is_ok());
     let document = RawValue::from_string(document).ok().filter(|_| reads).ok_or_else(|| {
         tracing::error!("an order without faults did not become a canonical one");

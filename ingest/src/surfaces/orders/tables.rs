@@ -1,10 +1,14 @@
 //! The field tables of the orders surface: what is checked and what is described both go by them.
 
+use touchstone_schema::input::Identity;
+
 /// What a member holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// A text of at most so many characters.
     Text(usize),
+    /// A text that identifies a customer or device, unless it stands for a missing value.
+    Identity(Identity),
     /// One of these texts, in any case.
     Choice(&'static [&'static str]),
     /// Between so many digits, as text.
@@ -39,6 +43,24 @@ pub(crate) enum Kind {
     Objects(&'static Table),
     /// Exactly one payment.
     Payments,
+}
+
+impl Kind {
+    /// Whether the documented form is a text.
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::Identity(_)
+                | Self::Choice(_)
+                | Self::Digits(..)
+                | Self::Date
+                | Self::IpAddress
+                | Self::Country
+                | Self::State
+                | Self::Expiration
+        )
+    }
 }
 
 /// One line of a table.
@@ -87,7 +109,7 @@ pub(crate) static ORDER: Table = Table {
         required("siteName", Kind::Text(NAME_CHARS), "The site of the order, such as abcdiscounts."),
         required("grandTotal", Kind::Total, "Total, in the store's currency."),
         required("orderDate", Kind::Date, "When it was ordered."),
-        optional("customerId", TEXT, "The shop's id of the customer."),
+        optional("customerId", Kind::Identity(Identity::Id), "The shop's id of the customer."),
         required("billing", Kind::Object(&ADDRESS), "Who pays."),
         optional("shipping", Kind::Object(&ADDRESS), "Where it goes; with shippingMethod and shippingFee."),
         required("orderProducts", Kind::Objects(&PRODUCT), "What was ordered."),
@@ -98,7 +120,7 @@ pub(crate) static ORDER: Table = Table {
         optional("consumerReferral", TEXT, "Where the customer says to have heard of the site."),
         optional("cookie", TEXT, "The customer's cookie."),
         optional("promoCode", TEXT, "A discount that was used."),
-        optional("deviceFingerprintId", TEXT, "The shop's fingerprint of the device."),
+        optional("deviceFingerprintId", Kind::Identity(Identity::Id), "The shop's fingerprint of the device."),
         optional("customerComments", TEXT, "What the customer wrote."),
         optional("mirScore", Kind::Score, "The shop's own score; its scale is for the policy to state."),
         optional("highRiskDeliveryMethod", Kind::Flag, "Whether the shop thinks the delivery risky."),
@@ -131,10 +153,10 @@ pub(crate) static ADDRESS: Table = Table {
         required("state", Kind::State, "State; two letters in the United States and Canada."),
         required("country", Kind::Country, "ISO 3166 alpha-2 code."),
         required("zip", TEXT, "Postal code."),
-        required("eveningPhone", TEXT, "Telephone in the evening."),
+        required("eveningPhone", Kind::Identity(Identity::Phone), "Telephone in the evening."),
         optional("dayPhone", TEXT, "Telephone by day."),
         optional("cellPhone", TEXT, "Mobile telephone."),
-        required("email", TEXT, "E-mail address."),
+        required("email", Kind::Identity(Identity::Email), "E-mail address."),
     ],
 };
 

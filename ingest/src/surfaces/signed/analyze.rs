@@ -31,7 +31,7 @@ use crate::surfaces::Knock;
 pub(crate) async fn analyze(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_body(&door).await?;
     // Read before admission, so that one round trip also looks for a finished verdict; its faults are told after.
-    let order = read_order(&knock.headers, &knock.arrival.body);
+    let order = read_order(&knock.headers, &caller.store, &knock.arrival.body);
     let order_id = order.as_ref().ok().map(|order| order.order_id.as_str());
     let mut ticket = admit(&door.dependencies, caller, order_id, &knock.arrival).await?;
     let answer = match order {

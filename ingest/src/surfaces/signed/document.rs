@@ -68,7 +68,7 @@ pub(crate) struct OrderDocument {
     "transaction_id": "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order_id": "1001", "risk_score": 12, "risk_level": "low",
     "recommended_action": "approve", "confidence": 0.82, "reason_codes": ["avs_match"],
     "reasons": [{"code": "avs_match", "points": -8, "detail": "The billing address matches the card's."}],
-    "explanation": "Low risk.", "policy_version": 0, "mode": "live", "scored_at": "2026-01-02T03:04:05.678Z"
+    "explanation": "Low risk.", "policy_version": 0, "warnings": [], "mode": "live", "scored_at": "2026-01-02T03:04:05.678Z"
 }))]
 #[expect(dead_code, reason = "describes the document; schema::verdict::Verdict writes it")]
 pub(crate) struct StoredVerdictDocument {
@@ -94,10 +94,26 @@ pub(crate) struct StoredVerdictDocument {
     explanation: String,
     /// The policy that was applied.
     policy_version: u32,
+    /// Optional fields of the order that could not be used as they were sent; they counted as absent.
+    #[schema(max_items = 32)]
+    warnings: Vec<WarningDocument>,
     /// live, shadow or test.
     mode: String,
     /// RFC 3339.
     scored_at: String,
+}
+
+/// An optional field of an order that could not be used as it was sent.
+#[derive(Debug, ToSchema)]
+#[schema(as = Warning, example = json!({"code": "malformed", "field": "/created_at", "message": "expected an RFC 3339 time such as 2026-01-02T03:04:05Z"}))]
+#[expect(dead_code, reason = "describes the document; schema::warning::Warning writes it")]
+pub(crate) struct WarningDocument {
+    /// malformed, too_long, too_many, incomplete, placeholder, private_ip, unknown_word or ambiguous.
+    code: String,
+    /// JSON pointer into the order as it was sent.
+    field: String,
+    /// What was expected.
+    message: String,
 }
 
 /// A verdict, as it is given.

@@ -3,7 +3,7 @@
 use sea_orm::QueryResult;
 use touchstone_schema::ids::{MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
-use touchstone_schema::tenant::RiskGroups;
+use touchstone_schema::tenant::{InputSettings, RiskGroups};
 use touchstone_schema::time::Timestamp;
 
 use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, connection_of, keys, time, touch_directory};
@@ -13,6 +13,9 @@ use crate::store::{StoreError, SystemStore};
 /// The newest version of every store's policy.
 const NEWEST_POLICIES: &str = "SELECT store_id, version, document FROM policies AS newest
     WHERE version = (SELECT MAX(version) FROM policies WHERE store_id = newest.store_id)";
+
+/// Between the mail domains of a store.
+const DOMAIN_SEPARATOR: &str = ",";
 
 impl SystemStore<'_> {
     /// A number that changes whenever a store, a key or a policy does; cheap enough to poll every second.
@@ -72,9 +75,12 @@ impl SystemStore<'_> {
             row.created_at.as_millis().into(),
             i64::from(row.risk_groups.low).into(),
             i64::from(row.risk_groups.medium).into(),
+            i64::from(row.input.is_strict).into(),
+            row.input.own_domains.join(DOMAIN_SEPARATOR).into(),
         ];
         let sql = "INSERT INTO stores (id, merchant_id, name, mode, product, currency, rate_limit_per_minute,
-            sealed_data_key, created_at, risk_low, risk_medium) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+            sealed_data_key, created_at, risk_low, risk_medium, strict_input, own_domains)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         execute(change.transaction(), sql, values).await?;
         let line = AuditLine {
             actor: self.actor(),
@@ -106,11 +112,14 @@ impl SystemStore<'_> {
             settings.rate_limit_per_minute.map(i64::from).into(),
             settings.risk_low.map(i64::from).into(),
             settings.risk_medium.map(i64::from).into(),
+            settings.strict_input.map(i64::from).into(),
+            settings.own_domains.as_ref().map(|domains| domains.join(DOMAIN_SEPARATOR)).into(),
         ];
         let sql = "UPDATE stores SET name = COALESCE($2, name), mode = COALESCE($3, mode),
             product = COALESCE($4, product), currency = COALESCE($5, currency),
             rate_limit_per_minute = COALESCE($6, rate_limit_per_minute), risk_low = COALESCE($7, risk_low),
-            risk_medium = COALESCE($8, risk_medium) WHERE id = $1";
+            risk_medium = COALESCE($8, risk_medium), strict_input = COALESCE($9, strict_input),
+            own_domains = COALESCE($10, own_domains) WHERE id = $1";
         let found = execute(change.transaction(), sql, values).await? > 0;
         if found {
             let line = AuditLine {
@@ -137,6 +146,8 @@ fn changed_names(change: &StoreChange) -> String {
         ("rate_limit", change.rate_limit_per_minute.is_some()),
         ("risk_low", change.risk_low.is_some()),
         ("risk_medium", change.risk_medium.is_some()),
+        ("strict_input", change.strict_input.is_some()),
+        ("own_domains", change.own_domains.is_some()),
     ];
     let given: Vec<_> = names.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
     given.join(",")
@@ -152,9 +163,17 @@ fn store_of(row: &QueryResult) -> Result<StoreRow, StoreError> {
         currency: column(row, "currency")?,
         rate_limit_per_minute: count(row, "rate_limit_per_minute")?,
         risk_groups: RiskGroups { low: count(row, "risk_low")?, medium: count(row, "risk_medium")? },
+        input: input_of(row)?,
         sealed_data_key: column(row, "sealed_data_key")?,
         created_at: time(row, "created_at")?,
     })
+}
+
+fn input_of(row: &QueryResult) -> Result<InputSettings, StoreError> {
+    let domains: String = column(row, "own_domains")?;
+    let domains = domains.split(DOMAIN_SEPARATOR).filter(|domain| !domain.is_empty());
+    let is_strict = count::<u32>(row, "strict_input")? != 0;
+    Ok(InputSettings { is_strict, own_domains: domains.map(str::to_owned).collect() })
 }
 
 fn policy_of(row: &QueryResult) -> Result<StoredPolicy, StoreError> {

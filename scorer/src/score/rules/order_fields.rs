@@ -121,7 +121,7 @@ pub(super) const LISTS: &[FieldEntry] = fields![
     "line_items.category", Text, "category of each line",
         Source::Each(|order| of_lines(order, |item| text(&item.category)));
     "line_items.quantity", Number, "quantity of each line",
-        Source::Each(|order| of_lines(order, |item| item.quantity.map(Value::whole)));
+        Source::Each(|order| of_lines(order, |item| item.quantity.map(|quantity| Value::Number(i128::from(quantity.millionths())))));
     "line_items.price", Number, "price of one, of each line",
         Source::Each(|order| of_lines(order, |item| item.price.map(money)));
     "line_items.is_digital", Boolean, "whether nothing is shipped, of each line",

@@ -171,6 +171,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
             declines: 2,
         },
         declared_keys: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 

@@ -30,6 +30,7 @@ async fn add_endpoint(database: &Database, tenant: &Tenant) -> anyhow::Result<()
         currency: "USD".to_owned(),
         rate_limit_per_minute: 100,
         risk_groups: touchstone_schema::tenant::RiskGroups::default(),
+        input: touchstone_schema::tenant::InputSettings::default(),
         sealed_data_key: Vec::new(),
         created_at: START,
     };

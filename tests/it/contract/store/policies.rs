@@ -28,6 +28,7 @@ async fn known_tenant(database: &Database) -> anyhow::Result<Tenant> {
         currency: "EUR".to_owned(),
         rate_limit_per_minute: 100,
         risk_groups: touchstone_schema::tenant::RiskGroups::default(),
+        input: touchstone_schema::tenant::InputSettings::default(),
         sealed_data_key: Vec::new(),
         created_at: START,
     };

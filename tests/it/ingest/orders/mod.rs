@@ -22,6 +22,7 @@ pub(crate) struct Shop {
     url: String,
     key: String,
     http: HttpClient,
+    is_strict: bool,
 }
 
 impl Shop {
@@ -31,13 +32,19 @@ impl Shop {
 
     /// A shop that knows this key and sends to this door.
     pub(crate) fn at(url: &str, key: &str) -> Self {
-        Self { url: url.to_owned(), key: key.to_owned(), http: HttpClient::new() }
+        Self { url: url.to_owned(), key: key.to_owned(), http: HttpClient::new(), is_strict: false }
+    }
+
+    /// The same, whose orders are read strictly.
+    pub(super) fn strictly(self) -> Self {
+        Self { is_strict: true, ..self }
     }
 
     pub(crate) async fn submit(&self, order: &Value) -> anyhow::Result<Answer> {
         let request = Request::post(format!("{}{PATH}", self.url)).header("x-api-key", &self.key);
-        let request = request.header("Content-Type", "application/json").body(Full::from(order.to_string()))?;
-        self.http.send(request).await
+        let handling = if self.is_strict { "handling=strict" } else { "handling=lenient" };
+        let request = request.header("Content-Type", "application/json").header("Prefer", handling);
+        self.http.send(request.body(Full::from(order.to_string()))?).await
     }
 
     /// Submits an order that is taken; gives its path.

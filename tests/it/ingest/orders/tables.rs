@@ -47,6 +47,11 @@ fn of_another_type(kind: &str) -> Value {
     }
 }
 
+/// Whether the object may be left out, and so may each of its fields where orders are read leniently.
+fn is_optional(parent: &str) -> bool {
+    parent == "/shipping"
+}
+
 struct Sender {
     shop: Shop,
     sent: usize,
@@ -76,7 +81,9 @@ impl Sender {
                 object.insert(name.to_owned(), empty);
             }
             let (status, fields) = self.send(spoilt).await?;
-            let expected = if required == "false" { (202, vec![]) } else { (400, vec![pointer.clone()]) };
+            let is_required = required == "true" && !is_optional(parent);
+            let is_refused = is_required || required != "false" && self.shop.is_strict;
+            let expected = if is_refused { (400, vec![pointer.clone()]) } else { (202, vec![]) };
             ensure!((status, fields.clone()) == expected, "{pointer} left out: {status} {fields:?}");
         }
         Ok(())
@@ -84,9 +91,19 @@ impl Sender {
 }
 
 #[tokio::test]
-async fn every_line_of_the_field_tables_is_kept() -> anyhow::Result<()> {
+async fn every_line_of_the_field_tables_is_kept_strictly() -> anyhow::Result<()> {
     let door = Door::embedded(Settings::default()).await?;
-    let mut sender = Sender { shop: Shop::new(&door, &door.keys.no_scope), sent: 0 };
+    every_line_is_kept(Shop::new(&door, &door.keys.no_scope).strictly()).await
+}
+
+#[tokio::test]
+async fn only_the_required_lines_of_the_field_tables_refuse_an_order() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    every_line_is_kept(Shop::new(&door, &door.keys.no_scope)).await
+}
+
+async fn every_line_is_kept(shop: Shop) -> anyhow::Result<()> {
+    let mut sender = Sender { shop, sent: 0 };
     let lines = lines("field");
     assert_eq!(lines.len(), 31 + 14 + 13 + 12 + 5);
     for line in lines {
@@ -99,7 +116,9 @@ async fn every_line_of_the_field_tables_is_kept() -> anyhow::Result<()> {
             object.remove(&name.replace("brandName", "brandname"));
             object.insert(name.to_owned(), of_another_type(kind));
             let told = sender.send(spoilt).await?;
-            ensure!(told == (400, vec![format!("{parent}/{name}")]), "{line:?} of another type: {told:?}");
+            let is_refused = sender.shop.is_strict || required == "true" && !is_optional(parent);
+            let expected = if is_refused { (400, vec![format!("{parent}/{name}")]) } else { (202, vec![]) };
+            ensure!(told == expected, "{line:?} of another type: {told:?}");
         }
     }
     Ok(())
@@ -136,7 +155,9 @@ async fn every_reading_that_the_contract_allows_is_taken() -> anyhow::Result<()>
     }
     assert_eq!(sender.send(digital.clone()).await?.0, 202, "a fee of zero alone is absent");
     digital["shippingFee"] = json!(1);
-    assert_eq!(sender.send(digital).await?.1, ["/shipping", "/shippingMethod"]);
+    assert_eq!(sender.send(digital.clone()).await?.0, 202, "a fee alone stops no order");
+    let mut strict = Sender { shop: Shop::new(&door, &door.keys.no_scope).strictly(), sent: 1_000 };
+    assert_eq!(strict.send(digital).await?.1, ["/shipping", "/shippingMethod"]);
     let mut abroad = order("1");
     abroad["billing"]["state"] = json!("Oregon");
     assert_eq!(sender.send(abroad.clone()).await?.1, ["/billing/state"]);

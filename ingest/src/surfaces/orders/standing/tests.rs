@@ -51,6 +51,7 @@ fn scored(level: RiskLevel) -> TransactionView {
         transaction_id: id(),
         order_id: "1".to_owned(),
         assessment,
+        warnings: Vec::new(),
         mode: VerdictMode::Live,
         scored_at: at(200).to_rfc3339(),
     };

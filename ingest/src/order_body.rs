@@ -25,14 +25,10 @@ pub(crate) struct OrderBody {
 
 /// Reads an order.
 pub(crate) fn read_order(headers: &HeaderMap, body: &[u8]) -> Result<OrderBody, Problem> {
-    let document = read_json(headers, body)?;
-    let has_card = card::is_in(&document);
-    if has_card && let Some(pointer) = card::find_in_payment_fields(&document) {
-        return Err(Problem::card_number(pointer));
-    }
-    let order = Order::parse(&document).map_err(Problem::invalid_fields)?;
+    let mut document = read_json(headers, body)?;
     let hash = document.canonical_hash();
-    let (document, masked) = if has_card { card::mask(document) } else { (document, false) };
+    let masked = card::screen(&mut document).map_err(|card| Problem::card_number(card.pointer))?;
+    let order = Order::parse(&document).map_err(Problem::invalid_fields)?;
     let text = if masked { document.to_json_string() } else { String::from_utf8_lossy(body).into_owned() };
     let document = RawValue::from_string(text).map_err(|error| {
         tracing::error!(%error, "a parsed document could not be stored");

@@ -92,16 +92,16 @@ fn add_hearsay(document: &mut Map<String, Value>, notice: &str) {
 fn sound(mut document: Value) -> Result<String, Unmappable> {
     let mut text = document.to_string();
     for _ in 0..2 {
-        let json = Json::parse_text(&text).map_err(|_| Unmappable::Unreadable)?;
-        let Err(faults) = Order::parse(&json) else { return Ok(without_cards(json)) };
+        let json = without_cards(&text)?;
+        let Err(faults) = Order::parse(&json) else { return Ok(json.to_json_string()) };
         for fault in &faults {
             remove(&mut document, &fault.pointer);
         }
         text = document.to_string();
     }
-    let json = Json::parse_text(&text).map_err(|_| Unmappable::Unreadable)?;
+    let json = without_cards(&text)?;
     match Order::parse(&json) {
-        Ok(_) => Ok(without_cards(json)),
+        Ok(_) => Ok(json.to_json_string()),
         Err(faults) => Err(Unmappable::Faulty(faults.first().map(ToString::to_string).unwrap_or_default())),
     }
 }
@@ -131,10 +131,11 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     kept.into()
 }
 
-/// A shopper may write a card number anywhere.
-fn without_cards(document: Json<'_>) -> String {
-    let (masked, _) = card::mask(document);
-    masked.to_json_string()
+/// The document without card numbers: a shopper may write one anywhere.
+fn without_cards(text: &str) -> Result<Json<'_>, Unmappable> {
+    let mut document = Json::parse_text(text).map_err(|_| Unmappable::Unreadable)?;
+    card::mask(&mut document);
+    Ok(document)
 }
 
 /// Removes what a JSON pointer names; an element of an array becomes null, so that the others keep their places.

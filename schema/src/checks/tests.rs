@@ -67,6 +67,24 @@ fn a_full_check_becomes_an_order() {
 }
 
 #[test]
+fn an_article_number_that_looks_like_a_card_stays_readable() {
+    let text = FULL.replace("\"product_id\": 7", "\"product_id\": \"4006381300063\", \"sku\": 4006381300063");
+    let check = check(&text, Subject::Transaction).unwrap();
+    assert!(!check.document.contains('*'), "{}", check.document);
+    let order = Order::parse(&Json::parse_text(&check.document).unwrap()).unwrap();
+    assert_eq!(order.line_items[0].sku.as_deref(), Some("4006381300063"));
+}
+
+#[test]
+fn what_is_read_is_what_is_left_when_card_numbers_are_masked() {
+    let total = FULL.replace("\"129.90\"", "4222222222222");
+    assert_eq!(pointers(check(&total, Subject::Transaction)), ["/transaction/order_total"]);
+    let cart = FULL.replace("\"C-1\"", "\"4111111111111111\"");
+    let check = check(&cart, Subject::Transaction).unwrap();
+    assert_eq!(check.cart.as_deref(), Some("4111111111111111"), "it names a cart");
+}
+
+#[test]
 fn two_members_are_enough_and_the_total_comes_from_the_products() {
     let check = |rest: &str, subject: Subject| {
         let id = subject.id_member();

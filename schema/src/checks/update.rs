@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Subject;
-use super::check::{distinct, id, moment, payment, refuse_card, word, word_by};
+use super::check::{distinct, id, moment, payment, without_cards, word, word_by};
 use super::words::{CancelledReason, ChargebackStatus, CheckStatus, FraudType, PaymentStatus, ReturnReason};
-use crate::card;
 use crate::decimal::Decimal;
 use crate::fault::Fault;
 use crate::json::{Json, Path};
@@ -87,8 +86,7 @@ pub fn read_update(document: &Json<'_>, subject: Subject) -> Result<Update, Vec<
     if document.as_object().is_none() {
         return Err(vec![Fault::new("", "expected an object")]);
     }
-    refuse_card(document)?;
-    let masked = if card::is_in(document) { card::mask(document.clone()).0 } else { document.clone() };
+    let masked = without_cards(document)?;
     let mut faults = Faults::default();
     let root = Section::new(Some(&masked), &Path::Root, &mut faults);
     let wrapper = Some(subject.as_str()).filter(|wrapper| root.member(wrapper).is_some());

@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::random;
 use touchstone_platform::store::placed::{NewPlacedOrder, PlacedOrder, Placing};
-use touchstone_schema::card;
+use touchstone_schema::card::{self, CardInPayment};
 use touchstone_schema::fault::Fault;
 use touchstone_schema::ids::{PlacedOrderId, SubmissionId, TransactionId};
 use touchstone_schema::json::Json;
@@ -71,11 +71,12 @@ fn read(headers: &HeaderMap, body: &[u8], caller: &Caller) -> Result<Received, P
     receive(document, body, currency)
 }
 
-fn receive(document: Json<'_>, body: &[u8], currency: Currency) -> Result<Received, Problem> {
-    let has_card = card::is_in(&document);
+fn receive(mut document: Json<'_>, body: &[u8], currency: Currency) -> Result<Received, Problem> {
+    let hash = document.canonical_hash();
+    let screened = card::screen(&mut document);
     let mut faults = check::faults(&document, currency);
-    if has_card && let Some(pointer) = card::find_in_payment_fields(&document) {
-        faults.retain(|fault| fault.pointer != pointer);
+    if let Err(CardInPayment { pointer }) = &screened {
+        faults.retain(|fault| fault.pointer != *pointer);
         faults
             .insert(0, Fault::new(pointer, "expected no full card number, only bin and lastFour; nothing was stored"));
     }
@@ -83,9 +84,11 @@ fn receive(document: Json<'_>, body: &[u8], currency: Currency) -> Result<Receiv
         return Err(Problem::bad_fields(faults));
     }
     let facts = canonical::facts(&document, currency).ok_or_else(Problem::internal)?;
-    let hash = document.canonical_hash();
-    let (document, masked) = if has_card { card::mask(document) } else { (document, false) };
-    let original = if masked { document.to_json_string() } else { String::from_utf8_lossy(body).into_owned() };
+    let original = if screened.is_ok_and(|masked| masked) {
+        document.to_json_string()
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
     let document = canonical::document(&document, currency);
     let reads = Json::parse_text(&document).is_ok_and(|document| Order::parse(&document).is_ok());
     let document = RawValue::from_string(document).ok().filter(|_| reads).ok_or_else(|| {

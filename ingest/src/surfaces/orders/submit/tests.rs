@@ -74,6 +74,29 @@ fn what_is_answered_later_is_told_by_the_order() {
     assert!(received(&respelled).expect("it has no faults").facts.ships_to_billing);
 }
 
+#[test]
+fn numbers_of_orders_and_articles_that_look_like_cards_stay_as_they_were_sent() {
+    let ean = "4006381300063";
+    let mut sent = order();
+    sent["orderNumber"] = json!(ean);
+    sent["customerId"] = json!(ean);
+    for (field, value) in [("sku", json!(ean)), ("stockNumber", json!(ean))] {
+        sent["orderProducts"][0][field] = value;
+    }
+    let received = received(&sent).expect("it has no faults");
+    assert_eq!((received.facts.order_number.as_str(), received.original.as_str()), (ean, sent.to_string().as_str()));
+    let read = canonical(&sent);
+    assert_eq!((read.order_id.as_str(), read.line_items[0].sku.as_deref()), (ean, Some(ean)));
+}
+
+#[test]
+fn an_amount_that_looks_like_a_card_is_a_fault_and_no_failure_of_ours() {
+    let mut sent = order();
+    sent["grandTotal"] = json!("4222222222222");
+    let faults = received(&sent).expect_err("it cannot be kept");
+    assert_eq!((faults.status, faults.code), (http::StatusCode::BAD_REQUEST, "invalid_field"));
+}
+
 /// Any JSON, in which what an order has may occur.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

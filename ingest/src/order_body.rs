@@ -59,3 +59,22 @@ fn check_media(headers: &HeaderMap) -> Result<(), Problem> {
     });
     if is_json && is_utf8 { Ok(()) } else { Err(expected()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use touchstone_hostile::{Form, assert_within_budget, documents};
+
+    use super::*;
+
+    #[test]
+    fn reading_an_order_costs_a_fixed_multiple_of_its_bytes_whatever_its_shape() {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let form = Form {
+            members: r#""order_id":"1","amount":1,"currency":"EUR""#,
+            list: "line_items",
+            item: r#"{"sku":"A","name":"Shears","quantity":2,"price":"22.52"}"#,
+        };
+        assert_within_budget(&documents(form), |shape| read_order(&headers, shape.text.as_bytes()));
+    }
+}

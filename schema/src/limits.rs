@@ -51,6 +51,14 @@ pub const HISTORY_SPAN: Duration = Duration::from_secs(90 * 86_400);
 pub const NORMS_ORDERS: usize = 10_000;
 /// Most entries of a store's lists, in each world.
 pub const LIST_ENTRIES: usize = 10_000;
+/// Most reasons of a verdict: of each signal, each list and each rule at most one.
+pub const VERDICT_REASONS: usize = 512;
+/// Most changes of one update of a check that are flagged: each is of another member.
+pub const CHECK_FLAGS: usize = 8;
+/// Most warnings of a shop that are kept of one request to it.
+pub const SHOP_WARNINGS: usize = 20;
+/// Most revisions, decisions, outcomes and events that a view of one transaction or order shows: the newest of each.
+pub const TRANSACTION_LIST_ITEMS: usize = 100;
 /// Largest page of any listing.
 pub const PAGE_ITEMS: u64 = 100;
 /// Highest score of the risk group low of a store that set none.

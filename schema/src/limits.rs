@@ -4,6 +4,11 @@ use std::time::Duration;
 
 /// Largest request body, in bytes (256 KiB).
 pub const BODY_BYTES: usize = 262_144;
+/// Largest body that is read where its connection is served, in bytes (32 KiB). A longer one is read off the async threads,
+/// after its sender was admitted.
+pub const READ_INLINE_BYTES: usize = 32_768;
+/// Most longer bodies that a process reads at a time: as many threads are busy with them, and the others wait.
+pub const LONG_READS: usize = 4;
 /// Deepest nesting of a JSON document.
 pub const JSON_DEPTH: usize = 32;
 /// Longest order id, in characters.

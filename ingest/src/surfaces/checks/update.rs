@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use touchstone_platform::store::history::Remembered;
 use touchstone_platform::store::transactions::{CheckUpdated, NewCheckUpdate};
 use touchstone_schema::checks::{Subject, Update, read_update};
@@ -37,14 +38,16 @@ pub(crate) async fn cart(State(door): State<SharedDoor>, knock: Knock) -> Result
 
 async fn update(door: &Door, knock: &Knock, subject: Subject) -> Result<Response, Problem> {
     let caller = basic::authenticate(&door.dependencies, &knock.headers).await?;
-    let read = read_json(&knock.headers, &knock.arrival.body)
-        .and_then(|document| read_update(&document, subject).map_err(Problem::invalid_fields));
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match read {
+    let answer = match knock.read(door, move |headers, body| read(headers, body, subject)).await {
         Ok(update) => answer(door, knock, &ticket, &update).await,
         Err(problem) => Err(problem),
     };
     ticket.settle(door, answer).await
+}
+
+fn read(headers: &HeaderMap, body: &[u8], subject: Subject) -> Result<Update, Problem> {
+    read_update(&read_json(headers, body)?, subject).map_err(Problem::invalid_fields)
 }
 
 async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, update: &Update) -> Result<Response, Problem> {

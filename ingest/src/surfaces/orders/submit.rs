@@ -1,5 +1,7 @@
 //! `POST /v1/orders`: an order is checked, placed and promised.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use touchstone_schema::limits;
 use touchstone_schema::money::Currency;
 use touchstone_schema::order::Order;
 use touchstone_schema::submission::{Submission, SubmissionKind};
-use touchstone_schema::tenant::Surface;
+use touchstone_schema::tenant::{StoreProfile, Surface};
 
 use super::canonical::{self, Facts};
 use super::{check, location, trial};
@@ -53,19 +55,19 @@ struct Received {
         headers(("Location" = String, description = "`/v1/orders/{orderId}`")))))]
 pub(crate) async fn submit(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_key(&door).await?;
-    let received = read(&knock.headers, &knock.arrival.body, &caller);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match received {
+    let store = Arc::clone(&ticket.caller.store);
+    let answer = match knock.read(&door, move |headers, body| read(headers, body, &store)).await {
         Ok(received) => place(&door, &knock, &ticket, received).await,
         Err(problem) => Err(problem),
     };
     ticket.settle(&door, answer).await
 }
 
-fn read(headers: &HeaderMap, body: &[u8], caller: &Caller) -> Result<Received, Problem> {
+fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile) -> Result<Received, Problem> {
     let document = read_json(headers, body)?;
-    let currency = Currency::from_code(&caller.store.currency).ok_or_else(|| {
-        tracing::error!(store = %caller.store.store_id, "the store's currency is not known");
+    let currency = Currency::from_code(&store.currency).ok_or_else(|| {
+        tracing::error!(store = %store.store_id, "the store's currency is not known");
         Problem::internal()
     })?;
     receive(document, body, currency)

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use touchstone_platform::random;
 use touchstone_schema::ids::RequestId;
+use touchstone_schema::limits;
 
 use crate::promise::Promises;
 use crate::readiness::Readiness;
@@ -21,6 +23,8 @@ pub(crate) struct Door {
     pub(crate) notices: Room,
     /// The uploads that come in.
     pub(crate) uploads: Uploads,
+    /// Places for reading long bodies.
+    pub(crate) long_reads: Arc<Semaphore>,
     /// The OpenAPI document, rendered once.
     pub(crate) openapi: bytes::Bytes,
 }
@@ -39,6 +43,7 @@ impl Door {
             promises,
             notices: Room::default(),
             uploads: Uploads::default(),
+            long_reads: Arc::new(Semaphore::new(limits::LONG_READS)),
             openapi,
         }
     }

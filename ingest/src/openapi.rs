@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 mod checks;
+mod lists;
 mod orders;
 mod values;
 mod webhooks;
@@ -102,6 +103,7 @@ pub(crate) fn document(public_url: &str) -> String {
     });
     orders::add_components(&mut document["components"]);
     checks::add_schemas(&mut document["components"]["schemas"]);
+    lists::add_limits(&mut document["components"]["schemas"]);
     values::describe(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {

@@ -3,6 +3,7 @@
 //! Guarantee: the rows of a file are the same however its bytes arrive, memory is that of one row, and no bytes whatever
 //! panic. Failure: a row that is too long or not text is a fault of that row, told with its line; those after it are read.
 
+mod columns;
 pub mod csv;
 mod detect;
 mod split;

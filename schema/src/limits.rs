@@ -4,6 +4,11 @@ use std::time::Duration;
 
 /// Largest request body, in bytes (256 KiB).
 pub const BODY_BYTES: usize = 262_144;
+/// Largest body that is read where its connection is served, in bytes (32 KiB). A longer one is read off the async threads,
+/// after its sender was admitted.
+pub const READ_INLINE_BYTES: usize = 32_768;
+/// Most longer bodies that a process reads at a time: as many threads are busy with them, and the others wait.
+pub const LONG_READS: usize = 4;
 /// Deepest nesting of a JSON document.
 pub const JSON_DEPTH: usize = 32;
 /// Longest order id, in characters.
@@ -57,6 +62,14 @@ pub const HISTORY_SPAN: Duration = Duration::from_secs(90 * 86_400);
 pub const NORMS_ORDERS: usize = 10_000;
 /// Most entries of a store's lists, in each world.
 pub const LIST_ENTRIES: usize = 10_000;
+/// Most reasons of a verdict: of each signal, each list and each rule at most one.
+pub const VERDICT_REASONS: usize = 512;
+/// Most changes of one update of a check that are flagged: each is of another member.
+pub const CHECK_FLAGS: usize = 8;
+/// Most warnings of a shop that are kept of one request to it.
+pub const SHOP_WARNINGS: usize = 20;
+/// Most revisions, decisions, outcomes and events that a view of one transaction or order shows: the newest of each.
+pub const TRANSACTION_LIST_ITEMS: usize = 100;
 /// Largest page of any listing.
 pub const PAGE_ITEMS: u64 = 100;
 /// Highest score of the risk group low of a store that set none.

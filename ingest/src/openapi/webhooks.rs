@@ -9,6 +9,7 @@ use touchstone_platform::store::transactions::{Decision, OutcomeKind};
 use touchstone_schema::centra::{Effect, HoldOutcome, WantedBy};
 use touchstone_schema::checks::{CheckStatus, Subject};
 use touchstone_schema::event::EventKind;
+use touchstone_schema::limits::{CHECK_FLAGS, SHOP_WARNINGS, VERDICT_REASONS};
 use touchstone_schema::verdict::{Action, RiskLevel, TransactionStatus, VerdictMode};
 
 const TRANSACTION: &str = "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -90,7 +91,8 @@ fn told(kind: EventKind) -> (&'static str, Value, Value) {
 }
 
 fn verdict() -> Value {
-    let reasons = || json!({"type": "array", "items": {"$ref": "#/components/schemas/Reason"}});
+    let reasons =
+        || json!({"type": "array", "maxItems": VERDICT_REASONS, "items": {"$ref": "#/components/schemas/Reason"}});
     let members = json!({
         "risk_score": {"type": "integer", "minimum": 0, "maximum": 100},
         "risk_level": {"enum": RiskLevel::ALL},
@@ -99,7 +101,7 @@ fn verdict() -> Value {
             "Share of the scored inputs that were known.",
             json!({"type": "number", "minimum": 0, "maximum": 1}),
         ),
-        "reason_codes": {"type": "array", "items": text()},
+        "reason_codes": {"type": "array", "maxItems": VERDICT_REASONS, "items": text()},
         "reasons": described("The evidence, heaviest first; the points add up to the unclamped score.", reasons()),
         "shadow_reasons": described("What rules on trial would have added.", reasons()),
         "explanation": text(),
@@ -154,7 +156,7 @@ fn outcome() -> Value {
     );
     members["flags"] = described(
         "Of an update of the checks surface: changes that were not to be expected.",
-        json!({"type": "array", "items": {"type": "object", "required": ["member", "from", "to"], "properties": {
+        json!({"type": "array", "maxItems": CHECK_FLAGS, "items": {"type": "object", "required": ["member", "from", "to"], "properties": {
             "member": text(), "from": nullable(text()), "to": nullable(text()),
         }}}),
     );
@@ -178,7 +180,7 @@ fn held() -> Value {
         "would_have": described("What a shadow store would have done.", json!({"enum": Effect::ALL})),
         "outcome": described("How the hold ended; absent while it goes on.", json!({"enum": HoldOutcome::ALL})),
         "detail": text(),
-        "warnings": described("What the shop said to it.", json!({"type": "array", "items": text()})),
+        "warnings": described("What the shop said to it.", json!({"type": "array", "maxItems": SHOP_WARNINGS, "items": text()})),
     }));
     members["transaction_id"] = described("Null when the order has none yet.", nullable(id("tx_")));
     object(members, &["status", "would_have", "outcome", "detail", "warnings"])

@@ -1,6 +1,7 @@
 //! The routes, one folder per surface, and what their handlers share.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::response::Response;
@@ -167,6 +168,38 @@ impl Knock {
     pub(crate) async fn authenticate_over(&self, door: &Door, stands_for_body: &[u8]) -> Result<Caller, Problem> {
         let signed = Signed::Target(&self.method, &self.uri);
         authenticate(&door.dependencies, &self.headers, signed, stands_for_body, self.arrival.at).await
+    }
+
+    /// Whether the body is too long to be read on a thread that serves connections.
+    pub(crate) fn is_long(&self) -> bool {
+        self.arrival.body.len() > limits::READ_INLINE_BYTES
+    }
+
+    /// Reads the body. A long one is read on a thread of its own, a few at a time; 503 when none is free while the caller
+    /// waits.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        door: &Door,
+        read: impl FnOnce(&HeaderMap, &[u8]) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        if !self.is_long() {
+            return read(&self.headers, &self.arrival.body);
+        }
+        let request_id = &self.arrival.request_id;
+        let place = Arc::clone(&door.long_reads).acquire_owned();
+        let Ok(Ok(place)) = timeout_at(self.arrival.instant + limits::VERDICT_WAIT, place).await else {
+            tracing::warn!(%request_id, "more long bodies at once than are read");
+            return Err(Problem::unavailable());
+        };
+        let (headers, body) = (self.headers.clone(), self.arrival.body.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            read(&headers, &body)
+        });
+        reading.await.unwrap_or_else(|error| {
+            tracing::error!(%request_id, %error, "a body could not be read");
+            Err(Problem::internal())
+        })
     }
 
     /// Waits for the store, but not longer than a caller would.

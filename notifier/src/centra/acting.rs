@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use touchstone_platform::store::holds::{Hold, HoldMove, NEVER};
 use touchstone_schema::centra::{ConnectionSettings, Effect, HoldState, StockAction, WantedBy};
+use touchstone_schema::limits::SHOP_WARNINGS;
 
 use super::next::{Next, OrderState, before_acting, done, while_waiting};
 use super::operations::{CANCEL, READ_STATES, RESUME};
@@ -169,7 +170,7 @@ async fn send(shop: &Shop<'_>, hold: &Hold, effect: Effect) -> Result<(), Stop> 
         system.settle_hold(hold).await?;
         return refused(shop, hold, &refusal.message).await;
     }
-    let warnings = payload.user_warnings.into_iter().map(|warning| warning.message).collect();
+    let warnings = payload.user_warnings.into_iter().take(SHOP_WARNINGS).map(|warning| warning.message).collect();
     let event = system.end_hold(hold, &done(effect, warnings), shop.now()).await?;
     metrics::counter!("touchstone_centra_actions_total", "effect" => effect.as_str()).increment(1);
     let (store, request_id) = (&hold.store_id, &hold.request_id);

@@ -88,12 +88,12 @@ fn add_hearsay(document: &mut Map<String, Value>, notice: &str) {
     }
 }
 
-/// The document, once it is certain that the scorer takes it.
+/// The document without card numbers, once it is certain that the scorer takes it.
 fn sound(document: &Value) -> Result<String, Unmappable> {
     let text = document.to_string();
-    let json = Json::parse_text(&text).map_err(|_| Unmappable::Unreadable)?;
+    let json = without_cards(&text)?;
     match Order::parse(&json) {
-        Ok(_) => Ok(without_cards(json)),
+        Ok(_) => Ok(json.to_json_string()),
         Err(faults) => Err(Unmappable::Faulty(faults.first().map(ToString::to_string).unwrap_or_default())),
     }
 }
@@ -123,10 +123,11 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     kept.into()
 }
 
-/// A shopper may write a card number anywhere.
-fn without_cards(document: Json<'_>) -> String {
-    let (masked, _) = card::mask(document);
-    masked.to_json_string()
+/// The document without card numbers: a shopper may write one anywhere.
+fn without_cards(text: &str) -> Result<Json<'_>, Unmappable> {
+    let mut document = Json::parse_text(text).map_err(|_| Unmappable::Unreadable)?;
+    card::mask(&mut document);
+    Ok(document)
 }
 
 fn total(order: &Json<'_>) -> Option<(Money, Currency)> {

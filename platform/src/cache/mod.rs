@@ -124,8 +124,9 @@ pub enum Admitted {
 /// The port itself.
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
-    /// Checks revocation, takes a rate slot and, for a signed request, sets the nonce and looks a finished verdict up, in
-    /// one round trip, in that order, stopping at the first refusal.
+    /// Checks revocation and, of a signed request, whether its nonce was used; then takes a rate slot, sets the nonce and
+    /// looks a finished verdict up. One round trip, in that order, stopping at the first refusal: a replay takes no slot, and
+    /// a request over the limit stores no nonce.
     async fn admit(&self, admission: &Admission<'_>) -> Result<Admitted, CacheError>;
 
     /// Releases the nonce if it is still held by `mark`.

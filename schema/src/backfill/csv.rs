@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::columns::{Columns, Step};
 use crate::fault::Fault;
 use crate::json::Json;
 use crate::limits::{BACKFILL_COLUMNS, BACKFILL_LIST_ITEMS, JSON_DEPTH};
@@ -50,17 +51,11 @@ fn field(text: &str) -> (Cow<'_, str>, Option<&str>) {
     }
 }
 
-/// One step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
 /// The header of a file.
 #[derive(Debug, Clone)]
 pub struct Header {
-    columns: Vec<Vec<Step>>,
+    count: usize,
+    columns: Columns,
 }
 
 impl Header {
@@ -71,18 +66,22 @@ impl Header {
             return Err(vec![Fault::new("", format!("expected at most {BACKFILL_COLUMNS} columns"))]);
         }
         let mut faults = Vec::new();
-        let mut columns: Vec<Vec<Step>> = Vec::with_capacity(names.len());
-        for name in &names {
+        let mut columns = Columns::default();
+        for (column, name) in names.iter().enumerate() {
             let name = name.trim();
             match path(name) {
                 None => faults.push(Fault::new("", format!("column `{name}`: expected names with dots between them, such as transaction.order_id or products.0.sku, with at most {BACKFILL_LIST_ITEMS} products"))),
-                Some(path) if columns.iter().any(|other| is_within(other, &path) || is_within(&path, other)) => {
+                Some(path) if !columns.add(&path, column) => {
                     faults.push(Fault::new("", format!("column `{name}`: expected each value once; another column has it, or a part of it")));
                 }
-                Some(path) => columns.push(path),
+                Some(_) => {}
             }
         }
-        if faults.is_empty() { Ok(Self { columns }) } else { Err(faults) }
+        if columns.elements() > BACKFILL_COLUMNS {
+            let expected = format!("expected lists of at most {BACKFILL_COLUMNS} elements together, numbered from 0");
+            faults.push(Fault::new("", expected));
+        }
+        if faults.is_empty() { Ok(Self { count: names.len(), columns }) } else { Err(faults) }
     }
 
     /// The document of a record.
@@ -90,21 +89,15 @@ impl Header {
     /// # Errors
     /// When it has more or fewer values than the header has names.
     pub fn document<'a>(&self, record: &'a str) -> Result<Json<'a>, Fault> {
-        let values = fields(record);
-        if values.len() != self.columns.len() {
-            let (has, wants) = (values.len(), self.columns.len());
+        let mut values = fields(record);
+        if values.len() != self.count {
+            let (has, wants) = (values.len(), self.count);
             return Err(Fault::new("", format!("expected {wants} values, one for each column; found {has}")));
         }
-        let mut document = Json::Object(Vec::new());
-        for (path, value) in self.columns.iter().zip(values) {
-            if value.contains('\0') {
-                return Err(Fault::new("", "expected text without NUL characters"));
-            }
-            if !value.trim().is_empty() {
-                put(&mut document, path, value);
-            }
+        if record.contains('\0') {
+            return Err(Fault::new("", "expected text without NUL characters"));
         }
-        Ok(document)
+        Ok(self.columns.object(&mut values).unwrap_or(Json::Object(Vec::new())))
     }
 }
 
@@ -121,44 +114,4 @@ fn step(text: &str) -> Option<Step> {
         return text.parse().ok().filter(|index| *index < BACKFILL_LIST_ITEMS).map(Step::Index);
     }
     Some(Step::Key(text.to_owned()))
-}
-
-/// Whether `path` is `other` or lies within it, or they disagree on whether something is a list.
-fn is_within(other: &[Step], path: &[Step]) -> bool {
-    for (a, b) in other.iter().zip(path) {
-        match (a, b) {
-            (Step::Key(_), Step::Index(_)) | (Step::Index(_), Step::Key(_)) => return true,
-            _ if a != b => return false,
-            _ => {}
-        }
-    }
-    other.len() <= path.len()
-}
-
-fn put<'a>(mut place: &mut Json<'a>, path: &[Step], value: Cow<'a, str>) {
-    for (at, step) in path.iter().enumerate() {
-        let below = match path.get(at + 1) {
-            Some(Step::Key(_)) => Json::Object(Vec::new()),
-            Some(Step::Index(_)) => Json::Array(Vec::new()),
-            None => Json::Null,
-        };
-        place = match (step, place) {
-            (Step::Key(key), Json::Object(members)) => {
-                let found = members.iter().position(|(name, _)| name == key);
-                let index = found.unwrap_or_else(|| {
-                    members.push((Cow::Owned(key.clone()), below));
-                    members.len() - 1
-                });
-                &mut members[index].1
-            }
-            (Step::Index(index), Json::Array(items)) => {
-                while items.len() <= *index {
-                    items.push(below.clone());
-                }
-                &mut items[*index]
-            }
-            _ => return, // the header lets no column be both
-        };
-    }
-    *place = Json::String(value);
 }

@@ -45,30 +45,28 @@ pub fn read_check(document: &Json<'_>, subject: Subject, handling: Handling) -> 
         let expected = format!("expected at most {} levels of nesting", limits::JSON_DEPTH - 1);
         return Err(vec![Fault::new("", expected)]);
     }
-    refuse_card(document)?;
+    let document = without_cards(document)?;
     let mut findings = Findings::new(handling);
     let mut order = Members::default();
-    let root = Section::new(Some(document), &Path::Root, &mut findings);
+    let root = Section::new(Some(&document), &Path::Root, &mut findings);
     let head = read(root, subject, &mut order, &mut findings);
     let (faults, warnings) = findings.into_parts();
     let Some((id, ordered_on, cart)) = head.filter(|_| faults.is_empty()) else { return Err(faults) };
     order.text(SUBJECT, Some(subject.as_str().to_owned()));
     order.0.push((Warning::MEMBER.into(), Warning::to_json(&warnings)));
-    order.json(ORIGINAL, document.clone());
-    let order = order.into_json();
-    let order = if card::is_in(&order) { card::mask(order).0 } else { order };
+    order.json(ORIGINAL, document);
+    let mut order = order.into_json();
+    // A value may stand in a field of another name than it came in.
+    card::mask(&mut order);
     Ok(Check { subject, id, ordered_on, cart, document: order.to_json_string(), warnings })
 }
 
-/// Refuses a document with a full card number in a payment field.
-pub(super) fn refuse_card(document: &Json<'_>) -> Result<(), Vec<Fault>> {
-    if card::is_in(document)
-        && let Some(pointer) = card::find_in_payment_fields(document)
-    {
-        let expected = "expected no full card number: send bin and last_4 instead; nothing was stored";
-        return Err(vec![Fault::new(pointer, expected)]);
-    }
-    Ok(())
+/// The document with card numbers masked, or the refusal of one in a payment field.
+pub(super) fn without_cards<'a>(document: &Json<'a>) -> Result<Json<'a>, Vec<Fault>> {
+    let mut document = document.clone();
+    let expected = "expected no full card number: send bin and last_4 instead; nothing was stored";
+    card::screen(&mut document).map_err(|card| vec![Fault::new(card.pointer, expected)])?;
+    Ok(document)
 }
 
 type Head = (String, Timestamp, Option<String>);

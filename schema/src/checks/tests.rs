@@ -1,6 +1,7 @@
 //! Tests of this module.
 
 use proptest::prelude::*;
+use touchstone_hostile::{Form, assert_within_budget, documents};
 
 use super::*;
 use crate::event::EventKind;
@@ -65,6 +66,50 @@ fn a_full_check_becomes_an_order() {
     assert_eq!((order.line_items[0].price.unwrap().minor(), order.line_items[0].is_digital), (6250, Some(true)));
     let codes: Vec<_> = order.discount_codes.iter().map(|code| code.code.as_deref().unwrap()).collect();
     assert_eq!(codes, ["TEN", "SPRING"]);
+}
+
+/// What a check needs.
+const FORM: Form = Form {
+    members: r#""transaction":{"order_id":"A-1","ordered_on":"2026-01-02 03:04:05","order_total":"129.90"}"#,
+    list: "products",
+    item: r#"{"product_id":7,"title":"Shoe","price":62.5,"quantity":2}"#,
+};
+
+#[test]
+fn reading_a_check_costs_a_fixed_multiple_of_its_bytes_whatever_its_shape() {
+    assert_within_budget(&documents(FORM), |shape| {
+        let document = Json::parse_text(&shape.text)?;
+        let read = read_check(&document, Subject::Transaction, Handling::Lenient);
+        Ok::<_, crate::json::JsonError>((read, document.canonical_hash()))
+    });
+}
+
+#[test]
+fn reading_an_update_costs_a_fixed_multiple_of_its_bytes_whatever_its_shape() {
+    let form = Form { members: r#""cart_id":"C-1","status":"new","cancelled_reasons":["policy abuse"]"#, ..FORM };
+    for subject in [Subject::Cart, Subject::Transaction] {
+        assert_within_budget(&documents(form), |shape| {
+            Json::parse_text(&shape.text).map(|document| read_update(&document, subject, Handling::Complete))
+        });
+    }
+}
+
+#[test]
+fn an_article_number_that_looks_like_a_card_stays_readable() {
+    let text = FULL.replace("\"product_id\": 7", "\"product_id\": \"4006381300063\", \"sku\": 4006381300063");
+    let check = check(&text, Subject::Transaction).unwrap();
+    assert!(!check.document.contains('*'), "{}", check.document);
+    let order = Order::parse(&Json::parse_text(&check.document).unwrap()).unwrap();
+    assert_eq!(order.line_items[0].sku.as_deref(), Some("4006381300063"));
+}
+
+#[test]
+fn what_is_read_is_what_is_left_when_card_numbers_are_masked() {
+    let total = FULL.replace("\"129.90\"", "4222222222222");
+    assert_eq!(pointers(check(&total, Subject::Transaction)), ["/transaction/order_total"]);
+    let cart = FULL.replace("\"C-1\"", "\"4111111111111111\"");
+    let check = check(&cart, Subject::Transaction).unwrap();
+    assert_eq!(check.cart.as_deref(), Some("4111111111111111"), "it names a cart");
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Subject;
-use super::check::{id, moment, payment, refuse_card, word, word_by};
+use super::check::{id, moment, payment, without_cards, word, word_by};
 use super::words::{CancelledReason, ChargebackStatus, CheckStatus, FraudType, PaymentStatus, ReturnReason};
-use crate::card;
 use crate::fault::Fault;
 use crate::input::{Findings, Handling, Section, decimal};
 use crate::json::{Json, Path};
@@ -89,8 +88,7 @@ pub fn read_update(document: &Json<'_>, subject: Subject, handling: Handling) ->
     if document.as_object().is_none() {
         return Err(vec![Fault::new("", "expected an object")]);
     }
-    refuse_card(document)?;
-    let masked = if card::is_in(document) { card::mask(document.clone()).0 } else { document.clone() };
+    let masked = without_cards(document)?;
     let mut findings = Findings::new(handling);
     let root = Section::new(Some(&masked), &Path::Root, &mut findings);
     let wrapper = Some(subject.as_str()).filter(|wrapper| root.member(wrapper).is_some());

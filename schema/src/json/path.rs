@@ -14,6 +14,8 @@ pub enum Path<'p> {
 impl<'p> Path<'p> {
     /// Longest pointer that is rendered, in bytes; what is beyond is cut.
     const MAX_POINTER: usize = 512;
+    /// Bytes at which no further step is written: enough that a card number which the cut would part is masked before.
+    const MAX_WRITTEN: usize = Self::MAX_POINTER + 128;
 
     /// The place of member `key` of this object.
     pub const fn key(&'p self, key: &'p str) -> Path<'p> {
@@ -29,25 +31,33 @@ impl<'p> Path<'p> {
     pub fn pointer(&self) -> String {
         let mut pointer = String::new();
         self.write(&mut pointer);
-        if pointer.len() > Self::MAX_POINTER {
-            let end = pointer.floor_char_boundary(Self::MAX_POINTER);
-            pointer.truncate(end);
-        }
-        crate::card::mask_text(&pointer).unwrap_or(pointer)
+        let mut pointer = crate::card::mask_text(&pointer).unwrap_or(pointer);
+        pointer.truncate(pointer.floor_char_boundary(Self::MAX_POINTER));
+        pointer
     }
 
+    /// Writes little more than is rendered: keys are as long as their sender likes.
     fn write(&self, out: &mut String) {
+        let parent = match self {
+            Path::Root => return,
+            Path::Key(parent, _) | Path::Index(parent, _) => parent,
+        };
+        parent.write(out);
+        if out.len() >= Self::MAX_WRITTEN {
+            return;
+        }
+        out.push('/');
         match self {
             Path::Root => {}
-            Path::Key(parent, key) => {
-                parent.write(out);
-                out.push('/');
-                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Path::Index(parent, index) => {
-                parent.write(out);
-                out.push('/');
-                out.push_str(&index.to_string());
+            Path::Index(_, index) => out.push_str(&index.to_string()),
+            Path::Key(_, key) => {
+                for sign in key.chars().take(Self::MAX_WRITTEN) {
+                    match sign {
+                        '~' => out.push_str("~0"),
+                        '/' => out.push_str("~1"),
+                        other => out.push(other),
+                    }
+                }
             }
         }
     }

@@ -207,3 +207,6 @@ impl Found {
 fn told(faults: &[Fault]) -> String {
     faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! One row: the document of a check, with what became of the order, as an order of history.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -111,9 +112,11 @@ impl Reader {
 fn flattened(document: Json<'_>) -> Json<'_> {
     let Json::Object(sections) = document else { return document };
     let mut members: Vec<(Cow<'_, str>, Json<'_>)> = Vec::new();
+    let mut known = HashSet::new();
     let mut add = |name: Cow<'_, str>, value| {
-        if !members.iter().any(|(known, _)| *known == name) {
-            members.push((Cow::Owned(name.into_owned()), value));
+        let name = name.into_owned();
+        if known.insert(name.clone()) {
+            members.push((Cow::Owned(name), value));
         }
     };
     for (name, value) in sections {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use touchstone_schema::history::Happening;
+use touchstone_schema::limits::{POLICY_RULES, VERDICT_REASONS};
 use touchstone_schema::lists::ListSubject;
 use touchstone_schema::order::CountryCode;
 use touchstone_schema::verdict::{Action, Assessment, RiskLevel};
@@ -111,6 +112,13 @@ fn a_policy_changes_points_and_switches_signals_and_rules_off() {
     let assessment = case.assess();
     assert_eq!(assessment.reason_codes, ["avs_mismatch"]);
     assert_eq!((assessment.risk_score, assessment.policy_version), (7, 3));
+}
+
+#[test]
+fn a_verdict_has_no_more_reasons_than_its_limit() {
+    let signals = signals::CATALOGUE.iter().copied().flatten().count();
+    let rules = POLICY_RULES + presets::all().count();
+    assert!(signals + rules <= VERDICT_REASONS, "{signals} signals and {rules} rules");
 }
 
 #[test]

@@ -220,9 +220,10 @@ on_both_adapters! {
     rate_state_tells_what_remains_and_when_it_is_back,
     limits_are_apart_by_store_and_mode,
     lagging_clock_gives_no_extra_requests,
-    rate_limited_request_stores_no_nonce,
     replay_is_refused_within_its_key_only,
-    rate_is_checked_before_the_nonce,
+    replays_of_a_captured_request_take_no_slot,
+    replay_is_told_from_a_request_too_many,
+    request_over_the_limit_stores_no_nonce_however_often_it_comes,
     revoked_key_is_refused_first_and_takes_no_slot,
     a_request_without_signature_may_come_again,
     nonce_is_released_by_its_own_mark_only,
@@ -290,15 +291,6 @@ async fn lagging_clock_gives_no_extra_requests(fixture: Fixture) -> anyhow::Resu
     Ok(())
 }
 
-async fn rate_limited_request_stores_no_nonce(fixture: Fixture) -> anyhow::Result<()> {
-    assert!(is_let_in(&fixture.admit(&Request { limit: 1, ..Request::new() }).await?));
-    let request = Request { limit: 1, ..Request::new() };
-    assert!(is_limited(&fixture.admit(&request).await?));
-    fixture.clock.advance(Duration::from_secs(60));
-    assert!(is_let_in(&fixture.admit(&request).await?));
-    Ok(())
-}
-
 async fn replay_is_refused_within_its_key_only(fixture: Fixture) -> anyhow::Result<()> {
     let request = Request::new();
     assert!(is_let_in(&fixture.admit(&request).await?));
@@ -309,11 +301,36 @@ async fn replay_is_refused_within_its_key_only(fixture: Fixture) -> anyhow::Resu
     Ok(())
 }
 
-async fn rate_is_checked_before_the_nonce(fixture: Fixture) -> anyhow::Result<()> {
-    let request = Request { limit: 2, ..Request::new() };
+async fn replays_of_a_captured_request_take_no_slot(fixture: Fixture) -> anyhow::Result<()> {
+    let captured = Request { limit: 3, ..Request::new() };
+    assert!(is_let_in(&fixture.admit(&captured).await?));
+    for replay in 1..=10 {
+        assert_eq!(fixture.admit(&captured).await?, Admitted::Replayed, "replay {replay}");
+    }
+    for number in 2..=3 {
+        assert!(is_let_in(&fixture.admit(&Request { limit: 3, ..Request::new() }).await?), "request {number}");
+    }
+    assert!(is_limited(&fixture.admit(&Request { limit: 3, ..Request::new() }).await?));
+    Ok(())
+}
+
+async fn replay_is_told_from_a_request_too_many(fixture: Fixture) -> anyhow::Result<()> {
+    let request = Request { limit: 1, ..Request::new() };
+    assert!(is_let_in(&fixture.admit(&request).await?));
+    assert!(is_limited(&fixture.admit(&Request { limit: 1, ..Request::new() }).await?));
+    assert_eq!(fixture.admit(&request).await?, Admitted::Replayed, "whether or not a slot is left");
+    Ok(())
+}
+
+async fn request_over_the_limit_stores_no_nonce_however_often_it_comes(fixture: Fixture) -> anyhow::Result<()> {
+    assert!(is_let_in(&fixture.admit(&Request { limit: 1, ..Request::new() }).await?));
+    let request = Request { limit: 1, ..Request::new() };
+    for _ in 0..3 {
+        assert!(is_limited(&fixture.admit(&request).await?));
+    }
+    fixture.clock.advance(Duration::from_secs(60));
     assert!(is_let_in(&fixture.admit(&request).await?));
     assert_eq!(fixture.admit(&request).await?, Admitted::Replayed);
-    assert!(is_limited(&fixture.admit(&request).await?), "the replay took a slot");
     Ok(())
 }
 

@@ -13,20 +13,35 @@ use touchstone_schema::submission::{Submission, SubmissionKind};
 use touchstone_schema::tenant::Surface;
 
 use super::Connector;
-use super::read::NoticeBody;
 use crate::http::service::Arrival;
 use crate::problem::Problem;
+
+/// A notice of a failed payment.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// Of the notice, card numbers masked.
+    body_hash: String,
+    /// What it tells of the order.
+    order: Value,
+}
+
+impl Attempt {
+    /// What is kept of a notice.
+    pub(super) fn of(notice: &Json<'_>) -> Self {
+        Self { body_hash: notice.canonical_hash(), order: order(notice) }
+    }
+}
 
 /// The attempt on its way to the scorer. Its ids come from its content: sent again, it is the same attempt.
 pub(super) fn submission(
     connector: &Connector,
-    body: NoticeBody<'_>,
+    reference: String,
+    attempt: Attempt,
     arrival: &Arrival,
 ) -> Result<Submission, Problem> {
     let (connection, store, tenant) = (&connector.connection.id, &connector.store, connector.tenant());
-    let body_hash = body.document.canonical_hash();
-    let mut order = order(&body.document);
-    order["order_id"] = body.reference.as_str().into();
+    let Attempt { body_hash, mut order } = attempt;
+    order["order_id"] = reference.as_str().into();
     order["currency"] = store.currency.as_str().into();
     order["metadata"] = json!({"connection_id": connection.as_str()});
     let document = RawValue::from_string(order.to_string()).map_err(|error| {
@@ -40,7 +55,7 @@ pub(super) fn submission(
         tenant,
         surface: Surface::Centra,
         kind: SubmissionKind::FailedAttempt,
-        order_id: body.reference,
+        order_id: reference,
         body_hash,
         received_at: arrival.at,
         deadline: None,

@@ -19,6 +19,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 use touchstone_platform::crypto::sha256_hex;
 use touchstone_platform::queue::Lane;
@@ -28,7 +29,7 @@ use touchstone_schema::tenant::{KeyMode, StoreProfile, Tenant};
 use touchstone_schema::time::Timestamp;
 
 use self::document::{NoticeRequest, TakenDocument};
-use self::read::{NoticeBody, read_notice};
+use self::read::{Content, TakenNotice, read_notice};
 pub(crate) use self::room::Room;
 use crate::door::{Door, SharedDoor};
 use crate::http::service::Arrival;
@@ -69,13 +70,17 @@ pub(crate) async fn take(State(door): State<SharedDoor>, knock: Knock) -> Result
         tracing::warn!(connection = %connector.connection.id, "more notices at once than there is room for");
         Problem::not_taken()
     })?;
-    let body = read_notice(&knock.headers, &arrival.body)?;
-    count(&body.kind);
-    if body.kind == FAILED_NOTICE {
-        let submission = attempt::submission(&connector, body, arrival)?;
-        hand_on(&door, arrival, &connector, Lane::Durable, &submission).await?;
-    } else {
-        hand_on(&door, arrival, &connector, Lane::Notices, &notice(&connector, body, arrival)?).await?;
+    let TakenNotice { kind, reference, content } = knock.read(&door, read_notice).await?;
+    count(&kind);
+    match content {
+        Content::Attempt(attempt) => {
+            let submission = attempt::submission(&connector, reference, attempt, arrival)?;
+            hand_on(&door, arrival, &connector, Lane::Durable, &submission).await?;
+        }
+        Content::Whole(document) => {
+            let notice = notice(&connector, kind, reference, document, arrival);
+            hand_on(&door, arrival, &connector, Lane::Notices, &notice).await?;
+        }
     }
     Ok(json_text(StatusCode::ACCEPTED, r#"{"status":"accepted"}"#.to_owned()))
 }
@@ -90,17 +95,23 @@ fn connector(door: &Door, uri: &Uri, now: Timestamp) -> Option<Connector> {
     Some(Connector { connection, store })
 }
 
-fn notice(connector: &Connector, body: NoticeBody<'_>, arrival: &Arrival) -> Result<Notice, Problem> {
-    Ok(Notice {
+fn notice(
+    connector: &Connector,
+    kind: String,
+    reference: String,
+    document: Box<RawValue>,
+    arrival: &Arrival,
+) -> Notice {
+    Notice {
         version: Notice::VERSION,
         connection_id: connector.connection.id.clone(),
         tenant: connector.tenant(),
-        document: body.raw()?,
-        kind: body.kind,
-        reference: body.reference,
+        document,
+        kind,
+        reference,
         received_at: arrival.at,
         request_id: arrival.request_id.clone(),
-    })
+    }
 }
 
 /// Puts the message on its lane; returns when the broker has it for good.

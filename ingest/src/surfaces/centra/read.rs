@@ -6,10 +6,12 @@
 use http::HeaderMap;
 use serde_json::value::RawValue;
 use touchstone_schema::card;
+use touchstone_schema::centra::FAILED_NOTICE;
 use touchstone_schema::fault::Fault;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
 
+use super::attempt::Attempt;
 use crate::order_body::read_json;
 use crate::problem::Problem;
 
@@ -18,18 +20,35 @@ const KIND_CHARS: usize = 64;
 
 /// A notice that may be handed on.
 #[derive(Debug)]
-pub(super) struct NoticeBody<'a> {
+pub(super) struct TakenNotice {
     /// Its `notificationType`.
     pub(super) kind: String,
     /// Its `order.order`, without blanks around it.
     pub(super) reference: String,
+    pub(super) content: Content,
+}
+
+/// What is handed on of a notice.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Of a failed payment.
+    Attempt(Attempt),
+    /// Of any other: all of it, card numbers masked.
+    Whole(Box<RawValue>),
+}
+
+/// A notice that was read.
+#[derive(Debug)]
+struct NoticeBody<'a> {
+    kind: String,
+    reference: String,
     /// All of it, card numbers masked.
-    pub(super) document: Json<'a>,
+    document: Json<'a>,
 }
 
 impl NoticeBody<'_> {
     /// The document as it travels: the same however it was spaced.
-    pub(super) fn raw(&self) -> Result<Box<RawValue>, Problem> {
+    fn raw(&self) -> Result<Box<RawValue>, Problem> {
         RawValue::from_string(self.document.to_json_string()).map_err(|error| {
             tracing::error!(%error, "a parsed notice could not be written");
             Problem::internal()
@@ -38,14 +57,20 @@ impl NoticeBody<'_> {
 }
 
 /// Reads a notice of an acceptable content type.
-pub(super) fn read_notice<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<NoticeBody<'a>, Problem> {
-    notice(read_json(headers, body)?).map_err(Problem::bad_fields)
+pub(super) fn read_notice(headers: &HeaderMap, body: &[u8]) -> Result<TakenNotice, Problem> {
+    let body = notice(read_json(headers, body)?).map_err(Problem::bad_fields)?;
+    let content = if body.kind == FAILED_NOTICE {
+        Content::Attempt(Attempt::of(&body.document))
+    } else {
+        Content::Whole(body.raw()?)
+    };
+    Ok(TakenNotice { kind: body.kind, reference: body.reference, content })
 }
 
-fn notice(document: Json<'_>) -> Result<NoticeBody<'_>, Vec<Fault>> {
+fn notice(mut document: Json<'_>) -> Result<NoticeBody<'_>, Vec<Fault>> {
     let mut faults = Vec::new();
     let sent = reference(&document);
-    let document = if card::is_in(&document) { card::mask(document).0 } else { document };
+    card::mask(&mut document);
     // Ids are hashes, in which a run of digits may look like a card; what is nothing but digits is masked like the rest.
     let reference =
         sent.filter(|sent| sent.bytes().any(|byte| byte.is_ascii_alphabetic())).or_else(|| reference(&document));
@@ -85,6 +110,7 @@ fn is_plain(text: &str, most: usize) -> bool {
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
+    use touchstone_hostile::{Form, assert_within_budget, documents};
 
     use super::*;
 
@@ -143,6 +169,19 @@ mod tests {
             json!({"order": {"order": "4111 1111 1111 1111"}, "notificationType": "4111111111111111"}).to_string();
         let body = read(&text).expect("a notice");
         assert!(!format!("{body:?}").contains("1111 1111") && !body.kind.contains("11111"), "{body:?}");
+    }
+
+    #[test]
+    fn reading_a_notice_costs_a_fixed_multiple_of_its_bytes_whatever_its_shape() {
+        let headers = [(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))];
+        let headers = HeaderMap::from_iter(headers);
+        for members in [
+            r#""order":{"order":"1001"},"notificationType":"orderWaitingForFraudCheck""#,
+            r#""order":{"order":"1001"},"notificationType":"failedPaymentAttempt""#,
+        ] {
+            let form = Form { members, list: "orderLines", item: r#"{"sku":"A","name":"T-shirt","quantity":1}"# };
+            assert_within_budget(&documents(form), |shape| read_notice(&headers, shape.text.as_bytes()));
+        }
     }
 
     proptest! {

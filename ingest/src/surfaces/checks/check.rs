@@ -1,7 +1,10 @@
 //! `POST /v2/risk/order/ecommerce` and `POST /v2/risk/cart`: a check comes in, its risk goes out.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use serde_json::value::RawValue;
 use touchstone_platform::random;
 use touchstone_platform::store::transactions::{CheckUpdated, NewCheckUpdate};
@@ -44,19 +47,18 @@ pub(crate) async fn cart(State(door): State<SharedDoor>, knock: Knock) -> Result
 
 async fn check(door: &Door, knock: &Knock, subject: Subject) -> Result<Response, Problem> {
     let caller = basic::authenticate(&door.dependencies, &knock.headers).await?;
-    // Its faults are told after admission, so that they too are limited.
-    let read = read(knock, subject, &caller.store);
+    let store = Arc::clone(&caller.store);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match read {
+    let answer = match knock.read(door, move |headers, body| read(headers, body, &store, subject)).await {
         Ok(check) => answer(door, knock, &ticket, check).await,
         Err(problem) => Err(problem),
     };
     ticket.settle(door, answer).await
 }
 
-fn read(knock: &Knock, subject: Subject, store: &StoreProfile) -> Result<Hashed, Problem> {
-    let document = read_json(&knock.headers, &knock.arrival.body)?;
-    let check = read_check(&document, subject, handling(&knock.headers, store)).map_err(Problem::invalid_fields)?;
+fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile, subject: Subject) -> Result<Hashed, Problem> {
+    let document = read_json(headers, body)?;
+    let check = read_check(&document, subject, handling(headers, store)).map_err(Problem::invalid_fields)?;
     Ok((check, document.canonical_hash()))
 }
 

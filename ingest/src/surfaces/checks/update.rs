@@ -1,12 +1,16 @@
 //! `PATCH /v2/risk/order` and `PATCH /v2/risk/cart`: what became of what was checked.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use touchstone_platform::store::history::Remembered;
 use touchstone_platform::store::transactions::{CheckUpdated, NewCheckUpdate};
 use touchstone_schema::checks::{Subject, Update, read_update};
 use touchstone_schema::event::Event;
 use touchstone_schema::input::Handling;
+use touchstone_schema::tenant::StoreProfile;
 
 use super::basic;
 use super::document::{CartUpdateDocument, OrderUpdateDocument, UpdateResult, updated};
@@ -38,15 +42,18 @@ pub(crate) async fn cart(State(door): State<SharedDoor>, knock: Knock) -> Result
 
 async fn update(door: &Door, knock: &Knock, subject: Subject) -> Result<Response, Problem> {
     let caller = basic::authenticate(&door.dependencies, &knock.headers).await?;
-    let handling = handling(&knock.headers, &caller.store);
-    let read = read_json(&knock.headers, &knock.arrival.body)
-        .and_then(|document| read_update(&document, subject, of_update(handling)).map_err(Problem::invalid_fields));
+    let store = Arc::clone(&caller.store);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match read {
+    let answer = match knock.read(door, move |headers, body| read(headers, body, &store, subject)).await {
         Ok(update) => answer(door, knock, &ticket, &update).await,
         Err(problem) => Err(problem),
     };
     ticket.settle(door, answer).await
+}
+
+fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile, subject: Subject) -> Result<Update, Problem> {
+    let handling = of_update(handling(headers, store));
+    read_update(&read_json(headers, body)?, subject, handling).map_err(Problem::invalid_fields)
 }
 
 /// An update whose fields cannot be read is refused: without them it would say something else.

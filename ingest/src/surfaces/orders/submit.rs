@@ -1,16 +1,18 @@
 //! `POST /v1/orders`: an order is checked, placed and promised.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::timeout_at;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::random;
 use touchstone_platform::store::placed::{NewPlacedOrder, PlacedOrder, Placing};
-use touchstone_schema::card;
+use touchstone_schema::card::{self, CardInPayment};
 use touchstone_schema::fault::Fault;
 use touchstone_schema::ids::{PlacedOrderId, SubmissionId, TransactionId};
 use touchstone_schema::input::Handling;
@@ -19,7 +21,7 @@ use touchstone_schema::limits;
 use touchstone_schema::money::Currency;
 use touchstone_schema::order::Order;
 use touchstone_schema::submission::{Submission, SubmissionKind};
-use touchstone_schema::tenant::Surface;
+use touchstone_schema::tenant::{StoreProfile, Surface};
 
 use super::canonical::{self, Facts};
 use super::{check, location, trial};
@@ -54,31 +56,31 @@ struct Received {
         headers(("Location" = String, description = "`/v1/orders/{orderId}`")))))]
 pub(crate) async fn submit(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_key(&door).await?;
-    let received = read(&knock, &caller);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match received {
+    let store = Arc::clone(&ticket.caller.store);
+    let answer = match knock.read(&door, move |headers, body| read(headers, body, &store)).await {
         Ok(received) => place(&door, &knock, &ticket, received).await,
         Err(problem) => Err(problem),
     };
     ticket.settle(&door, answer).await
 }
 
-fn read(knock: &Knock, caller: &Caller) -> Result<Received, Problem> {
-    let body = &knock.arrival.body;
-    let document = read_json(&knock.headers, body)?;
-    let currency = Currency::from_code(&caller.store.currency).ok_or_else(|| {
-        tracing::error!(store = %caller.store.store_id, "the store's currency is not known");
+fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile) -> Result<Received, Problem> {
+    let document = read_json(headers, body)?;
+    let currency = Currency::from_code(&store.currency).ok_or_else(|| {
+        tracing::error!(store = %store.store_id, "the store's currency is not known");
         Problem::internal()
     })?;
-    receive(document, body, currency, handling(&knock.headers, &caller.store))
+    receive(document, body, currency, handling(headers, store))
 }
 
-fn receive(document: Json<'_>, body: &[u8], currency: Currency, handling: Handling) -> Result<Received, Problem> {
-    let has_card = card::is_in(&document);
+fn receive(mut document: Json<'_>, body: &[u8], currency: Currency, handling: Handling) -> Result<Received, Problem> {
+    let hash = document.canonical_hash();
+    let screened = card::screen(&mut document);
     let read = check::read(&document, currency, handling);
     let mut faults = read.as_ref().err().cloned().unwrap_or_default();
-    if has_card && let Some(pointer) = card::find_in_payment_fields(&document) {
-        faults.retain(|fault| fault.pointer != pointer);
+    if let Err(CardInPayment { pointer }) = &screened {
+        faults.retain(|fault| fault.pointer != *pointer);
         faults
             .insert(0, Fault::new(pointer, "expected no full card number, only bin and lastFour; nothing was stored"));
     }
@@ -86,18 +88,26 @@ fn receive(document: Json<'_>, body: &[u8], currency: Currency, handling: Handli
         return Err(Problem::bad_fields(faults));
     }
     let (order, warnings) = read.map_err(Problem::bad_fields)?;
-    let order = if has_card { card::mask(order).0 } else { order };
     let facts = canonical::facts(&order, currency).ok_or_else(Problem::internal)?;
-    let hash = document.canonical_hash();
-    let (document, masked) = if has_card { card::mask(document) } else { (document, false) };
-    let original = if masked { document.to_json_string() } else { String::from_utf8_lossy(body).into_owned() };
-    let document = canonical::document(&order, currency, &warnings);
-    let reads = Json::parse_text(&document).is_ok_and(|document| Order::parse(&document).is_ok());
-    let document = RawValue::from_string(document).ok().filter(|_| reads).ok_or_else(|| {
+    let original = if screened.is_ok_and(|masked| masked) {
+        document.to_json_string()
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
+    let document = canonical_order(&canonical::document(&order, currency, &warnings)).ok_or_else(|| {
         tracing::error!("an order without faults did not become a canonical one");
         Problem::internal()
     })?;
     Ok(Received { facts, original, document, hash })
+}
+
+/// The canonical order once it is certain that the scorer reads it, without card numbers: a value may stand in a field of
+/// another name, or in other digits, than it came in.
+fn canonical_order(document: &str) -> Option<Box<RawValue>> {
+    let mut canonical = Json::parse_text(document).ok()?;
+    card::mask(&mut canonical);
+    Order::parse(&canonical).ok()?;
+    RawValue::from_string(canonical.to_json_string()).ok()
 }
 
 async fn place(door: &Door, knock: &Knock, ticket: &Ticket, received: Received) -> Result<Response, Problem> {

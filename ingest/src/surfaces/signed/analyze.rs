@@ -13,7 +13,7 @@ use super::{screened_answer, verdict_answer};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
 use crate::enqueue::screen;
-use crate::order_body::{OrderBody, read_order};
+use crate::order_body::{OrderBody, handling, read_order};
 use crate::problem::Problem;
 use crate::surfaces::Knock;
 
@@ -30,10 +30,16 @@ use crate::surfaces::Knock;
     ))]
 pub(crate) async fn analyze(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_body(&door).await?;
-    // Read before admission, so that one round trip also looks for a finished verdict; its faults are told after.
-    let order = read_order(&knock.headers, &caller.store, &knock.arrival.body);
-    let order_id = order.as_ref().ok().map(|order| order.order_id.as_str());
+    // A short one is read before admission, so that one round trip also looks for a finished verdict; its errors are answered
+    // after. What reading a long one costs is spent on callers who are admitted; its finished verdict is found in the store.
+    let handling = handling(&knock.headers, &caller.store);
+    let short = (!knock.is_long()).then(|| read_order(&knock.headers, &knock.arrival.body, handling));
+    let order_id = short.as_ref().and_then(|order| order.as_ref().ok()).map(|order| order.order_id.as_str());
     let mut ticket = admit(&door.dependencies, caller, order_id, &knock.arrival).await?;
+    let order = match short {
+        Some(order) => order,
+        None => knock.read(&door, move |headers, body| read_order(headers, body, handling)).await,
+    };
     let answer = match order {
         Ok(order) => answer(&door, &knock, &mut ticket, order).await,
         Err(problem) => Err(problem),

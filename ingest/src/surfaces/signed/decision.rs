@@ -39,9 +39,8 @@ pub(crate) async fn decide(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let asked = read(&knock.headers, &knock.arrival.body);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match asked {
+    let answer = match knock.read(&door, read).await {
         Ok(asked) => answer(&door, &knock, &ticket, &id, asked).await,
         Err(problem) => Err(problem),
     };

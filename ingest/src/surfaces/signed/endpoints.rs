@@ -193,7 +193,7 @@ async fn begin(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<
     let endpoint = endpoint_id(id)?;
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     knock.stored(store.endpoint(&endpoint)).await?.ok_or_else(no_endpoint)?;
-    let since = read_since(&knock.headers, &knock.arrival.body)?;
+    let since = knock.read(door, read_since).await?;
     let new = NewRecovery { endpoint, kind: RecoveryKind::Recover, only: None, since };
     match knock.stored(store.begin_recovery(&new, API, knock.arrival.at)).await? {
         Begun::Started(recovery) | Begun::Joined(recovery) => {

@@ -41,9 +41,9 @@ struct Asked {
     responses((status = 200, description = "Listed, now or before.", body = ListEntryDocument)))]
 pub(crate) async fn add(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let asked = read(&knock.headers, &knock.arrival.body, knock.arrival.at);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match asked {
+    let now = knock.arrival.at;
+    let answer = match knock.read(&door, move |headers, body| read(headers, body, now)).await {
         Ok(asked) => put(&door, &knock, &ticket, asked).await,
         Err(problem) => Err(problem),
     };

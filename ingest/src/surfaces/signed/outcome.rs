@@ -40,9 +40,9 @@ pub(crate) async fn report(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let reported = read(&knock.headers, &knock.arrival.body, knock.arrival.at);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
-    let answer = match reported {
+    let now = knock.arrival.at;
+    let answer = match knock.read(&door, move |headers, body| read(headers, body, now)).await {
         Ok(reported) => answer(&door, &knock, &ticket, &id, reported).await,
         Err(problem) => Err(problem),
     };

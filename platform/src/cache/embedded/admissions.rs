@@ -70,26 +70,29 @@ impl Admissions {
         }
     }
 
-    /// Decides in the order of the port: revocation, rate, nonce.
+    /// Decides in the order of the port: revocation, nonce, rate.
     pub(super) fn decide(&mut self, admission: &Admission<'_>) -> Decision {
         if self.revoked.contains(admission.key) {
             return Decision::Final(Admitted::Revoked);
         }
         self.forget_expired(admission.now);
+        let signed = admission.signed.as_ref();
+        let signed = signed.map(|signed| (NonceDigest::of(admission.key, signed.nonce), signed.mark));
+        if let Some((nonce, _)) = &signed {
+            if self.nonces.get(nonce).is_some_and(|held| held.expires > admission.now) {
+                return Decision::Final(Admitted::Replayed);
+            }
+            if self.nonces.len() >= NONCES {
+                return Decision::TooManyNonces;
+            }
+        }
         let rate = match self.take_slot(admission) {
             Ok(rate) => rate,
             Err(rate) => return Decision::Final(Admitted::RateLimited { rate }),
         };
-        let Some(signed) = &admission.signed else { return Decision::Admit { held: None, rate } };
-        let nonce = NonceDigest::of(admission.key, signed.nonce);
-        if self.nonces.get(&nonce).is_some_and(|held| held.expires > admission.now) {
-            return Decision::Final(Admitted::Replayed);
-        }
-        if self.nonces.len() >= NONCES {
-            return Decision::TooManyNonces;
-        }
+        let Some((nonce, mark)) = signed else { return Decision::Admit { held: None, rate } };
         let expires = admission.now + NONCE_TTL;
-        self.hold(nonce, Held { expires, mark: Some(signed.mark.into()) });
+        self.hold(nonce, Held { expires, mark: Some(mark.into()) });
         Decision::Admit { held: Some((nonce, Record { nonce, expires, released: false })), rate }
     }
 

@@ -8,6 +8,10 @@ local now, limit, request = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return {1, 0, false}
 end
+-- Before the limit: whoever sends a captured request again takes no slot of the store.
+if KEYS[3] and redis.call('EXISTS', KEYS[3]) == 1 then
+  return {3, 0, false}
+end
 
 local at, level = now, 0
 local stored = redis.call('GET', KEYS[2])
@@ -25,7 +29,7 @@ end
 level = level + request
 redis.call('SET', KEYS[2], string.format('%.0f:%.0f', at, level), 'PX', ARGV[5])
 
-if KEYS[3] and not redis.call('SET', KEYS[3], ARGV[3], 'NX', 'PX', ARGV[4]) then
-  return {3, level, false}
+if KEYS[3] then
+  redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 end
 return {0, level, KEYS[4] and redis.call('GET', KEYS[4]) or false}

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use touchstone_hostile::{Form, assert_within_budget, documents};
 
 use super::*;
 
@@ -72,6 +73,45 @@ fn what_is_answered_later_is_told_by_the_order() {
     let mut respelled = order();
     respelled["shipping"]["address1"] = json!(" 12  ELM street");
     assert!(received(&respelled).expect("it has no faults").facts.ships_to_billing);
+}
+
+#[test]
+fn numbers_of_orders_and_articles_that_look_like_cards_stay_as_they_were_sent() {
+    let ean = "4006381300063";
+    let mut sent = order();
+    sent["orderNumber"] = json!(ean);
+    sent["customerId"] = json!(ean);
+    for (field, value) in [("sku", json!(ean)), ("stockNumber", json!(ean))] {
+        sent["orderProducts"][0][field] = value;
+    }
+    let received = received(&sent).expect("it has no faults");
+    assert_eq!((received.facts.order_number.as_str(), received.original.as_str()), (ean, sent.to_string().as_str()));
+    let read = canonical(&sent);
+    assert_eq!((read.order_id.as_str(), read.line_items[0].sku.as_deref()), (ean, Some(ean)));
+}
+
+#[test]
+fn an_amount_that_looks_like_a_card_is_a_fault_and_no_failure_of_ours() {
+    let mut sent = order();
+    sent["grandTotal"] = json!("4222222222222");
+    let faults = received(&sent).expect_err("it cannot be kept");
+    assert_eq!((faults.status, faults.code), (http::StatusCode::BAD_REQUEST, "invalid_field"));
+}
+
+#[test]
+fn reading_an_order_costs_a_fixed_multiple_of_its_bytes_whatever_its_shape() {
+    let form = Form {
+        members: r#""orderNumber":"1","siteName":"site","grandTotal":49.99,"orderDate":"2026-05-04","billing":{"firstName":"Maria",
+            "lastName":"Keller","address1":"12 Elm Street","city":"Portland","state":"OR","country":"US","zip":"97205",
+            "eveningPhone":"+15035550142","email":"maria@example.com"},"payments":[{"paymentType":"creditcard","bin":"411111",
+            "lastFour":"4242","avsCode":"y","cidResponse":"Y"}]"#,
+        list: "orderProducts",
+        item: r#"{"sku":"A","name":"Shears","sellingPrice":"22.52","qty":2,"stockNumber":"7","brandname":"Keller"}"#,
+    };
+    let currency = Currency::from_code("USD").expect("a currency");
+    assert_within_budget(&documents(form), |shape| {
+        Json::parse_text(&shape.text).map(|document| receive(document, shape.text.as_bytes(), currency, Handling::Lenient))
+    });
 }
 
 /// Any JSON, in which what an order has may occur.

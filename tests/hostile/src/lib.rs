@@ -1,0 +1,74 @@
+//! Documents that are made to cost much, and a meter of what reading them costs.
+//!
+//! Guarantee: what is compared is CPU time of the calling thread, of the same run, so neither the speed of the machine nor its
+//! load decides. Failure: a document that costs more than its budget fails the test with its shape's name and the ratio.
+
+mod shapes;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+
+pub use shapes::{Form, Shape, csv_rows, documents};
+
+/// Largest document, in bytes: the limit of a request's body.
+pub const BYTES: usize = 262_144;
+/// CPU time that reading a document may take, in multiples of what a parser that knows nothing of orders takes for as many
+/// bytes. The widest shape of the code as it is takes about half of it, unoptimised; one quadratic step takes hundreds.
+pub const BUDGET: f64 = 40.0;
+/// Times that a document over its budget is measured: other work on the machine makes a measurement longer, never shorter.
+const MEASUREMENTS: u32 = 5;
+
+/// CPU time that this thread spends on `work`.
+fn cpu_time<T>(work: impl FnOnce() -> T) -> Duration {
+    let now = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+    };
+    let before = now();
+    let outcome = black_box(work());
+    let taken = now().saturating_sub(before);
+    drop(outcome);
+    taken
+}
+
+/// What a generic parser takes for as many bytes: of the document itself or of an ordinary order, whichever is more.
+fn reference(document: &str) -> Duration {
+    let ordinary = shapes::ordinary(document.len());
+    [document, &ordinary]
+        .map(|text| cpu_time(|| serde_json::from_str::<Value>(text)))
+        .into_iter()
+        .max()
+        .unwrap_or_default()
+}
+
+/// Reads every shape and holds its CPU time against the budget.
+///
+/// # Panics
+/// When a shape takes more than its budget in every measurement.
+pub fn assert_within_budget<T>(shapes: &[Shape], mut read: impl FnMut(&Shape) -> T) {
+    for shape in shapes {
+        let mut least = f64::INFINITY;
+        for _ in 0..MEASUREMENTS {
+            let reference = reference(&shape.text);
+            let taken = cpu_time(|| read(shape));
+            least = least.min(taken.as_secs_f64() / reference.as_secs_f64().max(f64::MIN_POSITIVE));
+            if least <= BUDGET {
+                break;
+            }
+        }
+        if std::env::var_os("TOUCHSTONE_SHOW_BUDGET").is_some() {
+            use std::io::Write as _;
+            // Shown for whoever sets the budget; a line that cannot be written is not missed.
+            let _ = writeln!(std::io::stderr(), "{least:8.1} x  {} bytes  {}", shape.text.len(), shape.name);
+        }
+        assert!(
+            least <= BUDGET,
+            "{}: reading {} bytes takes {least:.0} times the CPU time of a generic parser, of {BUDGET:.0} that it may take",
+            shape.name,
+            shape.text.len(),
+        );
+    }
+}

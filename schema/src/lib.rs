@@ -21,6 +21,7 @@ pub mod number;
 pub mod order;
 pub mod own_headers;
 pub mod policy;
+pub mod renamed;
 pub mod secret;
 pub mod submission;
 pub mod tenant;

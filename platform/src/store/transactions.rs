@@ -33,10 +33,12 @@ wire_enum! {
     OutcomeKind {
         /// The customer's bank opened a dispute.
         ChargebackOpened = "chargeback_opened",
-        /// The customer's claim was upheld: the merchant lost the money.
-        ChargebackWon = "chargeback_won",
-        /// The customer's claim was refused.
-        ChargebackLost = "chargeback_lost",
+        /// The customer's claim was upheld: the customer keeps the money.
+        #[serde(alias = "chargeback_won")]
+        ChargebackUpheld = "chargeback_upheld",
+        /// The chargeback was reversed: the merchant keeps the money.
+        #[serde(alias = "chargeback_lost")]
+        ChargebackReversed = "chargeback_reversed",
         /// The merchant paid the money back.
         Refunded = "refunded",
         /// Shipped or delivered.
@@ -73,8 +75,8 @@ impl From<OutcomeKind> for Happening {
     fn from(kind: OutcomeKind) -> Self {
         match kind {
             OutcomeKind::ChargebackOpened => Self::ChargebackOpened,
-            OutcomeKind::ChargebackWon => Self::ChargebackWon,
-            OutcomeKind::ChargebackLost => Self::ChargebackLost,
+            OutcomeKind::ChargebackUpheld => Self::ChargebackUpheld,
+            OutcomeKind::ChargebackReversed => Self::ChargebackReversed,
             OutcomeKind::Refunded => Self::Refunded,
             OutcomeKind::Fulfilled => Self::Fulfilled,
             OutcomeKind::Cancelled => Self::Cancelled,

@@ -192,8 +192,8 @@ fn labels_are_what_the_merchant_learnt_and_are_told_once() {
         (r#""is_fraud":false"#, vec![Happening::Legitimate], EventKind::OrderStatusChanged),
         (r#""payment_status":"partially refunded""#, vec![Happening::Refunded], EventKind::OrderStatusChanged),
         (r#""payment_status":"chargeback""#, vec![Happening::ChargebackOpened], EventKind::ChargebackOpened),
-        (r#""chargeback_status":"won""#, vec![Happening::ChargebackWon], EventKind::ChargebackWon),
-        (r#""chargeback_status":"lost""#, vec![Happening::ChargebackLost], EventKind::ChargebackLost),
+        (r#""chargeback_status":"won""#, vec![Happening::ChargebackUpheld], EventKind::ChargebackUpheld),
+        (r#""chargeback_status":"lost""#, vec![Happening::ChargebackReversed], EventKind::ChargebackReversed),
         (r#""status":"cancelled""#, vec![Happening::Cancelled], EventKind::OrderStatusChanged),
         (r#""status":"fulfilled""#, vec![Happening::Fulfilled], EventKind::OrderStatusChanged),
         (

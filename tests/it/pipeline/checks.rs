@@ -229,7 +229,7 @@ async fn labels_of_updates_count_with_the_next_check(pipeline: &mut Pipeline) ->
     told(&client.update(&json!({"order_id": "L-1", "chargeback_status": "lost"})).await?, 200)?;
     assert_eq!(weight(&next("L-5").await?, "prior_chargeback"), Some(40), "the merchant kept the money");
     let shown = linked(pipeline, &first).await?;
-    assert_eq!(events(&shown), ["order.scored", "chargeback.opened", "chargeback.lost"]);
+    assert_eq!(events(&shown), ["order.scored", "chargeback.opened", "chargeback.reversed"]);
     Ok(())
 }
 

@@ -167,7 +167,8 @@ pub(crate) struct DecidedDocument {
 #[schema(as = NewOutcome, example = json!({"type": "chargeback_opened", "occurred_at": "2026-01-02T03:04:05Z", "amount": 129.90}))]
 #[expect(dead_code, reason = "describes the document; outcome.rs reads it")]
 pub(crate) struct OutcomeRequest {
-    /// chargeback_opened, chargeback_won, chargeback_lost, refunded, fulfilled, cancelled, fraud_confirmed or legitimate.
+    /// chargeback_opened, chargeback_upheld (the customer keeps the money), chargeback_reversed (you keep it), refunded,
+    /// fulfilled, cancelled, fraud_confirmed or legitimate.
     r#type: String,
     /// RFC 3339.
     occurred_at: String,

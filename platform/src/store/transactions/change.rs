@@ -240,8 +240,8 @@ pub(super) async fn record_outcome(
 fn outcome_event(open: &Open<'_>, new: &NewOutcome) -> Result<Event, StoreError> {
     let kind = match new.kind {
         OutcomeKind::ChargebackOpened => EventKind::ChargebackOpened,
-        OutcomeKind::ChargebackWon => EventKind::ChargebackWon,
-        OutcomeKind::ChargebackLost => EventKind::ChargebackLost,
+        OutcomeKind::ChargebackUpheld => EventKind::ChargebackUpheld,
+        OutcomeKind::ChargebackReversed => EventKind::ChargebackReversed,
         _ => EventKind::OrderStatusChanged,
     };
     let data = OutcomeData {

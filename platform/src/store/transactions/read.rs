@@ -2,6 +2,7 @@
 
 use sea_orm::{QueryResult, Value};
 use touchstone_schema::ids::TransactionId;
+use touchstone_schema::renamed::present;
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::TransactionStatus;
@@ -188,7 +189,7 @@ fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
 fn event(row: &QueryResult) -> Result<EventView, StoreError> {
     Ok(EventView {
         id: column(row, "id")?,
-        kind: column(row, "kind")?,
+        kind: present(&column::<String>(row, "kind")?).to_owned(),
         sequence: count(row, "sequence")?,
         pending: count(row, "pending")?,
         delivered: count(row, "delivered")?,

@@ -6,6 +6,7 @@ mod outage;
 mod outbox;
 mod policies;
 mod recorded;
+mod renaming;
 mod scoring;
 mod sweeping;
 mod tenancy;

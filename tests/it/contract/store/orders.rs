@@ -82,14 +82,14 @@ async fn outcome_is_recorded_once_with_one_event(database: &Database) -> anyhow:
     record_orders(database, &tenant, 1, Action::Approve).await?;
     let id = transaction_id(&tenant, "order-0");
     let orders = database.store.tenant(&tenant);
-    let lost = outcome(OutcomeKind::ChargebackLost, after(50));
-    let OutcomeTaken::Recorded(Some(event), _) = orders.record_outcome(&id, &lost).await? else {
+    let reversed = outcome(OutcomeKind::ChargebackReversed, after(50));
+    let OutcomeTaken::Recorded(Some(event), _) = orders.record_outcome(&id, &reversed).await? else {
         anyhow::bail!("the first report is recorded");
     };
-    assert_eq!((event.kind, event.sequence), (EventKind::ChargebackLost, 2));
+    assert_eq!((event.kind, event.sequence), (EventKind::ChargebackReversed, 2));
     let data: serde_json::Value = serde_json::from_str(event.data.get())?;
-    assert_eq!((&data["outcome"], &data["amount"]), (&"chargeback_lost".into(), &12.05.into()));
-    assert!(matches!(orders.record_outcome(&id, &lost).await?, OutcomeTaken::Already));
+    assert_eq!((&data["outcome"], &data["amount"]), (&"chargeback_reversed".into(), &12.05.into()));
+    assert!(matches!(orders.record_outcome(&id, &reversed).await?, OutcomeTaken::Already));
     let shipped = outcome(OutcomeKind::Fulfilled, after(50));
     let OutcomeTaken::Recorded(Some(event), _) = orders.record_outcome(&id, &shipped).await? else {
         anyhow::bail!("another kind is another outcome");

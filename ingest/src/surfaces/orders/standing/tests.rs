@@ -130,7 +130,7 @@ fn fraud_in_what_was_approved_was_missed() {
     let missed = (Status::Fraud, Some(EfraudClass::Missed));
     assert_eq!(status(Product::Guaranteed, &fraud(scored(RiskLevel::Low))), missed);
     assert_eq!(status(Product::Guaranteed, &fraud(decided(RiskLevel::High, Decision::Approve))), missed);
-    assert_eq!(status(Product::Safe, &told(scored(RiskLevel::Low), OutcomeKind::ChargebackWon, 400)), missed);
+    assert_eq!(status(Product::Safe, &told(scored(RiskLevel::Low), OutcomeKind::ChargebackUpheld, 400)), missed);
     let probable = (Status::Fraud, Some(EfraudClass::Probable));
     assert_eq!(status(Product::Guaranteed, &fraud(scored(RiskLevel::High))), probable);
     let cleared = told(fraud(scored(RiskLevel::Low)), OutcomeKind::Legitimate, 500);

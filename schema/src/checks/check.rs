@@ -2,6 +2,7 @@
 
 use super::canonical::{Members, canonical_id, has_room};
 use super::moment::parse_moment;
+use super::sale::refuse_other_than_sale;
 use super::words::{CheckStatus, PaymentStatus};
 use super::{ORIGINAL, SUBJECT, Subject};
 use crate::card;
@@ -79,6 +80,7 @@ type Head = (String, Timestamp, Option<String>);
 
 fn read<'a>(root: Section<'_>, subject: Subject, order: &mut Members<'a>, faults: &mut Faults) -> Option<Head> {
     let head = root.object("transaction", faults, |transaction, faults| {
+        refuse_other_than_sale(transaction, subject, faults);
         let id = id(transaction, subject.id_member(), true, faults);
         let ordered_on = moment(transaction, "ordered_on", faults);
         if transaction.member("ordered_on").is_none() {

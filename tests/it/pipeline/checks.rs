@@ -22,6 +22,7 @@ on_both_ways_to_run![
     bad_credentials_are_one_refusal_and_scopes_are_told_to_owners_only,
     updates_are_recorded_once_and_racing_ones_both_survive,
     labels_of_updates_count_with_the_next_check,
+    what_is_no_sale_is_refused_with_the_update_to_send_instead,
     without_a_verdict_nothing_is_promised,
 ];
 
@@ -231,6 +232,19 @@ async fn labels_of_updates_count_with_the_next_check(pipeline: &mut Pipeline) ->
     let shown = linked(pipeline, &first).await?;
     assert_eq!(events(&shown), ["order.scored", "chargeback.opened", "chargeback.reversed"]);
     Ok(())
+}
+
+async fn what_is_no_sale_is_refused_with_the_update_to_send_instead(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    let mut refund = check("R-1");
+    refund["transaction"]["type"] = json!("refund");
+    let answer = client.check(&refund).await?;
+    refused(&answer, 406, "/transaction/type")?;
+    let message = answer.json()?["message"].as_str().context("it says why")?.to_owned();
+    ensure!(message.contains("PATCH /v2/risk/order with payment_status refunded"), "{message}");
+    refund["transaction"]["type"] = json!("sale");
+    stored(&client.check(&refund).await?).map(drop)
 }
 
 async fn without_a_verdict_nothing_is_promised(pipeline: &mut Pipeline) -> Result<()> {

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use touchstone_platform::cache::RateState;
+use touchstone_platform::store::transactions::Standing;
 use touchstone_schema::fault::Fault;
 
 use crate::respond::rate_headers;
@@ -38,6 +39,8 @@ pub(crate) struct Problem {
     verdict: Option<String>,
     /// Where what the request is in conflict with is found.
     location: Option<Box<str>>,
+    /// Where the transaction stands that the request is in conflict with.
+    standing: Option<Standing>,
 }
 
 /// The members of the document, in the order that they are written.
@@ -52,6 +55,10 @@ struct Document<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_by: Option<&'static str>,
     request_id: &'a str,
 }
 
@@ -75,6 +82,7 @@ impl Problem {
             closes: false,
             verdict: None,
             location: None,
+            standing: None,
         }
     }
 
@@ -333,6 +341,13 @@ impl Problem {
         self
     }
 
+    /// With where the transaction stands.
+    #[must_use]
+    pub(crate) fn standing(mut self, standing: Standing) -> Self {
+        self.standing = Some(standing);
+        self
+    }
+
     fn closing(mut self) -> Self {
         self.closes = true;
         self
@@ -384,6 +399,8 @@ impl Problem {
             detail: &self.detail,
             code: self.code,
             field: self.field.as_deref(),
+            standing: self.standing.map(|standing| standing.status.as_str()),
+            ended_by: self.standing.and_then(|standing| standing.ended_by).map(|outcome| outcome.as_str()),
             errors: self.faults.iter().map(|f| FieldError { field: &f.pointer, message: &f.message }).collect(),
             request_id,
         };

@@ -284,8 +284,10 @@ pub(crate) struct TransactionDocument {
     order_id: String,
     /// signed, orders, checks or centra.
     surface: &'static str,
-    /// pending, approved, review, held, rejected or failed.
+    /// pending, approved, review, held, rejected, cancelled, closed or failed.
     status: &'static str,
+    /// The reported outcome that ended the order: nothing is left to decide. Null while none has.
+    ended_by: Option<&'static str>,
     received_at: String,
     /// The newest verdict; null while pending.
     #[schema(value_type = Option<StoredVerdictDocument>)]
@@ -384,6 +386,7 @@ impl TransactionDocument {
             order_id: view.order_id,
             surface: view.surface.as_str(),
             status: view.status.as_str(),
+            ended_by: view.ended_by.map(|outcome| outcome.as_str()),
             received_at: view.received_at.to_rfc3339(),
             verdict: revisions.last().and_then(|revision| revision.verdict.clone()),
             revisions,

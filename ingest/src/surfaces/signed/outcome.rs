@@ -30,7 +30,9 @@ struct Reported {
 
 /// Report an outcome
 ///
-/// Feeds history and labels. The amount is in the order's currency. Reporting the same outcome again changes nothing.
+/// Feeds history and labels. Every outcome but `legitimate` ends the order: one that waits for a person leaves the queue, and
+/// a decision upon it is refused from then on. The amount is in the order's currency. Reporting the same outcome again changes
+/// nothing.
 #[utoipa::path(post, path = "/v1/transactions/{id}/outcome", tag = "Transactions", request_body = OutcomeRequest,
     params(("id" = String, Path, description = "The transaction.")),
     responses((status = 200, description = "Recorded, now or before.", body = OutcomeDocument)))]

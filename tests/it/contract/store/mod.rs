@@ -143,6 +143,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
         amount_minor: 1_250,
         currency: "EUR".to_owned(),
         quantity: 2,
+        reopens: false,
         scored_at: submission.received_at + Duration::from_millis(20),
         event: Event {
             id: EventId::of_change(&submission.transaction_id, sequence),

@@ -11,6 +11,7 @@ use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{EndpointId, EventId, RequestId, TransactionId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyMode, Tenant};
+use touchstone_schema::verdict::TransactionStatus;
 use touchstone_tests::process::TemporaryFolder;
 use touchstone_tests::servers::Postgres;
 
@@ -69,6 +70,17 @@ async fn write_as_before(raw: &DatabaseConnection, tenant: &Tenant, id: &Transac
          policy_version, received_at, scored_at) VALUES ('{id}', 1, '{store}', 'sub_1', 'ab', '{{}}',
          '{{\"mode\":\"live\"}}', 0, {start}, {start})"
     ));
+    for (order_id, outcome) in [("order-1", "refunded"), ("order-2", "cancelled"), ("order-3", "legitimate")] {
+        let (waiting, at) = (transaction_id(tenant, order_id), after(5).as_millis());
+        rows.extend([
+            format!(
+                "INSERT INTO transactions (id, store_id, mode, surface, order_id, status, revision, sequence, score, level,
+                 action, amount_minor, currency, quantity, received_at) VALUES ('{waiting}', '{store}', 'live', 'signed',
+                 '{order_id}', 'review', 1, 1, 40, 'medium', 'review', 100, 'EUR', 1, {start})"
+            ),
+            format!("INSERT INTO outcomes VALUES ('{waiting}', '{outcome}', {at}, '{store}', NULL, {at})"),
+        ]);
+    }
     for (number, word) in [(2, "won"), (3, "lost")] {
         let at = after(number).as_millis();
         let event = EventId::of_change(id, u32::try_from(number)?);
@@ -121,6 +133,16 @@ async fn chargebacks_are_renamed(raw: &DatabaseConnection, store: Store) -> anyh
     for (table, column) in [("outcomes", "kind"), ("history", "what"), ("history_declared", "what")] {
         let old = format!("SELECT 1 AS n FROM {table} WHERE {column} IN ('chargeback_won', 'chargeback_lost')");
         assert!(raw.query_one_raw(statement(raw, &old)).await?.is_none(), "{table}");
+    }
+
+    for (order_id, status) in [
+        ("order-1", TransactionStatus::Closed),
+        ("order-2", TransactionStatus::Cancelled),
+        ("order-3", TransactionStatus::Review),
+    ] {
+        let view = orders.transaction(&transaction_id(&tenant, order_id)).await?.context("it is there")?;
+        assert_eq!(view.status, status, "{order_id}: what had ended leaves the queue");
+        assert_eq!(view.ended_by.is_some(), status != TransactionStatus::Review, "{order_id}");
     }
 
     let system = store.system(SystemReason::RoleLoop);

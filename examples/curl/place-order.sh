@@ -13,10 +13,10 @@ send() {
     curl --silent --show-error --fail-with-body --max-time 5 --config - "$@"
 }
 
-# 202 and 409 both tell where the order is.
+# 202 says where the order is, and so does 409 when it was sent before; the number of another order is an error.
 answer=$(send --include --header 'Content-Type: application/json' --data-binary "@$order" "$url/v1/orders") || true
 location=$(printf '%s\n' "$answer" | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
-if [ -z "$location" ]; then
+if [ -z "$location" ] || printf '%s\n' "$answer" | grep -q '"sameOrder":false'; then
   printf '%s\n' "$answer" >&2
   exit 1
 fi

@@ -20,13 +20,14 @@ async function send(method, path, document) {
   });
 }
 
-// Where the order is found. Sent again, it is found where it was the first time.
+// Where the order is found. Sent again, it is found where it was the first time; the number of another order is an error.
 async function place(order) {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     let retryAfter = 1;
     try {
       const answer = await send("POST", "/v1/orders", order);
-      if ([202, 409].includes(answer.status)) return answer.headers.get("location");
+      const known = answer.status === 409 ? await answer.clone().json() : null;
+      if (answer.status === 202 || known?.sameOrder) return answer.headers.get("location");
       if (![429, 503].includes(answer.status)) {
         throw Object.assign(new Error(`${answer.status}: ${await answer.text()}`), { final: true });
       }

@@ -35,14 +35,14 @@ def send(method, path, document=None):
 
 
 def place(order):
-    """Where the order is found. Sent again, it is found where it was the first time."""
+    """Where the order is found. Sent again, it is found where it was the first time; another order's number is an error."""
     for attempt in range(ATTEMPTS):
         try:
             status, headers, document = send("POST", "/v1/orders", order)
         except OSError as problem:  # refused, reset or timed out: the same order can be sent again
             print(f"no answer: {problem}", file=sys.stderr)
             status, headers, document = 503, {}, None
-        if status in (202, 409):
+        if status == 202 or status == 409 and document["sameOrder"]:
             return headers["Location"]
         if status not in (429, 503):
             raise SystemExit(f"{status}: {json.dumps(document, indent=2)}")

@@ -1,6 +1,8 @@
 //! The OpenAPI 3.1 document: routes and schemas from the code, and around them what every route has in common.
 
 use serde_json::{Value, json};
+use touchstone_platform::store::transactions::OutcomeKind;
+use touchstone_schema::verdict::TransactionStatus;
 
 mod checks;
 mod lists;
@@ -255,6 +257,8 @@ fn problem_schema() -> Value {
                 "type": "object", "required": ["field", "message"],
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             }},
+            "standing": {"enum": TransactionStatus::ALL, "description": "Of a decision that is refused: where the transaction stands."},
+            "ended_by": {"enum": OutcomeKind::ALL, "description": "Of a decision that is refused: the reported outcome that ended the order, where one did."},
             "request_id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
         },
     })

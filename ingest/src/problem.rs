@@ -12,7 +12,9 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use touchstone_platform::cache::RateState;
+use touchstone_platform::store::transactions::Standing;
 use touchstone_schema::fault::Fault;
+use touchstone_schema::ids::PlacedOrderId;
 
 use crate::respond::rate_headers;
 use crate::surfaces::{Envelope, checks, orders};
@@ -36,8 +38,21 @@ pub(crate) struct Problem {
     closes: bool,
     /// A stored verdict whose members are shown at top level.
     verdict: Option<String>,
-    /// Where what the request is in conflict with is found.
-    location: Option<Box<str>>,
+    /// The order that the request is in conflict with.
+    placed: Option<Box<PlacedBefore>>,
+    /// Where the transaction stands that the request is in conflict with.
+    standing: Option<Standing>,
+}
+
+/// An order of the orders surface that was placed before.
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedBefore {
+    /// Its number.
+    pub(crate) id: PlacedOrderId,
+    /// Where it is found.
+    pub(crate) location: String,
+    /// Whether it says what was sent now.
+    pub(crate) is_same: bool,
 }
 
 /// The members of the document, in the order that they are written.
@@ -52,6 +67,10 @@ struct Document<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_by: Option<&'static str>,
     request_id: &'a str,
 }
 
@@ -74,7 +93,8 @@ impl Problem {
             rate: None,
             closes: false,
             verdict: None,
-            location: None,
+            placed: None,
+            standing: None,
         }
     }
 
@@ -260,16 +280,18 @@ impl Problem {
         problem
     }
 
-    /// 409: the site used the order number before, for the order at the location.
-    pub(crate) fn order_number_used(location: &str) -> Self {
-        let mut problem = Self::new(
-            StatusCode::CONFLICT,
-            "duplicate_order",
-            "Order number used before",
-            "Expected an orderNumber that this siteName has not used; the order that has it is at the Location of this answer.",
-        );
+    /// 409: the site used the order number before.
+    pub(crate) fn order_number_used(before: PlacedBefore) -> Self {
+        let detail = if before.is_same {
+            "Expected an orderNumber that this siteName has not used. The order at the Location of this answer says the same \
+             and is being screened: this one is a repetition."
+        } else {
+            "Expected an orderNumber that this siteName has not used. The order at the Location of this answer is another \
+             one, and this one was not kept: send it under a number of its own."
+        };
+        let mut problem = Self::new(StatusCode::CONFLICT, "duplicate_order", "Order number used before", detail);
         problem.field = Some("/orderNumber".to_owned());
-        problem.location = Some(location.into());
+        problem.placed = Some(Box::new(before));
         problem
     }
 
@@ -333,6 +355,18 @@ impl Problem {
         self
     }
 
+    /// With where the transaction stands.
+    #[must_use]
+    pub(crate) fn standing(mut self, standing: Standing) -> Self {
+        self.standing = Some(standing);
+        self
+    }
+
+    /// The order that has the number, of a 409 of the orders surface.
+    pub(crate) fn placed_before(&self) -> Option<&PlacedBefore> {
+        self.placed.as_deref()
+    }
+
     fn closing(mut self) -> Self {
         self.closes = true;
         self
@@ -355,7 +389,7 @@ impl Problem {
         if let Some(rate) = self.rate {
             rate_headers(headers, rate);
         }
-        if let Some(location) = self.location.as_deref().and_then(|path| HeaderValue::try_from(path).ok()) {
+        if let Some(location) = self.placed_before().and_then(|before| HeaderValue::try_from(&before.location).ok()) {
             headers.insert(LOCATION, location);
         }
         if self.status == StatusCode::UNAUTHORIZED {
@@ -384,6 +418,8 @@ impl Problem {
             detail: &self.detail,
             code: self.code,
             field: self.field.as_deref(),
+            standing: self.standing.map(|standing| standing.status.as_str()),
+            ended_by: self.standing.and_then(|standing| standing.ended_by).map(|outcome| outcome.as_str()),
             errors: self.faults.iter().map(|f| FieldError { field: &f.pointer, message: &f.message }).collect(),
             request_id,
         };

@@ -18,6 +18,7 @@ mod m0009_delivery_pace;
 mod m0010_history_keys;
 mod m0011_history_periods;
 mod m0012_input;
+mod m0013_outcomes;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_history_keys::Migration),
             Box::new(m0011_history_periods::Migration),
             Box::new(m0012_input::Migration),
+            Box::new(m0013_outcomes::Migration),
         ]
     }
 }

@@ -35,6 +35,8 @@ wire_enum! {
         Verdict = "verdict",
         /// A person, by a decision.
         Decision = "decision",
+        /// The merchant, by reporting how the order ended.
+        Outcome = "outcome",
         /// The review deadline that passed.
         Deadline = "review_deadline",
         /// The store is in shadow mode, where nothing may stay on hold for us.

@@ -31,10 +31,12 @@ wire_enum! {
         PaymentFailed = "payment.failed",
         /// A chargeback was opened.
         ChargebackOpened = "chargeback.opened",
-        /// The customer's claim was upheld.
-        ChargebackWon = "chargeback.won",
-        /// The customer's claim was refused.
-        ChargebackLost = "chargeback.lost",
+        /// The customer's claim was upheld: the customer keeps the money.
+        #[serde(alias = "chargeback.won")]
+        ChargebackUpheld = "chargeback.upheld",
+        /// The chargeback was reversed: the merchant keeps the money.
+        #[serde(alias = "chargeback.lost")]
+        ChargebackReversed = "chargeback.reversed",
         /// A trial delivery asked for by the merchant.
         EndpointTest = "endpoint.test",
     }

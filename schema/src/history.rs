@@ -110,10 +110,12 @@ wire_enum! {
         Rejected = "rejected",
         /// The cardholder disputes the payment.
         ChargebackOpened = "chargeback_opened",
-        /// The cardholder's claim was upheld: the merchant lost the money.
-        ChargebackWon = "chargeback_won",
-        /// The cardholder's claim was refused: the merchant kept the money.
-        ChargebackLost = "chargeback_lost",
+        /// The cardholder's claim was upheld: the cardholder keeps the money.
+        #[serde(alias = "chargeback_won")]
+        ChargebackUpheld = "chargeback_upheld",
+        /// The chargeback was reversed: the merchant keeps the money.
+        #[serde(alias = "chargeback_lost")]
+        ChargebackReversed = "chargeback_reversed",
         /// The money was given back.
         Refunded = "refunded",
         /// The goods were sent.
@@ -131,8 +133,8 @@ impl Happening {
     /// What it says of the order: fraud, or not fraud; nothing when it is no label.
     pub const fn label(self) -> Option<bool> {
         match self {
-            Self::ChargebackOpened | Self::ChargebackWon | Self::FraudConfirmed => Some(true),
-            Self::ChargebackLost | Self::Legitimate => Some(false),
+            Self::ChargebackOpened | Self::ChargebackUpheld | Self::FraudConfirmed => Some(true),
+            Self::ChargebackReversed | Self::Legitimate => Some(false),
             Self::Order | Self::FailedAttempt | Self::Approved | Self::Rejected => None,
             Self::Refunded | Self::Fulfilled | Self::Cancelled => None,
         }

@@ -24,6 +24,7 @@ pub mod order;
 pub mod own_headers;
 pub mod policy;
 pub mod quantity;
+pub mod renamed;
 pub mod secret;
 pub mod submission;
 pub mod tenant;

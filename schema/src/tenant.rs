@@ -41,6 +41,11 @@ macro_rules! wire_enum {
 
             fn from_str(text: &str) -> Result<Self, String> {
                 Self::parse(text).ok_or_else(|| {
+                    if Self::parse($crate::renamed::present(text)).is_some()
+                        && let Some(why) = $crate::renamed::refusal(text)
+                    {
+                        return why;
+                    }
                     let known: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
                     format!("expected one of {}", known.join(", "))
                 })

@@ -60,6 +60,8 @@ wire_enum! {
         Rejected = "rejected",
         /// The shop cancelled it.
         Cancelled = "cancelled",
+        /// The merchant reported how it ended before a person decided, and the report neither approves nor cancels it.
+        Closed = "closed",
         /// Screening failed for good; an operator must look at the dead letter.
         Failed = "failed",
     }

@@ -267,12 +267,23 @@ fn new_revision<'a>(
         amount_minor: order.amount.minor(),
         currency: order.currency().code().to_owned(),
         quantity: largest_quantity(order),
+        reopens: is_another_order(submission, latest),
         scored_at: now,
         event,
         history: keys.entry(&submission.transaction_id, submission.received_at, order),
         declared_keys: keys.declared.iter().map(|(_, key)| *key).collect(),
         warnings: verdict.warnings.iter().map(|warning| warning.code).collect(),
     })
+}
+
+/// Whether it came in as an order of its own, and not as the newest revision's once more: a shop holds it again, or its
+/// number names another order by now.
+fn is_another_order(submission: &Submission, latest: Option<&LatestRevision>) -> bool {
+    match submission.kind {
+        SubmissionKind::Held => true,
+        SubmissionKind::Reanalyze | SubmissionKind::FailedAttempt => false,
+        SubmissionKind::Order => latest.is_none_or(|latest| latest.body_hash != submission.body_hash),
+    }
 }
 
 /// Lets later submissions of the same order be answered with the verdict that was just given.

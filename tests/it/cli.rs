@@ -40,6 +40,9 @@ async fn endpoint_settings_come_back_without_secrets(backend: &Backend, store: &
     assert_eq!((&shown["url"], &shown["events"]), (&json!("https://shop.example/other"), &json!(["order.decided"])));
     assert_eq!((&shown["headers"], &shown["description"]), (&json!(["X-Other"]), &json!("Keller's ERP")));
     assert_eq!(shown["rate_limit"], json!(null));
+    let renamed = touchstone(backend, &[set.as_slice(), &["--events", "chargeback.lost"]].concat()).await?;
+    ensure!(renamed.code == Some(2), "{renamed:?}");
+    ensure!(renamed.stderr.contains("chargeback.reversed for those in which you keep it"), "{}", renamed.stderr);
     touchstone_json(backend, &[set.as_slice(), &["--rate-limit", "7", "--ordered", "true"]].concat()).await?;
     let shown = touchstone_json(backend, &show).await?;
     assert_eq!((&shown["rate_limit"], &shown["ordered"]), (&json!(7), &json!(true)));

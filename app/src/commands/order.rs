@@ -38,7 +38,7 @@ pub(crate) enum OrderCommand {
         /// The store.
         #[arg(long)]
         store: StoreId,
-        /// Only in this status: pending, approved, review, held, rejected or failed.
+        /// Only in this status: pending, approved, review, held, rejected, cancelled, closed or failed.
         #[arg(long)]
         status: Option<TransactionStatus>,
         /// Look in the test world.
@@ -150,10 +150,13 @@ async fn settle(
             )?;
             false
         }
-        Decided::Already => true,
-        Decided::Contrary => bail!("order {} was decided the other way before; decisions are final", order.order_id),
-        Decided::NotOpen(status) => {
-            bail!("order {} is {status} and needs no decision; only orders in review or held do", order.order_id)
+        Decided::Already(_) => true,
+        Decided::Contrary(standing) => {
+            let id = &order.order_id;
+            bail!("order {id} was decided the other way before and is {standing}; decisions are final")
+        }
+        Decided::NotOpen(standing) => {
+            bail!("order {} is {standing} and needs no decision; only orders in review or held do", order.order_id)
         }
         Decided::NotFound => bail!("order {} is gone", order.order_id),
     };
@@ -247,6 +250,7 @@ fn document(order: &TransactionView) -> anyhow::Result<serde_json::Value> {
         "order_id": order.order_id,
         "surface": order.surface,
         "status": order.status,
+        "ended_by": order.ended_by,
         "received_at": order.received_at.to_rfc3339(),
         "revisions": revisions,
         "decisions": decisions,
@@ -263,6 +267,7 @@ fn described(order: &TransactionView) -> String {
         ("order", Some(order.order_id.clone())),
         ("transaction", Some(order.id.to_string())),
         ("status", Some(order.status.to_string())),
+        ("ended by", order.ended_by.map(|outcome| outcome.to_string())),
         ("received", Some(order.received_at.to_rfc3339())),
         ("score", assessment.map(scored)),
         ("revisions", Some(order.revisions.len().to_string())),

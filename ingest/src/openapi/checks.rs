@@ -76,7 +76,8 @@ fn refusal() -> Value {
 fn check(subject: Subject) -> Value {
     let id = subject.id_member();
     let mut transaction = json!({
-        "ordered_on": time(), "type": text(), "order_is_digital": flag(),
+        "ordered_on": time(),
+        "type": described("sale, or left out: a refund or another payment that is no sale is refused.", text()), "order_is_digital": flag(),
         "order_total": amount(0), "order_currency": text(), "status": word(&statuses(subject)), "event": text(),
         "user_id": id_text(), "order_source": text(), "order_count": count(), "total_spent": number(),
         "session_id": id_text(), "coupon_code": id_text(), "order_subtotal": number(), "order_tax": number(),

@@ -26,7 +26,7 @@ const REFUSALS: &[(Option<&str>, &str, &str, &str)] = &[
         Some("post"),
         "409",
         "/orderNumber",
-        "The siteName has used this orderNumber; `Location` tells where that order is.",
+        "The siteName has used this orderNumber; `Location` says where that order is, `sameOrder` whether it is this one.",
     ),
     (None, "413", "", "The body is above 262 144 bytes."),
     (Some("post"), "415", "", "Expected application/json without Content-Encoding."),
@@ -63,6 +63,13 @@ pub(super) fn complete(method: &str, operation: &mut Value) {
             }},
         });
         if *status == "409" {
+            response["content"]["application/json"] = json!({
+                "schema": {"$ref": "#/components/schemas/OrderDuplicate"},
+                "example": {
+                    "orderId": 4_718_305_926_611_847_i64, "sameOrder": true,
+                    "errors": [{"field": field, "message": when}],
+                },
+            });
             response["headers"]["Location"] =
                 json!({"description": "The order that has the number.", "schema": {"type": "string"}});
         }
@@ -81,6 +88,15 @@ pub(super) fn add_components(components: &mut Value) {
     }
     components["schemas"][ORDER.name]["dependentRequired"] =
         json!({"shipping": ["shippingMethod", "shippingFee"], "shippingMethod": ["shipping", "shippingFee"]});
+    components["schemas"]["OrderDuplicate"] = json!({
+        "type": "object", "required": ["orderId", "sameOrder", "errors"],
+        "properties": {
+            "orderId": {"type": "integer", "description": "The number of the order that was placed before, as in `Location`."},
+            "sameOrder": {"type": "boolean", "description": "true: that order says what was sent now, so this is a repetition. \
+                false: it is another order, and what was sent now was not kept."},
+            "errors": {"$ref": "#/components/schemas/OrderRefusal/properties/errors"},
+        },
+    });
     components["schemas"]["OrderRefusal"] = json!({
         "type": "object", "required": ["errors"],
         "properties": {"errors": {"type": "array", "minItems": 1, "items": {

@@ -88,6 +88,7 @@ fn sets() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         ("StoredVerdict", "mode", names!(VerdictMode)),
         ("StoredVerdict", "recommended_action", names!(Action)),
         ("StoredVerdict", "risk_level", names!(RiskLevel)),
+        ("Transaction", "ended_by", names!(OutcomeKind)),
         ("Transaction", "status", names!(TransactionStatus)),
         ("Transaction", "surface", names!(Surface)),
         ("TransactionSummary", "recommended_action", names!(Action)),

@@ -63,12 +63,16 @@ fn told(kind: EventKind) -> (&'static str, Value, Value) {
         EventKind::ChargebackOpened => {
             ("A chargeback was opened.", outcome(), outcome_example("chargeback_opened", "approved"))
         }
-        EventKind::ChargebackWon => {
-            ("The customer's claim was upheld.", outcome(), outcome_example("chargeback_won", "approved"))
-        }
-        EventKind::ChargebackLost => {
-            ("The customer's claim was refused.", outcome(), outcome_example("chargeback_lost", "approved"))
-        }
+        EventKind::ChargebackUpheld => (
+            "The customer's claim was upheld: the customer keeps the money.",
+            outcome(),
+            outcome_example("chargeback_upheld", "approved"),
+        ),
+        EventKind::ChargebackReversed => (
+            "The chargeback was reversed: you keep the money.",
+            outcome(),
+            outcome_example("chargeback_reversed", "approved"),
+        ),
         EventKind::OrderResumed => {
             ("A held Centra order goes on.", held(), held_example("resume", Some("resumed"), Some("approved")))
         }

@@ -98,6 +98,11 @@ async fn wait(shop: &Shop<'_>, hold: &Hold, order: Option<&OrderState>) -> Resul
         worker.announce(event).await;
         return Ok(());
     }
+    if hold.ended_by.is_some() {
+        let error = hold.last_error.clone();
+        system.move_hold(hold, &HoldMove { state: HoldState::Waiting, due_at: NEVER, attempts: 0, error }).await?;
+        return Ok(());
+    }
     if now < hold.deadline_at {
         let (due_at, error) = (hold.deadline_at, hold.last_error.clone());
         system.move_hold(hold, &HoldMove { state: HoldState::Waiting, due_at, attempts: 0, error }).await?;
@@ -112,10 +117,12 @@ async fn wait(shop: &Shop<'_>, hold: &Hold, order: Option<&OrderState>) -> Resul
     }
 }
 
-/// Gives it to a person; the deadline, when it is still to come, decides otherwise.
+/// Gives it to a person; the deadline, when it is still to come, decides otherwise, unless the merchant reported how the
+/// order ended.
 async fn give_up(shop: &Shop<'_>, hold: &Hold, why: &str) -> Result<(), Stop> {
     let now = shop.now();
-    let due_at = if now < hold.deadline_at { hold.deadline_at } else { NEVER };
+    let waits_for_deadline = now < hold.deadline_at && hold.ended_by.is_none();
+    let due_at = if waits_for_deadline { hold.deadline_at } else { NEVER };
     let (order, store, request_id) = (hold.centra_id.as_deref(), &hold.store_id, &hold.request_id);
     tracing::warn!(order, %store, %request_id, why, "a held order is left to a person");
     let event = shop.worker.system().give_up_hold(hold, why, due_at, now).await?;

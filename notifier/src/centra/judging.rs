@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use touchstone_platform::store::holds::{Hold, HoldMove};
+use touchstone_platform::store::holds::{Hold, HoldMove, NEVER, left_to_a_person};
+use touchstone_platform::store::transactions::OutcomeKind;
 use touchstone_schema::centra::{Effect, HoldState, WantedBy};
 use touchstone_schema::tenant::StoreMode;
 
@@ -35,6 +36,9 @@ async fn judge(shop: &Shop<'_>, hold: &Hold, effect: Option<Effect>) -> Result<(
         system.want(hold, Effect::Resume, WantedBy::Shadow, effect, now).await?;
         return Ok(());
     }
+    if let Some(kind) = hold.ended_by {
+        return follow_report(shop, hold, kind).await;
+    }
     let waiting = HoldMove { state: HoldState::Waiting, due_at: hold.deadline_at, attempts: 0, error: None };
     match effect {
         Some(Effect::Keep) => drop(system.move_hold(hold, &waiting).await?),
@@ -52,6 +56,20 @@ async fn judge(shop: &Shop<'_>, hold: &Hold, effect: Option<Effect>) -> Result<(
             };
             system.move_hold(hold, &to).await?;
         }
+    }
+    Ok(())
+}
+
+/// Follows the report that ended the order, which outranks any verdict.
+async fn follow_report(shop: &Shop<'_>, hold: &Hold, kind: OutcomeKind) -> Result<(), Stop> {
+    let system = shop.worker.system();
+    match kind.asks_of_shop() {
+        Effect::Keep => {
+            let error = Some(left_to_a_person(kind));
+            let to = HoldMove { state: HoldState::Waiting, due_at: NEVER, attempts: 0, error };
+            system.move_hold(hold, &to).await?;
+        }
+        effect => drop(system.want(hold, effect, WantedBy::Outcome, None, shop.now()).await?),
     }
     Ok(())
 }

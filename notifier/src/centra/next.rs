@@ -230,6 +230,7 @@ mod tests {
             would_have: None,
             sent: None,
             attempts: 0,
+            ended_by: None,
             outcome: None,
             last_error: None,
             opened_at: NOW,
@@ -282,6 +283,20 @@ mod tests {
             assert!(matches!(next("PAYMENT_MISMATCH"), Next::Send(Effect::Cancel)));
             assert!(matches!(next("WAITING_FOR_PAYMENT"), Next::LookAgain(_)));
         }
+    }
+
+    #[test]
+    fn what_the_merchant_reported_is_sent_once_never_beside_its_contrary_and_not_past_a_mismatch() {
+        let reported = (Effect::Cancel, WantedBy::Outcome);
+        assert!(matches!(before_acting(&hold(), reported, Some(&held()), NOW), Next::Send(Effect::Cancel)));
+        let mismatch = order("PENDING", &[OURS, "PAYMENT_MISMATCH"]);
+        assert!(matches!(before_acting(&hold(), reported, Some(&mismatch), NOW), Next::Person(_)));
+        let resuming = Hold { sent: Some((Effect::Resume, NOW - Duration::from_secs(1))), ..hold() };
+        assert!(matches!(before_acting(&resuming, reported, Some(&held()), NOW), Next::LookAgain(_)));
+        let cancelled = before_acting(&hold(), reported, Some(&order("CANCELLED", &[OURS])), NOW);
+        assert_eq!(outcome(&cancelled), Some((HoldOutcome::Cancelled, Some(EventKind::OrderCancelled))));
+        let gone_on = before_acting(&hold(), reported, Some(&order("CONFIRMED", &[])), NOW);
+        assert_eq!(outcome(&gone_on), Some((HoldOutcome::Overtaken, Some(EventKind::OrderActionFailed))));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sea_orm::QueryResult;
 use touchstone_schema::centra::ConnectionSettings;
 use touchstone_schema::ids::{ConnectionId, EventId, KeyId, MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
+use touchstone_schema::renamed::present;
 use touchstone_schema::tenant::{InputSettings, KeyMode, KeyScope, Product, RiskGroups, StoreMode};
 use touchstone_schema::time::Timestamp;
 
@@ -199,7 +200,7 @@ pub(super) async fn audit(change: &Change, line: AuditLine<'_>) -> Result<(), St
 fn list<T: std::str::FromStr<Err = String>>(row: &QueryResult, name: &'static str) -> Result<Vec<T>, StoreError> {
     let text: String = column(row, name)?;
     let parts = text.split(',').filter(|part| !part.is_empty());
-    parts.map(|part| part.parse().map_err(|error: String| StoreError::corrupt(name, error))).collect()
+    parts.map(|part| present(part).parse().map_err(|error: String| StoreError::corrupt(name, error))).collect()
 }
 
 pub(super) fn time(row: &QueryResult, name: &'static str) -> Result<Timestamp, StoreError> {

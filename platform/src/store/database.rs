@@ -20,6 +20,7 @@ use sea_orm::{
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use touchstone_migrations::{Migrator, MigratorTrait};
+use touchstone_schema::renamed::present;
 use touchstone_schema::secret::Secret;
 
 use super::log::{KEPT_BYTES, Writers};
@@ -183,13 +184,13 @@ pub(crate) fn column<T: TryGetable>(row: &QueryResult, name: &'static str) -> Re
     row.try_get("", name).map_err(|error| StoreError::corrupt(name, error))
 }
 
-/// A column whose text must parse.
+/// A column whose text must parse. Words of earlier releases are read as those of today.
 pub(crate) fn parsed<T>(row: &QueryResult, name: &'static str) -> Result<T, StoreError>
 where
     T: std::str::FromStr,
     T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    column::<String>(row, name)?.parse().map_err(|error| StoreError::corrupt(name, error))
+    present(&column::<String>(row, name)?).parse().map_err(|error| StoreError::corrupt(name, error))
 }
 
 /// A column that counts something small.

@@ -8,6 +8,7 @@ use sea_orm::QueryResult;
 use serde_json::value::RawValue;
 use touchstone_schema::event::{Event, EventKind};
 use touchstone_schema::ids::{DeliveryId, EndpointId, EventId, RequestId, StoreId, TransactionId};
+use touchstone_schema::renamed::present_data;
 use touchstone_schema::tenant::{Tenant, wire_enum};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::trace::TraceContext;
@@ -239,7 +240,7 @@ pub(super) fn due_delivery(
         .transpose()
         .map_err(|error| StoreError::corrupt("transaction_id", error))?;
     let request_id = column::<String>(row, "request_id")?;
-    let data = column::<String>(row, "data")?;
+    let data = present_data(&column::<String>(row, "kind")?, column(row, "data")?);
     Ok(DueDelivery {
         id,
         event: Event {

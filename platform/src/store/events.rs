@@ -17,6 +17,8 @@ use crate::random;
 /// endpoint that it names and to no other. `{member}` reads the `endpoint_id` of the event's data.
 const WANTED: &str = "p.store_id = e.store_id AND p.enabled = 1 AND CASE e.kind
         WHEN 'endpoint.test' THEN COALESCE({member} = p.id, TRUE)
+        WHEN 'chargeback.won' THEN p.events = '' OR ',' || p.events || ',' LIKE '%,chargeback.upheld,%'
+        WHEN 'chargeback.lost' THEN p.events = '' OR ',' || p.events || ',' LIKE '%,chargeback.reversed,%'
         ELSE p.events = '' OR ',' || p.events || ',' LIKE '%,' || e.kind || ',%' END";
 
 /// Claims and plans in one statement, so in one round trip. Rows locked by another planner are passed over: it plans them. A

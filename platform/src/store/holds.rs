@@ -2,7 +2,8 @@
 //!
 //! Guarantee: an order has one open hold, whatever it is called and however often it was announced. What is wanted of it
 //! is committed before it is asked of the shop, and that it was asked, too; how it ended commits together with its event.
-//! A decision that comes meanwhile is never overwritten by anything but a later decision.
+//! A decision that comes meanwhile is never overwritten by anything but a later decision, or a report of the order's end
+//! that says what becomes of the goods.
 //! Failure: whoever worked on a hold and died leaves a lease on its connection that runs out.
 
 use sea_orm::QueryResult;
@@ -12,6 +13,18 @@ use touchstone_schema::time::Timestamp;
 
 use super::StoreError;
 use super::database::{column, count, parsed};
+use super::transactions::OutcomeKind;
+
+/// What [`hold_of`] reads; what follows narrows `h`.
+macro_rules! holds {
+    ($rest:literal) => {
+        concat!(
+            "SELECT h.*, CASE WHEN t.ended_at >= h.opened_at THEN t.ended_by END AS ended_by
+  FROM holds h LEFT JOIN transactions t ON t.id = h.transaction_id ",
+            $rest
+        )
+    };
+}
 
 mod claiming;
 mod ending;
@@ -23,8 +36,8 @@ pub use claiming::DueSweep;
 pub use ending::{Ending, NEVER};
 pub use listing::HoldCount;
 pub(super) use listing::waits_for_a_person;
-pub use moving::HoldMove;
-pub(super) use moving::follow_decision;
+pub use moving::{HoldMove, left_to_a_person};
+pub(super) use moving::{follow_decision, follow_outcome};
 pub use opening::HeldOrder;
 
 /// A row of `holds`.
@@ -58,6 +71,8 @@ pub struct Hold {
     pub sent: Option<(Effect, Timestamp)>,
     /// Attempts of the present state that failed.
     pub attempts: u32,
+    /// The outcome that the merchant reported of the order since it was held, where it ends the order.
+    pub ended_by: Option<OutcomeKind>,
     /// How it ended.
     pub outcome: Option<HoldOutcome>,
     /// What went wrong last.
@@ -90,6 +105,7 @@ fn hold_of(row: &QueryResult) -> Result<Hold, StoreError> {
         would_have: optional(row, "would_have")?,
         sent: optional(row, "sent")?.zip(optional_time("sent_at")?),
         attempts: count(row, "attempts")?,
+        ended_by: optional(row, "ended_by")?,
         outcome: optional(row, "outcome")?,
         last_error: column(row, "last_error")?,
         opened_at: time("opened_at")?,

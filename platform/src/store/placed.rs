@@ -60,12 +60,17 @@ pub struct NewPlacedOrder<'a> {
 }
 
 /// How an order was placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placing {
     /// Committed, and its promise with it.
     Placed,
-    /// The site's order number was used before, by the order of this number.
-    Duplicate(PlacedOrderId),
+    /// The site's order number was used before, by this order.
+    Duplicate {
+        /// The number that it is answered under.
+        id: PlacedOrderId,
+        /// As it was sent, card numbers masked.
+        document: String,
+    },
     /// The number belongs to another order: draw another.
     NumberTaken,
 }
@@ -75,7 +80,7 @@ const PLACE: &str = "INSERT INTO placed_orders (id, store_id, mode, site_name, o
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING";
 
 const EXISTING: &str =
-    "SELECT id FROM placed_orders WHERE store_id = $1 AND mode = $2 AND site_name = $3 AND order_number = $4";
+    "SELECT id, document FROM placed_orders WHERE store_id = $1 AND mode = $2 AND site_name = $3 AND order_number = $4";
 
 const BY_ID: &str = "SELECT id, transaction_id, is_trial, site_name, order_number, product, customer_id, amount_minor,
     currency, is_usa, ships_to_billing, avs_code, shipping_method, placed_at
@@ -96,9 +101,11 @@ impl TenantStore<'_> {
                 order.site_name.as_str().into(),
                 order.order_number.as_str().into(),
             ];
-            let existing = row(change.transaction(), EXISTING, key).await?;
-            let existing = existing.map(|row| column(&row, "id").map(PlacedOrderId::from_i64)).transpose()?;
-            return Ok(existing.map_or(Placing::NumberTaken, Placing::Duplicate));
+            let Some(existing) = row(change.transaction(), EXISTING, key).await? else {
+                return Ok(Placing::NumberTaken);
+            };
+            let id = PlacedOrderId::from_i64(column(&existing, "id")?);
+            return Ok(Placing::Duplicate { id, document: column(&existing, "document")? });
         }
         promise_within(&change, self.store.backend(), new.submission, new.order.placed_at).await?;
         change.commit().await?;

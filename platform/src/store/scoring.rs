@@ -15,6 +15,7 @@ use touchstone_schema::warning::WarningCode;
 use super::{StoreError, SystemStore};
 
 mod attempts;
+mod ended;
 mod load;
 mod record;
 
@@ -73,6 +74,8 @@ pub struct NewRevision<'a> {
     pub currency: String,
     /// Largest quantity of one article; 0 when the order names none.
     pub quantity: u32,
+    /// Whether it is of an order that was sent in again as another one, which a report of an earlier order's end does not close.
+    pub reopens: bool,
     /// When it was scored.
     pub scored_at: Timestamp,
     /// `order.scored` or `order.rescored`, its data as [`verdict_event_data`] has it: that is not stored but made anew
@@ -114,7 +117,8 @@ impl SystemStore<'_> {
     ///
     /// A revision is left out whole when its number or submission was taken by a concurrent scorer, or its event's
     /// sequence number by a decision or an outcome that came between. Its pending row stays: load again and answer from
-    /// what is found, or score again. Returns which of `new` (by index) were recorded by this call.
+    /// what is found, or score again. An order whose end was reported does not come to wait for a person by its verdict.
+    /// Returns which of `new` (by index) were recorded by this call.
     pub async fn record(&self, new: &[NewRevision<'_>], settled: &[&SubmissionId]) -> Result<Vec<bool>, StoreError> {
         record::record(self.store, new, settled).await
     }

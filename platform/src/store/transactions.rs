@@ -33,10 +33,12 @@ wire_enum! {
     OutcomeKind {
         /// The customer's bank opened a dispute.
         ChargebackOpened = "chargeback_opened",
-        /// The customer's claim was upheld: the merchant lost the money.
-        ChargebackWon = "chargeback_won",
-        /// The customer's claim was refused.
-        ChargebackLost = "chargeback_lost",
+        /// The customer's claim was upheld: the customer keeps the money.
+        #[serde(alias = "chargeback_won")]
+        ChargebackUpheld = "chargeback_upheld",
+        /// The chargeback was reversed: the merchant keeps the money.
+        #[serde(alias = "chargeback_lost")]
+        ChargebackReversed = "chargeback_reversed",
         /// The merchant paid the money back.
         Refunded = "refunded",
         /// Shipped or delivered.
@@ -47,6 +49,16 @@ wire_enum! {
         FraudConfirmed = "fraud_confirmed",
         /// Known to be honest.
         Legitimate = "legitimate",
+    }
+}
+
+impl Decision {
+    /// Where it puts a transaction.
+    pub const fn status(self) -> TransactionStatus {
+        match self {
+            Self::Approve => TransactionStatus::Approved,
+            Self::Reject => TransactionStatus::Rejected,
+        }
     }
 }
 
@@ -73,8 +85,8 @@ impl From<OutcomeKind> for Happening {
     fn from(kind: OutcomeKind) -> Self {
         match kind {
             OutcomeKind::ChargebackOpened => Self::ChargebackOpened,
-            OutcomeKind::ChargebackWon => Self::ChargebackWon,
-            OutcomeKind::ChargebackLost => Self::ChargebackLost,
+            OutcomeKind::ChargebackUpheld => Self::ChargebackUpheld,
+            OutcomeKind::ChargebackReversed => Self::ChargebackReversed,
             OutcomeKind::Refunded => Self::Refunded,
             OutcomeKind::Fulfilled => Self::Fulfilled,
             OutcomeKind::Cancelled => Self::Cancelled,
@@ -95,6 +107,8 @@ pub struct TransactionView {
     pub surface: Surface,
     /// Where it stands.
     pub status: TransactionStatus,
+    /// The report that ended it, where one did: nothing is left to decide.
+    pub ended_by: Option<OutcomeKind>,
     /// When its newest submission was received.
     pub received_at: Timestamp,
     /// Revisions, oldest first; empty while pending.
@@ -212,17 +226,38 @@ pub struct NewDecision {
     pub request_id: RequestId,
 }
 
+/// Where a transaction stands, and the report that ended it, where one did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its status.
+    pub status: TransactionStatus,
+    /// What the merchant reported.
+    pub ended_by: Option<OutcomeKind>,
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.ended_by {
+            Some(outcome) if outcome.as_str() != self.status.as_str() => {
+                write!(f, "{}, ended by the reported outcome {outcome}", self.status)
+            }
+            _ => write!(f, "{}", self.status),
+        }
+    }
+}
+
 /// How a decision was taken.
 #[derive(Debug)]
 pub enum Decided {
     /// Recorded; here are its event and its entry of history.
     Recorded(Box<Event>, Option<Remembered>),
-    /// The same decision was recorded before.
-    Already,
+    /// The same decision was recorded before, and still is what stands.
+    Already(Standing),
     /// The contrary decision was recorded before.
-    Contrary,
-    /// The transaction has no verdict yet or needs no decision (it was approved by its verdict): expected a review or hold.
-    NotOpen(TransactionStatus),
+    Contrary(Standing),
+    /// The transaction does not wait for a decision: it has no verdict yet, its verdict approved it, or an outcome that was
+    /// reported has ended it. Expected a review or hold.
+    NotOpen(Standing),
     /// No such transaction of this tenant.
     NotFound,
 }
@@ -316,8 +351,9 @@ impl TenantStore<'_> {
         change::meeting(|| change::checks::update(self.store, self.tenant, id, new)).await
     }
 
-    /// Records an outcome once, and adds its event and its entry of history, in one transaction. An outcome of a
-    /// transaction that has no verdict yet is recorded without them: the first event of a transaction is its verdict.
+    /// Records an outcome once, closes the review that it ends, says so to a Centra shop that still holds the order, and adds
+    /// its event and its entry of history, in one transaction. An outcome of a transaction that has no verdict yet is
+    /// recorded without them: the first event of a transaction is its verdict, which then closes at once.
     pub async fn record_outcome(&self, id: &TransactionId, outcome: &NewOutcome) -> Result<OutcomeTaken, StoreError> {
         change::meeting(|| change::record_outcome(self.store, self.tenant, id, outcome)).await
     }

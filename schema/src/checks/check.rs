@@ -2,6 +2,7 @@
 
 use super::canonical::{Members, canonical_id, has_room};
 use super::moment::parse_moment;
+use super::sale::refuse_other_than_sale;
 use super::words::{CheckStatus, PaymentStatus};
 use super::{ORIGINAL, SUBJECT, Subject};
 use crate::card;
@@ -73,6 +74,7 @@ type Head = (String, Timestamp, Option<String>);
 
 fn read<'a>(root: Section<'_>, subject: Subject, order: &mut Members<'a>, findings: &mut Findings) -> Option<Head> {
     let head = root.object("transaction", findings, |transaction, findings| {
+        refuse_other_than_sale(transaction, subject, findings);
         let id = id(transaction, subject.id_member(), true, findings);
         let ordered_on = ordered_on(transaction, findings);
         let token = id_or_none(transaction, subject, "cart_token", findings);

@@ -10,6 +10,7 @@
 mod canonical;
 mod check;
 mod moment;
+mod sale;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -86,8 +86,8 @@ impl Meaning {
     pub fn event_kind(&self) -> EventKind {
         let dispute = self.happenings.iter().find_map(|what| match what {
             Happening::ChargebackOpened => Some(EventKind::ChargebackOpened),
-            Happening::ChargebackWon => Some(EventKind::ChargebackWon),
-            Happening::ChargebackLost => Some(EventKind::ChargebackLost),
+            Happening::ChargebackUpheld => Some(EventKind::ChargebackUpheld),
+            Happening::ChargebackReversed => Some(EventKind::ChargebackReversed),
             _ => None,
         });
         dispute.unwrap_or(EventKind::OrderStatusChanged)
@@ -190,8 +190,8 @@ impl State {
         });
         let dispute = dispute.map(|status| match status {
             ChargebackStatus::Opened => Happening::ChargebackOpened,
-            ChargebackStatus::Won => Happening::ChargebackWon,
-            ChargebackStatus::Lost => Happening::ChargebackLost,
+            ChargebackStatus::Won => Happening::ChargebackUpheld,
+            ChargebackStatus::Lost => Happening::ChargebackReversed,
         });
         let fraud = (self.known_fraud() != before.known_fraud()).then(|| self.known_fraud()).flatten();
         let fraud = fraud.map(|is_fraud| if is_fraud { Happening::FraudConfirmed } else { Happening::Legitimate });

@@ -154,6 +154,33 @@ fn every_fault_of_a_check_has_its_pointer() {
 }
 
 #[test]
+fn what_is_no_sale_is_refused_with_what_to_call_instead() {
+    let of = |kind: &str, subject: Subject| {
+        let id = subject.id_member();
+        let text = format!(r#"{{"transaction":{{"{id}":"1","ordered_on":"2026-01-02","type":"{kind}"}}}}"#);
+        check(&text, subject)
+    };
+    for (kind, told) in [
+        ("refund", "PATCH /v2/risk/order with payment_status refunded"),
+        ("Partial Refund", "payment_status partially refunded"),
+        ("RETURN", "status returned"),
+        ("credit-note", "payment_status refunded"),
+        ("void", "payment_status void"),
+        ("chargeback", "chargeback_status"),
+        ("Cancellation", "status cancelled"),
+    ] {
+        let faults = of(kind, Subject::Transaction).expect_err(kind);
+        assert_eq!(faults[0].pointer, "/transaction/type", "{kind}");
+        assert!(faults[0].message.contains(told), "{kind}: {}", faults[0].message);
+    }
+    let faults = of("return", Subject::Cart).unwrap_err();
+    assert!(faults[0].message.contains("PATCH /v2/risk/cart with payment_status refunded"), "{}", faults[0].message);
+    for kind in ["sale", "Sale", "", "purchase", "auth", "subscription"] {
+        assert!(of(kind, Subject::Transaction).is_ok(), "{kind}");
+    }
+}
+
+#[test]
 fn an_unknown_word_is_told_the_known_ones() {
     let faults = update(r#"{"order_id":"1","chargeback_status":"open"}"#, Subject::Transaction).unwrap_err();
     assert_eq!(faults, [Fault::new("/chargeback_status", "expected one of opened, won, lost")]);
@@ -238,8 +265,8 @@ fn labels_are_what_the_merchant_learnt_and_are_told_once() {
         (r#""is_fraud":false"#, vec![Happening::Legitimate], EventKind::OrderStatusChanged),
         (r#""payment_status":"partially refunded""#, vec![Happening::Refunded], EventKind::OrderStatusChanged),
         (r#""payment_status":"chargeback""#, vec![Happening::ChargebackOpened], EventKind::ChargebackOpened),
-        (r#""chargeback_status":"won""#, vec![Happening::ChargebackWon], EventKind::ChargebackWon),
-        (r#""chargeback_status":"lost""#, vec![Happening::ChargebackLost], EventKind::ChargebackLost),
+        (r#""chargeback_status":"won""#, vec![Happening::ChargebackUpheld], EventKind::ChargebackUpheld),
+        (r#""chargeback_status":"lost""#, vec![Happening::ChargebackReversed], EventKind::ChargebackReversed),
         (r#""status":"cancelled""#, vec![Happening::Cancelled], EventKind::OrderStatusChanged),
         (r#""status":"fulfilled""#, vec![Happening::Fulfilled], EventKind::OrderStatusChanged),
         (

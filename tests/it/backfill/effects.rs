@@ -117,7 +117,7 @@ async fn what_is_out_of_reach_enters_no_history_but_what_becomes_of_it_does(back
     row["transaction"]["chargeback_status"] = json!("won");
     row["transaction"]["updated_on"] = json!(ago(MINUTE * 60 * 24).to_rfc3339());
     assert_eq!(read("3.jsonl", &row).await?, ([1, 0, 0], [0, 1, 0]));
-    assert_eq!(shop.count("history WHERE what IN ('chargeback_opened', 'chargeback_won')").await?, 2);
+    assert_eq!(shop.count("history WHERE what IN ('chargeback_opened', 'chargeback_upheld')").await?, 2);
     assert_eq!(shop.count("history").await?, 2);
     let reasons = codes(&client, &live("L-1", "eve@example.com", 9)).await?;
     assert!(reasons.iter().any(|code| code.contains("chargeback")), "{reasons:?}");

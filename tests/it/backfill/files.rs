@@ -58,9 +58,12 @@ async fn refused_rows_are_told_by_line_and_stop_no_other(backend: &Backend) -> R
     future["transaction"]["ordered_on"] = json!("2999-01-01T00:00:00Z");
     let mut file = format!("{}\n{card}\nno JSON\n\n{undated}\n{future}\n", orders[0]).into_bytes();
     file.extend_from_slice(b"{\"a\":\"\xff\"}\n");
+    let mut refund = order(9, ago(Duration::from_secs(86_400)));
+    refund["transaction"]["type"] = json!("refund");
+    file.extend_from_slice(lines(&[refund]).as_bytes());
     file.extend_from_slice(orders[1].to_string().as_bytes());
     let answer = shop.backfill(&[&shop.write("orders.jsonl", file)?]).await?;
-    assert_eq!(counts(&answer), [2, 0, 5]);
+    assert_eq!(counts(&answer), [2, 0, 6]);
     let path = answer["refused_file"].as_str().context("there are refused rows")?;
     assert_eq!(std::fs::metadata(path)?.permissions().mode() & 0o777, 0o600);
     let written = std::fs::read_to_string(path)?;
@@ -73,6 +76,7 @@ async fn refused_rows_are_told_by_line_and_stop_no_other(backend: &Backend) -> R
         at(5, "/transaction/ordered_on"),
         at(6, "/transaction/ordered_on"),
         at(7, ""),
+        at(8, "/transaction/type"),
     ];
     assert_eq!(told, expected);
     assert!(written.contains("**** **** **** 1111") && !written.contains("4111 1111"), "{written}");

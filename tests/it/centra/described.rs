@@ -135,7 +135,7 @@ async fn live_through_an_order(shop: &HeldShop) -> Result<()> {
     let path = format!("/v1/transactions/{}", verdict["transaction_id"].as_str().context("it has an id")?);
     let decision = json!({"decision": "approve", "reviewer": "ann"});
     told(&client.post(&format!("{path}/decision"), &decision).await?, 200)?;
-    for kind in ["fulfilled", "chargeback_opened", "chargeback_won", "chargeback_lost", "refunded"] {
+    for kind in ["fulfilled", "chargeback_opened", "chargeback_upheld", "chargeback_reversed", "refunded"] {
         let mut outcome = json!({"type": kind, "occurred_at": "2026-01-02T03:04:05Z"});
         if kind != "fulfilled" {
             outcome["amount"] = json!("12.50");

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use touchstone_centra_double::{Kind, Order};
-use touchstone_schema::centra::{ConnectionSettings, Effect, HoldOutcome, HoldState};
+use touchstone_platform::store::holds::NEVER;
+use touchstone_schema::centra::{ConnectionSettings, Effect, HoldOutcome, HoldState, WantedBy};
+use touchstone_schema::ids::TransactionId;
 use touchstone_tests::eventually;
 
 use super::fixture::HeldShop;
@@ -21,6 +23,9 @@ on_both_ways_to_run!(
     an_order_that_a_person_resumed_before_us_is_not_cancelled,
     an_order_that_a_person_cancelled_before_us_is_not_resumed,
     an_order_that_is_as_wanted_already_is_not_asked_for,
+    a_report_that_says_what_becomes_of_the_goods_is_asked_of_the_shop_once,
+    a_report_that_does_not_leaves_the_order_to_a_person_at_the_shop,
+    of_a_decision_and_a_report_at_once_the_shop_is_asked_for_one,
 );
 
 async fn an_order_that_is_not_held_yet_is_read_again_and_screened_then(shop: HeldShop) -> Result<()> {
@@ -150,4 +155,93 @@ async fn an_order_that_is_as_wanted_already_is_not_asked_for(shop: HeldShop) -> 
         (events(&shown).last() == Some(&"order.cancelled")).then_some(())
     })
     .await
+}
+
+async fn report(shop: &HeldShop, transaction: &TransactionId, kind: &str) -> Result<()> {
+    let body = json!({"type": kind, "occurred_at": "2026-05-04T00:00:00Z"});
+    let path = format!("/v1/transactions/{transaction}/outcome");
+    told(&shop.pipeline.client().post(&path, &body).await?, 200).map(drop)
+}
+
+async fn a_report_that_says_what_becomes_of_the_goods_is_asked_of_the_shop_once(shop: HeldShop) -> Result<()> {
+    shop.set(ConnectionSettings { on_critical: Effect::Keep, ..ConnectionSettings::default() }).await?;
+    for (number, kind, asked, status) in [
+        (81, "cancelled", Kind::Cancel, "cancelled"),
+        (82, "fraud_confirmed", Kind::Cancel, "cancelled"),
+        (83, "fulfilled", Kind::Resume, "approved"),
+    ] {
+        let id = shop.hold(Order::suspicious(number)).await?;
+        let hold = shop.in_state(&id, HoldState::Waiting).await?;
+        let transaction = hold.transaction_id.context("it was read")?;
+        for _ in 0..2 {
+            report(&shop, &transaction, kind).await?;
+        }
+        let ended = if asked == Kind::Cancel { HoldOutcome::Cancelled } else { HoldOutcome::Resumed };
+        assert_eq!(shop.ended(&id).await?, [ended], "{kind}");
+        assert_eq!((shop.applied(&id), shop.asked(&id)), (vec![asked], 1), "{kind}");
+        assert_eq!(shop.holds(&id).await?[0].wanted.map(|(_, by)| by), Some(WantedBy::Outcome), "{kind}");
+        let shown = shop.transaction(&id).await?;
+        assert_eq!((&shown["status"], &shown["ended_by"]), (&json!(status), &json!(kind)));
+        let path = format!("/v1/transactions/{transaction}/decision");
+        let decision = json!({"decision": "approve", "reviewer": "Ann"});
+        told(&shop.pipeline.client().post(&path, &decision).await?, 409)?;
+    }
+    Ok(())
+}
+
+async fn a_report_that_does_not_leaves_the_order_to_a_person_at_the_shop(shop: HeldShop) -> Result<()> {
+    // The deadline would resume it, and has passed when the report comes.
+    let settings =
+        ConnectionSettings { on_critical: Effect::Keep, on_deadline: Effect::Resume, ..ConnectionSettings::default() };
+    shop.set(settings.clone()).await?;
+    for (number, kind) in [(91, "refunded"), (92, "chargeback_opened")] {
+        let id = shop.hold(Order::suspicious(number)).await?;
+        let hold = shop.in_state(&id, HoldState::Waiting).await?;
+        let transaction = hold.transaction_id.context("it was read")?;
+        report(&shop, &transaction, kind).await?;
+        let hold = shop.put_off(&id, kind).await?;
+        assert_eq!((hold.state, hold.wanted, hold.due_at), (HoldState::Waiting, None, NEVER), "{kind}");
+        // Scored again it would be cancelled, by settings of its own.
+        shop.set(ConnectionSettings { on_critical: Effect::Cancel, ..settings.clone() }).await?;
+        told(
+            &shop.pipeline.client().post(&format!("/v1/transactions/{transaction}/reanalyze"), &json!({})).await?,
+            200,
+        )?;
+        let other = shop.hold(Order::ordinary(number + 10)).await?;
+        shop.ended(&other).await?;
+        eventually(PATIENCE, "the hold to wait for a person again", async || {
+            let hold = shop.holds(&id).await.ok()?.into_iter().next()?;
+            (hold.state == HoldState::Waiting && hold.due_at == NEVER && hold.ended_by.is_some()).then_some(())
+        })
+        .await?;
+        assert_eq!((shop.asked(&id), &shop.transaction(&id).await?["status"]), (0, &json!("closed")), "{kind}");
+        shop.set(settings.clone()).await?;
+        // A person settles it at the shop; the sweep finds out.
+        ensure!(shop.centra.resume_by_person(&id));
+        shop.set(settings.clone()).await?;
+        assert_eq!(shop.ended(&id).await?, [HoldOutcome::Overtaken], "{kind}");
+        assert_eq!(shop.asked(&id), 0, "{kind}");
+    }
+    Ok(())
+}
+
+async fn of_a_decision_and_a_report_at_once_the_shop_is_asked_for_one(shop: HeldShop) -> Result<()> {
+    shop.set(ConnectionSettings { on_critical: Effect::Keep, ..ConnectionSettings::default() }).await?;
+    for number in 111..115 {
+        let id = shop.hold(Order::suspicious(number)).await?;
+        let hold = shop.in_state(&id, HoldState::Waiting).await?;
+        let transaction = hold.transaction_id.context("it was read")?;
+        let client = shop.pipeline.client();
+        let (path, body) =
+            (format!("/v1/transactions/{transaction}/decision"), json!({"decision": "approve", "reviewer": "Ann"}));
+        let (decided, reported) = tokio::join!(client.post(&path, &body), report(&shop, &transaction, "cancelled"));
+        reported?;
+        let decided = decided?;
+        ensure!([200, 409].contains(&decided.status.as_u16()), "{decided:?}");
+        shop.ended(&id).await?;
+        let applied = shop.applied(&id);
+        ensure!(applied.len() == 1, "once, never both: {applied:?}");
+        ensure!(decided.status == 200 || applied == [Kind::Cancel], "what was refused is not done: {applied:?}");
+    }
+    Ok(())
 }

@@ -22,6 +22,8 @@ on_both_ways_to_run![
     bad_credentials_are_one_refusal_and_scopes_are_told_to_owners_only,
     updates_are_recorded_once_and_racing_ones_both_survive,
     labels_of_updates_count_with_the_next_check,
+    an_update_that_ends_the_order_closes_its_review,
+    what_is_no_sale_is_refused_with_the_update_to_send_instead,
     without_a_verdict_nothing_is_promised,
 ];
 
@@ -237,8 +239,60 @@ async fn labels_of_updates_count_with_the_next_check(pipeline: &mut Pipeline) ->
     told(&client.update(&json!({"order_id": "L-1", "chargeback_status": "lost"})).await?, 200)?;
     assert_eq!(weight(&next("L-5").await?, "prior_chargeback"), Some(40), "the merchant kept the money");
     let shown = linked(pipeline, &first).await?;
-    assert_eq!(events(&shown), ["order.scored", "chargeback.opened", "chargeback.lost"]);
+    assert_eq!(events(&shown), ["order.scored", "chargeback.opened", "chargeback.reversed"]);
     Ok(())
+}
+
+async fn an_update_that_ends_the_order_closes_its_review(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.apply_policy(&json!({"bands": {"medium": 0, "high": 100, "critical": 101}})).await?;
+    pipeline.score();
+    let client = client(pipeline);
+    let signed = pipeline.client();
+    for (number, update, status, ended_by) in [
+        (1, json!({"status": "cancelled"}), "cancelled", json!("cancelled")),
+        (2, json!({"status": "fulfilled"}), "approved", json!("fulfilled")),
+        (3, json!({"payment_status": "refunded"}), "closed", json!("refunded")),
+        (4, json!({"payment_status": "partially refunded"}), "review", json!(null)),
+        (5, json!({"chargeback_status": "opened"}), "closed", json!("chargeback_opened")),
+        (6, json!({"chargeback_status": "won"}), "closed", json!("chargeback_upheld")),
+        (7, json!({"chargeback_status": "lost"}), "closed", json!("chargeback_reversed")),
+        (8, json!({"is_fraud": true}), "closed", json!("fraud_confirmed")),
+        (9, json!({"is_fraud": false}), "review", json!(null)),
+        (10, json!({"status": "returned"}), "approved", json!("fulfilled")),
+        (11, json!({"note": "called"}), "review", json!(null)),
+    ] {
+        let id = format!("E-{number}");
+        let answer = stored(&client.check(&check(&id)).await?)?;
+        let mut document = update.clone();
+        document["order_id"] = json!(id);
+        told(&client.update(&document).await?, 200)?;
+        let shown = linked(pipeline, &answer).await?;
+        assert_eq!((&shown["status"], &shown["ended_by"]), (&json!(status), &ended_by), "{update}");
+        let path = format!("/v1/transactions/{}/decision", shown["transaction_id"].as_str().context("an id")?);
+        let decision = signed.post(&path, &json!({"decision": "reject", "reviewer": "ada"})).await?;
+        if status == "review" {
+            told(&decision, 200)?;
+            // What the merchant said of the order before does not undo what a person decided.
+            told(&client.update(&json!({"order_id": id, "note": "filed"})).await?, 200)?;
+            assert_eq!(linked(pipeline, &answer).await?["status"], "rejected", "{update}");
+        } else {
+            assert_eq!(told(&decision, 409)?["standing"], status, "{update}");
+        }
+    }
+    Ok(())
+}
+
+async fn what_is_no_sale_is_refused_with_the_update_to_send_instead(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = client(pipeline);
+    let mut refund = check("R-1");
+    refund["transaction"]["type"] = json!("refund");
+    let answer = client.check(&refund).await?;
+    refused(&answer, 406, "/transaction/type")?;
+    let message = answer.json()?["message"].as_str().context("it says why")?.to_owned();
+    ensure!(message.contains("PATCH /v2/risk/order with payment_status refunded"), "{message}");
+    refund["transaction"]["type"] = json!("sale");
+    stored(&client.check(&refund).await?).map(drop)
 }
 
 async fn without_a_verdict_nothing_is_promised(pipeline: &mut Pipeline) -> Result<()> {

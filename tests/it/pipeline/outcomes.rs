@@ -50,7 +50,7 @@ async fn outcomes_change_the_next_verdict_of_an_order_that_shares_something(pipe
         flush(&pipeline.door.backend).await?;
         assert_eq!(points_of(&next(pipeline, &client, "C-5").await?, "prior_chargeback"), Some(50));
     }
-    report(&client, &first, "chargeback_lost").await?;
+    report(&client, &first, "chargeback_reversed").await?;
     let cleared = next(pipeline, &client, "C-6").await?;
     assert_eq!(points_of(&cleared, "prior_chargeback"), Some(40), "the first was no fraud after all: {cleared}");
     Ok(())

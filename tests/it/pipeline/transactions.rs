@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use touchstone_tests::SignedClient;
+use touchstone_tests::{SignedClient, touchstone};
 
 use super::fixture::{Pipeline, events, revisions, shown, told};
 use crate::ingest::fixture::order;
@@ -14,6 +14,7 @@ on_both_ways_to_run![
     decision_settles_a_review_once_and_a_contrary_one_is_refused,
     approved_and_pending_orders_need_no_decision,
     outcome_reported_twice_is_one_outcome_and_one_event,
+    an_order_cancelled_while_it_waits_leaves_the_queue_and_cannot_be_decided,
     reanalysis_makes_a_revision_and_names_the_present_policy,
     pages_show_every_transaction_once_and_the_filter_holds,
 ];
@@ -100,6 +101,38 @@ async fn outcome_reported_twice_is_one_outcome_and_one_event(pipeline: &mut Pipe
     let transaction = shown(&client, &json!(id)).await?;
     assert_eq!(transaction["events"][3]["sequence"], 4);
     assert_eq!(events(&transaction)[3], "order.rescored");
+    Ok(())
+}
+
+async fn an_order_cancelled_while_it_waits_leaves_the_queue_and_cannot_be_decided(
+    pipeline: &mut Pipeline,
+) -> Result<()> {
+    pipeline.apply_policy(&review_everything()).await?;
+    pipeline.score();
+    let client = pipeline.client();
+    for (kind, status) in [("cancelled", "cancelled"), ("refunded", "closed"), ("fulfilled", "approved")] {
+        let id = scored(&client, &format!("E-{kind}")).await?;
+        let report = json!({"type": kind, "occurred_at": "2026-05-04T12:00:00Z"});
+        told(&client.post(&format!("/v1/transactions/{id}/outcome"), &report).await?, 200)?;
+        for decision in ["approve", "reject"] {
+            let refused = decide(&client, &id, decision, 409).await?;
+            assert_eq!((&refused["standing"], &refused["ended_by"]), (&json!(status), &json!(kind)), "{refused}");
+            assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains(status)), "{refused}");
+        }
+        let queue = told(&client.get("/v1/transactions?status=review").await?, 200)?;
+        assert_eq!(queue["transactions"], json!([]), "{kind}");
+        let by_command = ["order", "decide", "--id", &id, "--decision", "approve", "--reviewer", "ada"];
+        let store = pipeline.door.keys.mine.tenant.store_id.as_str();
+        let refused = touchstone(&pipeline.door.backend, &[&by_command[..], &["--store", store]].concat()).await?;
+        let why = &refused.stderr;
+        assert_eq!(refused.code, Some(1), "{why}");
+        assert!(why.contains(&format!("is {status}")), "{why}");
+        // Scored again, it stays what it is.
+        told(&client.post(&format!("/v1/transactions/{id}/reanalyze"), &json!({})).await?, 200)?;
+        let transaction = shown(&client, &json!(id)).await?;
+        assert_eq!((&transaction["status"], &transaction["ended_by"]), (&json!(status), &json!(kind)));
+        assert_eq!(events(&transaction), ["order.scored", "order.status_changed", "order.rescored"]);
+    }
     Ok(())
 }
 

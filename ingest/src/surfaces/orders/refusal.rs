@@ -12,7 +12,12 @@ const UNAVAILABLE: (&str, &str) =
     ("", "the request could not be answered safely: send the same again; an order that was kept meanwhile is then 409");
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Refusal<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_order: Option<bool>,
     errors: Vec<FieldError<'a>>,
 }
 
@@ -22,7 +27,7 @@ struct FieldError<'a> {
     message: &'a str,
 }
 
-/// `{"errors":[{"field":..,"message":..}]}`
+/// `{"errors":[{"field":..,"message":..}]}`; of a number that was used before with `orderId` and `sameOrder` before it.
 pub(crate) fn text(problem: &Problem) -> String {
     let faults = match problem.status {
         StatusCode::UNAUTHORIZED => vec![UNAUTHORIZED],
@@ -30,5 +35,8 @@ pub(crate) fn text(problem: &Problem) -> String {
         _ => problem.faults(),
     };
     let errors = faults.into_iter().map(|(field, message)| FieldError { field, message }).collect();
-    serde_json::to_string(&Refusal { errors }).unwrap_or_else(|_| "{}".to_owned())
+    let before = problem.placed_before();
+    let order_id = before.map(|before| before.id.as_i64());
+    let same_order = before.map(|before| before.is_same);
+    serde_json::to_string(&Refusal { order_id, same_order, errors }).unwrap_or_else(|_| "{}".to_owned())
 }

@@ -1,15 +1,15 @@
 //! Where an order stands: its verdict, as the product means it that the store had when the order was placed, and what a
 //! person and the merchant have said since.
 //!
-//! Guarantee: pure. A cancellation outranks what is known of fraud, which outranks a person's decision, which outranks the
-//! verdict. A decision upon an earlier verdict went with that verdict.
+//! Guarantee: pure. A cancellation outranks what is known of fraud, which outranks the report of another end and a person's
+//! decision, which outrank the verdict. A decision upon an earlier verdict went with that verdict; a report did not.
 
 use touchstone_platform::store::placed::PlacedOrder;
 use touchstone_platform::store::transactions::{Decision, DecisionView, OutcomeKind, OutcomeView, TransactionView};
 use touchstone_schema::history::Happening;
 use touchstone_schema::tenant::Product;
 use touchstone_schema::time::Timestamp;
-use touchstone_schema::verdict::{Assessment, RiskLevel, Verdict};
+use touchstone_schema::verdict::{Assessment, RiskLevel, TransactionStatus, Verdict};
 use touchstone_schema::wire_enum;
 
 use super::trial;
@@ -80,7 +80,9 @@ pub(super) fn of(order: &PlacedOrder, transaction: Option<&TransactionView>) -> 
     } else if let Some((assessment, newest)) = &verdict {
         let decision = transaction.and_then(|of| of.decisions.iter().find(|one| one.revision == newest.revision));
         let known = by_verdict(order.product, assessment, newest.scored_at);
-        with_fraud(with_decision(known, order.product, assessment, decision), order.product, outcomes)
+        let known = with_decision(known, order.product, assessment, decision);
+        let known = with_ending(known, transaction, outcomes);
+        with_fraud(known, order.product, outcomes)
     } else {
         Known::new(Status::Pending, order.placed_at)
     };
@@ -158,6 +160,18 @@ fn with_decision(known: Known, product: Product, assessment: &Assessment, decisi
             let status = if is_fraud { Status::Fraud } else { Status::Rejected };
             Known::declined(status, since, decision.note.as_deref().unwrap_or("Rejected by a reviewer."))
         }
+    }
+}
+
+/// An order that an outcome ended is in no review any more, and stands where its transaction does.
+fn with_ending(known: Known, transaction: Option<&TransactionView>, outcomes: &[OutcomeView]) -> Known {
+    let ended = transaction.and_then(|of| Some((of.status, of.ended_by?)));
+    let Some((status, kind)) = ended.filter(|_| known.status == Status::Review) else { return known };
+    let since = newest_of(outcomes, |one| one == kind).map_or(known.since, |report| report.recorded_at);
+    match (status, kind) {
+        (TransactionStatus::Rejected, _) => Known::declined(Status::Rejected, since, "Rejected by a reviewer."),
+        (TransactionStatus::Closed, OutcomeKind::Refunded) => Known::new(Status::Cancelled, since),
+        _ => Known::new(Status::Safe, since),
     }
 }
 

@@ -30,7 +30,7 @@ use crate::auth::Caller;
 use crate::door::{Door, SharedDoor};
 use crate::http::service::Arrival;
 use crate::order_body::{handling, read_json};
-use crate::problem::Problem;
+use crate::problem::{PlacedBefore, Problem};
 use crate::surfaces::Knock;
 
 /// Times that a number is drawn: one in 10^8 is taken when there are 10^8 orders.
@@ -137,12 +137,22 @@ async fn place(door: &Door, knock: &Knock, ticket: &Ticket, received: Received) 
                 confirm(door, &knock.arrival, &submission).await?;
                 return Ok(accepted(id));
             }
-            Placing::Duplicate(existing) => return Err(Problem::order_number_used(&location(existing))),
+            Placing::Duplicate { id, document } => {
+                let is_same = says_the_same(&document, &original);
+                let before = PlacedBefore { id, location: location(id), is_same };
+                return Err(Problem::order_number_used(before));
+            }
             Placing::NumberTaken => {}
         }
     }
     tracing::error!(request_id = %knock.arrival.request_id, "no number could be drawn for an order");
     Err(Problem::unavailable())
+}
+
+/// Whether two orders, as they were kept, say the same: the order of members, blanks and the spelling of escapes say nothing.
+fn says_the_same(one: &str, other: &str) -> bool {
+    let hash = |text: &str| Json::parse_text(text).ok().map(|document| document.canonical_hash());
+    one == other || hash(one).is_some_and(|one| hash(other) == Some(one))
 }
 
 /// The order as it is answered of; its number is drawn when it is placed.

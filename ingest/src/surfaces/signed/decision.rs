@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::transactions::{Decided, Decision, NewDecision};
 use touchstone_schema::limits;
-use touchstone_schema::verdict::TransactionStatus;
 
 use super::document::{DecidedDocument, DecisionRequest};
 use super::fields::Fields;
@@ -29,7 +28,9 @@ struct Asked {
 
 /// Settle a review or hold
 ///
-/// Repeating the same decision is 200; a contrary one is 409. The webhook `order.decided` follows.
+/// Repeating the decision that stands is 200. A contrary one is 409, and so is any decision on an order that does not wait for
+/// one: `standing` says where it stands, `ended_by` which outcome that you reported has ended it. The webhook
+/// `order.decided` follows.
 #[utoipa::path(post, path = "/v1/transactions/{id}/decision", tag = "Transactions", request_body = DecisionRequest,
     params(("id" = String, Path, description = "The transaction.")),
     responses((status = 200, description = "Decided, now or before.", body = DecidedDocument)))]
@@ -57,24 +58,22 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, id: &str, asked: As
         request_id: knock.arrival.request_id.clone(),
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
-    match knock.stored(store.decide(&id, &decision)).await? {
+    let status = match knock.stored(store.decide(&id, &decision)).await? {
         Decided::Recorded(event, learnt) => {
             remember(door, learnt, knock.arrival.at).await;
             announce(door, *event).await;
+            asked.decision.status()
         }
-        Decided::Already => {}
-        Decided::Contrary => {
-            return Err(Problem::state_conflict("already_decided", "The contrary decision was recorded before."));
+        Decided::Already(standing) => standing.status,
+        Decided::Contrary(standing) => {
+            let detail = format!("The contrary decision was recorded before; the transaction is {standing}.");
+            return Err(Problem::state_conflict("already_decided", detail).standing(standing));
         }
-        Decided::NotOpen(status) => {
-            let detail = format!("Expected a transaction in review or held; this one is {status}.");
-            return Err(Problem::state_conflict("not_open", detail));
+        Decided::NotOpen(standing) => {
+            let detail = format!("Expected a transaction in review or held; this one is {standing}.");
+            return Err(Problem::state_conflict("not_open", detail).standing(standing));
         }
         Decided::NotFound => return Err(no_transaction()),
-    }
-    let status = match asked.decision {
-        Decision::Approve => TransactionStatus::Approved,
-        Decision::Reject => TransactionStatus::Rejected,
     };
     let document =
         DecidedDocument { transaction_id: id.to_string(), decision: asked.decision.as_str(), status: status.as_str() };

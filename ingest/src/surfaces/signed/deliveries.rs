@@ -6,10 +6,11 @@ use http::{StatusCode, Uri};
 use touchstone_platform::store::deliveries::{AttemptCursor, AttemptView, DeliveryFilter, DeliveryState, Replayed};
 use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{DeliveryId, EventId};
+use touchstone_schema::renamed;
 use touchstone_schema::time::Timestamp;
 
 use super::delivery_document::{DeliveryDocument, DeliveryPage, DeliveryWithAttempts};
-use super::page_query::PageQuery;
+use super::page_query::{PageQuery, invalid};
 use super::{API, endpoint_is_off};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
@@ -127,6 +128,9 @@ fn delivery_id(text: &str) -> Result<DeliveryId, Problem> {
 
 fn read_query(uri: &Uri) -> Result<(DeliveryFilter, u64), Problem> {
     let mut query = PageQuery::of(uri)?;
+    if let Some(why) = query.given("event").and_then(renamed::refusal) {
+        return Err(invalid("event", &why));
+    }
     let told =
         query.take_with("event", "expected an event, such as evt_…, or a type, such as order.scored", |text| {
             text.parse().map(Told::Event).ok().or_else(|| EventKind::parse(text).map(Told::Kind))
@@ -177,6 +181,7 @@ mod tests {
             ("endpoint=7", "/endpoint"),
             ("state=gone", "/state"),
             ("event=order.lost", "/event"),
+            ("event=chargeback.won", "/event"),
             ("transaction=1001", "/transaction"),
             ("since=yesterday", "/since"),
             ("cursor=AAAA", "/cursor"),
@@ -192,6 +197,8 @@ mod tests {
         assert_eq!(read("event=order.scored").kind, Some(EventKind::OrderScored));
         assert!(read("event=evt_01ARZ3NDEKTSV4RRFFQ69G5FAV").event_id.is_some());
         assert!(read("event=&state=").kind.is_none());
+        let renamed = field_at_fault("event=chargeback.lost");
+        assert!(renamed.contains("chargeback.reversed for those in which you keep it"), "{renamed}");
     }
 
     proptest! {

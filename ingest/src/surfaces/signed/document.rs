@@ -183,7 +183,8 @@ pub(crate) struct DecidedDocument {
 #[schema(as = NewOutcome, example = json!({"type": "chargeback_opened", "occurred_at": "2026-01-02T03:04:05Z", "amount": 129.90}))]
 #[expect(dead_code, reason = "describes the document; outcome.rs reads it")]
 pub(crate) struct OutcomeRequest {
-    /// chargeback_opened, chargeback_won, chargeback_lost, refunded, fulfilled, cancelled, fraud_confirmed or legitimate.
+    /// chargeback_opened, chargeback_upheld (the customer keeps the money), chargeback_reversed (you keep it), refunded,
+    /// fulfilled, cancelled, fraud_confirmed or legitimate.
     r#type: String,
     /// RFC 3339.
     occurred_at: String,
@@ -299,8 +300,10 @@ pub(crate) struct TransactionDocument {
     order_id: String,
     /// signed, orders, checks or centra.
     surface: &'static str,
-    /// pending, approved, review, held, rejected or failed.
+    /// pending, approved, review, held, rejected, cancelled, closed or failed.
     status: &'static str,
+    /// The reported outcome that ended the order: nothing is left to decide. Null while none has.
+    ended_by: Option<&'static str>,
     received_at: String,
     /// The newest verdict; null while pending.
     #[schema(value_type = Option<StoredVerdictDocument>)]
@@ -399,6 +402,7 @@ impl TransactionDocument {
             order_id: view.order_id,
             surface: view.surface.as_str(),
             status: view.status.as_str(),
+            ended_by: view.ended_by.map(|outcome| outcome.as_str()),
             received_at: view.received_at.to_rfc3339(),
             verdict: revisions.last().and_then(|revision| revision.verdict.clone()),
             revisions,

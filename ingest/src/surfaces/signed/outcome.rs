@@ -30,7 +30,9 @@ struct Reported {
 
 /// Report an outcome
 ///
-/// Feeds history and labels. The amount is in the order's currency. Reporting the same outcome again changes nothing.
+/// Feeds history and labels. Every outcome but `legitimate` ends the order: one that waits for a person leaves the queue, and
+/// a decision upon it is refused from then on. The amount is in the order's currency. Reporting the same outcome again changes
+/// nothing.
 #[utoipa::path(post, path = "/v1/transactions/{id}/outcome", tag = "Transactions", request_body = OutcomeRequest,
     params(("id" = String, Path, description = "The transaction.")),
     responses((status = 200, description = "Recorded, now or before.", body = OutcomeDocument)))]
@@ -149,6 +151,24 @@ mod tests {
     use proptest::prelude::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_767_323_045_000);
+
+    fn reported(kind: &str) -> Result<Reported, Problem> {
+        let headers =
+            HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))]);
+        read(&headers, format!(r#"{{"type":"{kind}","occurred_at":"2026-01-01T00:00:00Z"}}"#).as_bytes(), NOW)
+    }
+
+    #[test]
+    fn words_that_are_read_in_opposite_ways_are_refused_with_the_word_for_each_case() {
+        for old in ["chargeback_won", "chargeback_lost"] {
+            let problem = reported(old).expect_err(old);
+            assert_eq!((problem.status, problem.faults()[0].0), (StatusCode::UNPROCESSABLE_ENTITY, "/type"));
+            let message = problem.faults()[0].1.to_owned();
+            assert!(message.contains("chargeback_upheld when the customer keeps the money"), "{message}");
+            assert!(message.contains("chargeback_reversed when you keep the money"), "{message}");
+        }
+        assert_eq!(reported("chargeback_upheld").expect("it is known").kind, OutcomeKind::ChargebackUpheld);
+    }
 
     proptest! {
         #[test]

@@ -22,6 +22,11 @@ impl PageQuery {
         parameters(uri).map(Self)
     }
 
+    /// A parameter as it was sent.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// A parameter of a closed set or form.
     pub(crate) fn take<T: FromStr>(&mut self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         self.take_with(name, expected, |text| text.parse().ok())

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use sea_orm::{QueryResult, Value};
 use touchstone_schema::ids::DeliveryId;
 use touchstone_schema::limits::{LOG_LOOKED_AT, PAGE_ITEMS};
+use touchstone_schema::renamed::present;
 use touchstone_schema::tenant::{KeyMode, Tenant};
 use touchstone_schema::time::Timestamp;
 
@@ -304,7 +305,7 @@ fn view(row: &QueryResult) -> Result<DeliveryView, StoreError> {
     Ok(DeliveryView {
         id: parsed(row, "id")?,
         event_id: parsed(row, "event_id")?,
-        kind: column(row, "kind")?,
+        kind: present(&column::<String>(row, "kind")?).to_owned(),
         transaction_id: column(row, "transaction_id")?,
         endpoint_id: parsed(row, "endpoint_id")?,
         attempts: count(row, "attempts")?,

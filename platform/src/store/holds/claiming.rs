@@ -35,11 +35,13 @@ const SWEPT: &str = "UPDATE centra_connections SET swept_at = $2, sweep_due_at =
 
 const SWEEP_LATER: &str = "UPDATE centra_connections SET sweep_due_at = $2 WHERE id = $1 AND sweep_due_at = $3";
 
-const DUE: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at IS NULL AND due_at <= $2
-  ORDER BY due_at, id LIMIT $3";
+const DUE: &str =
+    holds!("WHERE h.connection_id = $1 AND h.closed_at IS NULL AND h.due_at <= $2 ORDER BY h.due_at, h.id LIMIT $3");
 
-const WAITING: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at IS NULL AND state = 'waiting'
-  AND due_at > $2 ORDER BY due_at, id";
+const WAITING: &str = holds!(
+    "WHERE h.connection_id = $1 AND h.closed_at IS NULL AND h.state = 'waiting' AND h.due_at > $2
+  ORDER BY h.due_at, h.id"
+);
 
 /// The newest verdict counts, which may be later than that of the submission.
 const VERDICTS: &str = "SELECT r.submission_id, t.action, t.level FROM revisions r

@@ -12,10 +12,10 @@ use crate::store::{StoreError, SystemStore};
 const COUNTS: &str = "SELECT state, COUNT(*) AS holds, MIN(opened_at) AS oldest FROM holds
   WHERE connection_id = $1 AND closed_at IS NULL GROUP BY state ORDER BY state";
 
-const OPEN: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at IS NULL ORDER BY opened_at, id LIMIT $2";
+const OPEN: &str = holds!("WHERE h.connection_id = $1 AND h.closed_at IS NULL ORDER BY h.opened_at, h.id LIMIT $2");
 
-const RECENT: &str = "SELECT * FROM holds WHERE connection_id = $1 AND closed_at IS NOT NULL
-  ORDER BY closed_at DESC, id LIMIT $2";
+const RECENT: &str =
+    holds!("WHERE h.connection_id = $1 AND h.closed_at IS NOT NULL ORDER BY h.closed_at DESC, h.id LIMIT $2");
 
 const FLAGGED: &str = "SELECT kind, COUNT(*) AS notices FROM centra_notices
   WHERE connection_id = $1 AND kind NOT IN ($2, $3) GROUP BY kind ORDER BY kind LIMIT 100";

@@ -6,9 +6,11 @@ use touchstone_schema::ids::{StoreId, TransactionId};
 use touchstone_schema::time::Timestamp;
 
 use super::Hold;
+use super::ending::NEVER;
 use crate::store::accounts::{AuditLine, audit};
 use crate::store::database::{Change, execute};
 use crate::store::events::json;
+use crate::store::transactions::OutcomeKind;
 use crate::store::{StoreError, SystemStore};
 
 const NAME: &str = "UPDATE holds SET centra_id = $2, number = $3, transaction_id = $4
@@ -28,9 +30,15 @@ const SEND: &str = "UPDATE holds SET sent = $2, sent_at = $3
 
 const SETTLED: &str = "UPDATE holds SET sent = NULL, sent_at = NULL WHERE id = $1 AND closed_at IS NULL";
 
-const DECIDED: &str = "UPDATE holds SET state = 'acting', due_at = $3, attempts = 0, last_error = NULL, wanted = $2,
-    wanted_by = 'decision'
+const TOLD: &str = "UPDATE holds SET state = 'acting', due_at = $3, attempts = 0, last_error = NULL, wanted = $2,
+    wanted_by = $4
   WHERE transaction_id = $1 AND closed_at IS NULL";
+
+/// What a person, the operator or an earlier report wanted is still wanted, and so is what may have been sent already.
+const LEFT: &str = "UPDATE holds SET state = 'waiting', due_at = $2, attempts = 0, last_error = $3, wanted = NULL,
+    wanted_by = NULL
+  WHERE transaction_id = $1 AND closed_at IS NULL AND state IN ('waiting', 'acting') AND sent IS NULL
+    AND (wanted_by IS NULL OR wanted_by IN ('verdict', 'review_deadline'))";
 
 /// One that was never read is read first, and then resumed without a verdict.
 const RELEASE: &str = "UPDATE holds SET state = CASE WHEN centra_id IS NULL THEN state ELSE 'acting' END, due_at = $2,
@@ -148,8 +156,40 @@ pub(in crate::store) async fn follow_decision(
     effect: Effect,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let values = [transaction.as_str().into(), effect.as_str().into(), now.as_millis().into()];
-    execute(change.transaction(), DECIDED, values).await.map(|_| ())
+    tell(change, transaction, (effect, WantedBy::Decision), now).await
+}
+
+/// What a report of the order's end means for its hold, in the report's transaction. One that does not say what becomes of
+/// the goods leaves the order to a person at the shop: neither the verdict nor the deadline moves it any more.
+pub(in crate::store) async fn follow_outcome(
+    change: &Change,
+    transaction: &TransactionId,
+    kind: OutcomeKind,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match kind.asks_of_shop() {
+        Effect::Keep => {
+            let why = left_to_a_person(kind);
+            let values = [transaction.as_str().into(), NEVER.as_millis().into(), why.into()];
+            execute(change.transaction(), LEFT, values).await.map(|_| ())
+        }
+        effect => tell(change, transaction, (effect, WantedBy::Outcome), now).await,
+    }
+}
+
+/// Why a hold waits whose order ended by such a report.
+pub fn left_to_a_person(kind: OutcomeKind) -> String {
+    format!("the merchant reported {kind}: a person at the shop settles it")
+}
+
+async fn tell(
+    change: &Change,
+    transaction: &TransactionId,
+    (effect, by): (Effect, WantedBy),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let values = [transaction.as_str().into(), effect.as_str().into(), now.as_millis().into(), by.as_str().into()];
+    execute(change.transaction(), TOLD, values).await.map(|_| ())
 }
 
 fn version(hold: &Hold) -> [sea_orm::Value; 3] {

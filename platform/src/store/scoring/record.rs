@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
-use sea_orm::DbBackend;
+use sea_orm::{DbBackend, QueryResult, Value};
 use touchstone_schema::history::HistoryKey;
 use touchstone_schema::ids::SubmissionId;
 use touchstone_schema::trace::TraceContext;
@@ -18,6 +18,7 @@ use super::super::history::index;
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
 use super::super::{Store, StoreError};
 use super::NewRevision;
+use super::ended::close_ended;
 
 /// Times that a batch is tried again after it met a concurrent change of the same transaction.
 const COLLISIONS: u32 = 3;
@@ -61,6 +62,7 @@ const ASKED: &Columns = &[
     ("customer", Kind::Number),
     ("name", Kind::Number),
     ("declines", Kind::Number),
+    ("reopens", Kind::Number),
 ];
 const SETTLED: &Columns = &[("submission_id", Kind::Text)];
 const DECLARED: &Columns = &[
@@ -80,6 +82,11 @@ const REVISIONS: &str = "INSERT INTO revisions (transaction_id, revision, store_
   ORDER BY transaction_id, revision
   ON CONFLICT DO NOTHING RETURNING submission_id";
 
+/// Whether the report that ended the order still counts: an order that was sent in since then may be another.
+const ENDED: &str = "transactions.ended_by IS NOT NULL AND NOT (excluded.received_at > transactions.ended_at
+      AND EXISTS (SELECT 1 FROM fresh WHERE fresh.transaction_id = excluded.id AND fresh.revision = excluded.revision
+        AND fresh.reopens = 1))";
+
 const TRANSACTIONS: &str =
     "INSERT INTO transactions (id, store_id, mode, surface, order_id, status, revision, sequence,
     score, level, action, amount_minor, currency, quantity, received_at)
@@ -88,7 +95,10 @@ const TRANSACTIONS: &str =
   FROM fresh WHERE NOT EXISTS (SELECT 1 FROM fresh AS later
     WHERE later.transaction_id = fresh.transaction_id AND later.revision > fresh.revision)
   ORDER BY transaction_id
-  ON CONFLICT (id) DO UPDATE SET status = excluded.status, revision = excluded.revision, sequence = excluded.sequence,
+  ON CONFLICT (id) DO UPDATE SET
+    status = CASE WHEN {ended} THEN transactions.status ELSE excluded.status END,
+    ended_by = CASE WHEN {ended} THEN transactions.ended_by END,
+    ended_at = CASE WHEN {ended} THEN transactions.ended_at END, revision = excluded.revision, sequence = excluded.sequence,
     score = excluded.score, level = excluded.level, action = excluded.action, amount_minor = excluded.amount_minor,
     currency = excluded.currency, quantity = excluded.quantity, received_at = excluded.received_at
   WHERE excluded.revision > transactions.revision";
@@ -111,16 +121,20 @@ const HISTORY: &str =
 const DECLARED_KEYS: &str = "INSERT INTO history_declared (key, received_at, transaction_id, what)
   SELECT key, remembered_at, transaction_id, 'order' FROM declared WHERE TRUE ON CONFLICT DO NOTHING";
 
+const LOCK_PROMISES: &str =
+    "SELECT submission_id FROM pending WHERE submission_id = ANY($1) ORDER BY submission_id FOR UPDATE";
+
 const PENDING: &str = "DELETE FROM pending WHERE submission_id IN (SELECT submission_id FROM settled)";
 
 static POSTGRES: LazyLock<String> = LazyLock::new(|| {
     let asked = expression(DbBackend::Postgres, "asked", ASKED, 1);
     let settled = expression(DbBackend::Postgres, "settled_before", SETTLED, ASKED.len() + 1);
     let named = expression(DbBackend::Postgres, "named", DECLARED, ASKED.len() + SETTLED.len() + 1);
+    let moved = TRANSACTIONS.replace("{ended}", ENDED);
     format!(
         "WITH {asked}, {settled}, {named}, won AS ({REVISIONS}),
   fresh AS (SELECT asked.* FROM asked JOIN won ON won.submission_id = asked.submission_id),
-  moved AS ({TRANSACTIONS}), told AS ({EVENTS}), waiting AS ({OUTBOX}), remembered AS ({HISTORY}),
+  moved AS ({moved}), told AS ({EVENTS}), waiting AS ({OUTBOX}), remembered AS ({HISTORY}),
   declared AS (SELECT named.* FROM named JOIN won ON won.submission_id = named.submission_id),
   found_by AS ({DECLARED_KEYS}),
   settled AS (SELECT submission_id FROM settled_before UNION ALL SELECT submission_id FROM won),
@@ -143,7 +157,8 @@ static SQLITE: LazyLock<Steps> = LazyLock::new(|| {
         |name, columns, statement| format!("WITH {} {statement}", expression(DbBackend::Sqlite, name, columns, 1));
     Steps {
         revisions: with("asked", ASKED, REVISIONS),
-        consequences: [TRANSACTIONS, EVENTS, OUTBOX].map(|statement| with("fresh", ASKED, statement)),
+        consequences: [&TRANSACTIONS.replace("{ended}", ENDED), EVENTS, OUTBOX]
+            .map(|statement| with("fresh", ASKED, statement)),
         history: with("fresh", ASKED, HISTORY),
         declared_keys: with("declared", DECLARED, DECLARED_KEYS),
         pending: with("settled", SETTLED, PENDING),
@@ -180,18 +195,45 @@ async fn on_postgres(
     before: BTreeSet<&str>,
 ) -> Result<HashSet<String>, StoreError> {
     let table: Vec<_> = asked.iter().map(|one| cells(one)).collect();
-    let before: Vec<_> = before.into_iter().map(|id| vec![id.into()]).collect();
+    let settled: Vec<_> = before.iter().map(|id| vec![(*id).into()]).collect();
     let mut values = parameters(DbBackend::Postgres, ASKED, &table);
-    values.extend(parameters(DbBackend::Postgres, SETTLED, &before));
+    values.extend(parameters(DbBackend::Postgres, SETTLED, &settled));
     values.extend(parameters(DbBackend::Postgres, DECLARED, &declared_cells(asked)));
+    let promised = promised(asked, &before);
     let mut collisions = 0;
     loop {
-        match rows(&store.database, &POSTGRES, values.clone()).await {
+        let done = match promised.is_empty() {
+            true => rows(&store.database, &POSTGRES, values.clone()).await,
+            false => promised_on_postgres(store, &promised, values.clone()).await,
+        };
+        match done {
             Ok(won) => return won.iter().map(|row| column(row, "submission_id")).collect(),
             Err(error) if collisions < COLLISIONS && error.is_collision() => collisions += 1,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Submissions of the batch that were promised: what became of their orders may have been reported before the verdict.
+fn promised<'a>(asked: &[&NewRevision<'a>], before: &BTreeSet<&'a str>) -> Vec<&'a str> {
+    let new = asked.iter().map(|one| one.submission).filter(|submission| submission.deadline.is_none());
+    new.map(|submission| submission.id.as_str()).chain(before.iter().copied()).collect()
+}
+
+/// Locks the promises first, as a report does that comes before the verdict: either the report is seen here, or it sees the
+/// transaction.
+async fn promised_on_postgres(
+    store: &Store,
+    promised: &[&str],
+    values: Vec<Value>,
+) -> Result<Vec<QueryResult>, StoreError> {
+    let change = store.begin().await?;
+    let ids = Value::from(promised.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+    rows(change.transaction(), LOCK_PROMISES, [ids]).await?;
+    let won = rows(change.transaction(), &POSTGRES, values).await?;
+    close_ended(&change, promised).await?;
+    change.commit().await?;
+    Ok(won)
 }
 
 async fn on_sqlite(
@@ -217,9 +259,11 @@ async fn on_sqlite(
     if !declared.is_empty() {
         execute(change.transaction(), &SQLITE.declared_keys, parameters(sqlite, DECLARED, &declared)).await?;
     }
+    let promised = promised(asked, &before);
     let settled = before.into_iter().chain(won.iter().map(String::as_str));
     let settled: Vec<_> = settled.map(|id| vec![id.into()]).collect();
     execute(change.transaction(), &SQLITE.pending, parameters(sqlite, SETTLED, &settled)).await?;
+    close_ended(&change, &promised).await?;
     change.commit().await?;
     Ok(won)
 }
@@ -266,6 +310,7 @@ fn cells<'a>(one: &'a NewRevision<'_>) -> Vec<Cell<'a>> {
         key(history.keys.customer),
         key(history.name),
         i64::from(history.declines).into(),
+        i64::from(one.reopens).into(),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Decisions and outcomes: each changes its transaction's row and adds an event, under that row's lock.
 
 pub(super) mod checks;
+mod ending;
 
 use std::sync::LazyLock;
 
@@ -17,17 +18,20 @@ use touchstone_schema::verdict::{TransactionStatus, VerdictMode};
 use super::super::database::{Change, column, count, execute, parsed, row};
 use super::super::events::insert_event;
 use super::super::history::remember;
-use super::super::holds::{follow_decision, waits_for_a_person};
+use super::super::holds::{follow_decision, follow_outcome, waits_for_a_person};
 use super::super::{Store, StoreError};
-use super::read::{scoped, status_before_verdict};
-use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken};
+use super::read::{ended_by, scoped, standing_before_verdict};
+use super::{Decided, Decision, NewDecision, NewOutcome, OutcomeKind, OutcomeTaken, Standing};
+
+pub(in crate::store) use ending::is_open;
 
 /// Times that a change is made again after it and a scorer's met on one transaction.
 const COLLISIONS: u32 = 3;
 
 /// PostgreSQL locks the row; SQLite's transaction has the whole database. The verdict is read afterwards: a statement that
 /// waited for the lock sees the transaction as it is by then, but not the revision that came with that.
-const OPEN: &str = "SELECT order_id, surface, status, revision, sequence, currency, received_at FROM transactions
+const OPEN: &str =
+    "SELECT order_id, surface, status, ended_by, revision, sequence, currency, received_at FROM transactions
   WHERE id = $1 AND store_id = $2 AND mode = $3";
 
 const VERDICT: &str = "SELECT verdict FROM revisions WHERE transaction_id = $1 AND revision = $2";
@@ -39,6 +43,11 @@ const DECIDE: &str = "INSERT INTO decisions (transaction_id, revision, store_id,
 
 const MOVE: &str = "UPDATE transactions SET status = $3, sequence = $4 WHERE id = $1 AND store_id = $2";
 
+const END: &str = "UPDATE transactions SET ended_by = $3, ended_at = $4 WHERE id = $1 AND store_id = $2";
+
+/// An order that has no verdict yet. Whoever records the verdict locks it too, so that one of the two sees the other.
+const PENDING: &str = "SELECT submission_id FROM pending WHERE transaction_id = $1 AND store_id = $2 AND mode = $3";
+
 const OUTCOME: &str = "INSERT INTO outcomes (transaction_id, kind, occurred_at, store_id, amount_minor, recorded_at)
   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
 
@@ -49,6 +58,7 @@ pub(in crate::store) struct Open<'a> {
     pub(in crate::store) order_id: String,
     surface: Surface,
     pub(in crate::store) status: TransactionStatus,
+    ended_by: Option<OutcomeKind>,
     pub(in crate::store) revision: u32,
     sequence: u32,
     currency: String,
@@ -60,6 +70,31 @@ impl Open<'_> {
     /// The number of its next event.
     pub(in crate::store) const fn next_sequence(&self) -> u32 {
         self.sequence + 1
+    }
+
+    const fn standing(&self) -> Standing {
+        Standing { status: self.status, ended_by: self.ended_by }
+    }
+
+    /// Whether it waits for a person. A Centra shop may hold an order whatever its verdict was.
+    async fn waits(&self, change: &Change) -> Result<bool, StoreError> {
+        match self.status {
+            TransactionStatus::Approved if self.surface == Surface::Centra && self.ended_by.is_none() => {
+                waits_for_a_person(change, self.id).await
+            }
+            status => Ok(is_open(status)),
+        }
+    }
+
+    /// Notes the report that ends it, and says so to a shop that still holds it.
+    async fn end(&self, change: &Change, kind: OutcomeKind, now: Timestamp) -> Result<(), StoreError> {
+        let store_id = self.tenant.store_id.as_str();
+        let values = [self.id.as_str().into(), store_id.into(), kind.as_str().into(), now.as_millis().into()];
+        execute(change.transaction(), END, values).await?;
+        if self.surface == Surface::Centra {
+            follow_outcome(change, self.id, kind, now).await?;
+        }
+        Ok(())
     }
 
     /// Its next event.
@@ -151,26 +186,22 @@ pub(super) async fn decide(
 ) -> Result<Decided, StoreError> {
     let change = store.begin().await?;
     let Some(open) = lock(&change, tenant, id).await? else {
-        let waiting = status_before_verdict(change.transaction(), tenant, id).await?;
+        let waiting = standing_before_verdict(change.transaction(), tenant, id).await?;
         return Ok(waiting.map_or(Decided::NotFound, Decided::NotOpen));
     };
     let keys = [id.as_str().into(), i64::from(open.revision).into(), tenant.store_id.as_str().into()];
     if let Some(before) = row(change.transaction(), DECIDED, keys).await? {
         let same = parsed::<Decision>(&before, "decision")? == new.decision;
-        return Ok(if same { Decided::Already } else { Decided::Contrary });
+        return Ok(match (same, ending::is_in_force(new.decision, open.status)) {
+            (true, true) => Decided::Already(open.standing()),
+            (true, false) => Decided::NotOpen(open.standing()),
+            (false, _) => Decided::Contrary(open.standing()),
+        });
     }
-    let is_open = match open.status {
-        TransactionStatus::Review | TransactionStatus::Held => true,
-        TransactionStatus::Approved if open.surface == Surface::Centra => waits_for_a_person(&change, id).await?,
-        _ => false,
-    };
-    if !is_open {
-        return Ok(Decided::NotOpen(open.status));
+    if !open.waits(&change).await? {
+        return Ok(Decided::NotOpen(open.standing()));
     }
-    let status = match new.decision {
-        Decision::Approve => TransactionStatus::Approved,
-        Decision::Reject => TransactionStatus::Rejected,
-    };
+    let status = new.decision.status();
     let data = DecisionData {
         transaction_id: id,
         order_id: &open.order_id,
@@ -210,9 +241,14 @@ pub(super) async fn record_outcome(
     new: &NewOutcome,
 ) -> Result<OutcomeTaken, StoreError> {
     let change = store.begin().await?;
-    let open = lock(&change, tenant, id).await?;
-    if open.is_none() && status_before_verdict(change.transaction(), tenant, id).await?.is_none() {
-        return Ok(OutcomeTaken::NotFound);
+    let mut open = lock(&change, tenant, id).await?;
+    if open.is_none() {
+        let is_promised = lock_promise(&change, tenant, id).await?;
+        // Its verdict may have come while the promise was locked for that.
+        open = lock(&change, tenant, id).await?;
+        if open.is_none() && !is_promised {
+            return Ok(OutcomeTaken::NotFound);
+        }
     }
     let values = [
         id.as_str().into(),
@@ -227,8 +263,12 @@ pub(super) async fn record_outcome(
     }
     let (event, entry) = match open {
         Some(open) => {
-            let event = outcome_event(&open, new)?;
-            open.tell(&change, open.status, &event).await?;
+            let status = new.kind.status_after(open.status, open.waits(&change).await?);
+            let event = outcome_event(&open, new, status)?;
+            open.tell(&change, status, &event).await?;
+            if new.kind.is_ending() {
+                open.end(&change, new.kind, new.now).await?;
+            }
             (Some(Box::new(event)), remember(&change, id, open.received_at, new.now, new.kind.into()).await?)
         }
         None => (None, None),
@@ -237,11 +277,11 @@ pub(super) async fn record_outcome(
     Ok(OutcomeTaken::Recorded(event, entry))
 }
 
-fn outcome_event(open: &Open<'_>, new: &NewOutcome) -> Result<Event, StoreError> {
+fn outcome_event(open: &Open<'_>, new: &NewOutcome, status: TransactionStatus) -> Result<Event, StoreError> {
     let kind = match new.kind {
         OutcomeKind::ChargebackOpened => EventKind::ChargebackOpened,
-        OutcomeKind::ChargebackWon => EventKind::ChargebackWon,
-        OutcomeKind::ChargebackLost => EventKind::ChargebackLost,
+        OutcomeKind::ChargebackUpheld => EventKind::ChargebackUpheld,
+        OutcomeKind::ChargebackReversed => EventKind::ChargebackReversed,
         _ => EventKind::OrderStatusChanged,
     };
     let data = OutcomeData {
@@ -254,7 +294,7 @@ fn outcome_event(open: &Open<'_>, new: &NewOutcome) -> Result<Event, StoreError>
         occurred_at: new.occurred_at.to_rfc3339(),
         amount: decimal(new.amount_minor, &open.currency),
         currency: &open.currency,
-        status: open.status,
+        status,
     };
     open.event(kind, new.now, &new.request_id, &data)
 }
@@ -265,20 +305,30 @@ fn decimal(minor: Option<i64>, currency: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(amount.to_decimal_text()).ok()
 }
 
+/// Locks the promise of a transaction that has no verdict yet; false when there is none, or none any more.
+async fn lock_promise(change: &Change, tenant: &Tenant, id: &TransactionId) -> Result<bool, StoreError> {
+    static LOCK: LazyLock<String> = LazyLock::new(|| format!("{PENDING} FOR UPDATE"));
+    let text = if is_embedded(change) { PENDING } else { &LOCK };
+    Ok(row(change.transaction(), text, scoped(tenant, id)).await?.is_some())
+}
+
+fn is_embedded(change: &Change) -> bool {
+    use sea_orm::ConnectionTrait;
+    change.transaction().get_database_backend() == DbBackend::Sqlite
+}
+
 /// Locks a transaction of the tenant that has a verdict.
 pub(in crate::store) async fn lock<'a>(
     change: &Change,
     tenant: &'a Tenant,
     id: &'a TransactionId,
 ) -> Result<Option<Open<'a>>, StoreError> {
-    use sea_orm::ConnectionTrait;
     #[derive(serde::Deserialize)]
     struct WithMode {
         mode: VerdictMode,
     }
-    let embedded = change.transaction().get_database_backend() == DbBackend::Sqlite;
     static LOCK: LazyLock<String> = LazyLock::new(|| format!("{OPEN} FOR UPDATE"));
-    let text = if embedded { OPEN } else { &LOCK };
+    let text = if is_embedded(change) { OPEN } else { &LOCK };
     let Some(found) = row(change.transaction(), text, scoped(tenant, id)).await? else { return Ok(None) };
     let revision = column::<i64>(&found, "revision")?;
     let Some(verdict) = row(change.transaction(), VERDICT, [id.as_str().into(), revision.into()]).await? else {
@@ -292,6 +342,7 @@ pub(in crate::store) async fn lock<'a>(
         order_id: column(&found, "order_id")?,
         surface: parsed(&found, "surface")?,
         status: parsed(&found, "status")?,
+        ended_by: ended_by(&found)?,
         revision: count(&found, "revision")?,
         sequence: count(&found, "sequence")?,
         currency: column(&found, "currency")?,

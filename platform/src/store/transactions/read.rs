@@ -1,22 +1,36 @@
 //! Reads of one tenant's transactions. Every statement names the tenant.
 
+use std::sync::LazyLock;
+
 use sea_orm::{QueryResult, Value};
 use touchstone_schema::ids::TransactionId;
+use touchstone_schema::renamed::present;
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::TransactionStatus;
 
 use super::super::database::{column, count, parsed, row, rows};
 use super::super::{Store, StoreError};
-use super::{DecisionView, EventView, OutcomeView, PageCursor, RevisionView, TransactionSummary, TransactionView};
+use super::{
+    DecisionView, EventView, OutcomeKind, OutcomeView, PageCursor, RevisionView, Standing, TransactionSummary,
+    TransactionView,
+};
 
-/// One statement, so that an order that is being recorded is found in one place or the other.
-const CURRENT: &str = "SELECT 1 AS scored, order_id, surface, status, received_at FROM transactions
+/// One statement, so that an order that is being recorded is found in one place or the other. One that was cancelled before
+/// its verdict is cancelled, as it is on the orders surface.
+const CURRENT: &str = "SELECT 1 AS scored, order_id, surface, status, ended_by, received_at FROM transactions
   WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3
 UNION ALL
-SELECT 0, order_id, surface, CASE WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END, received_at FROM pending
-  WHERE transaction_id = $1 AND store_id = $2 AND mode = $3
+SELECT 0, order_id, surface,
+    CASE WHEN (SELECT kind FROM cancelled) IS NOT NULL THEN 'cancelled' WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END,
+    (SELECT kind FROM cancelled), received_at
+  FROM pending WHERE transaction_id = $1 AND store_id = $2 AND mode = $3
 ORDER BY scored DESC, received_at DESC LIMIT 1";
+
+static STANDING: LazyLock<String> = LazyLock::new(|| format!("{CANCELLED}{CURRENT}"));
+
+const CANCELLED: &str = "WITH cancelled AS (SELECT kind FROM outcomes
+  WHERE transaction_id = $1 AND store_id = $2 AND kind = 'cancelled' LIMIT 1) ";
 
 const REVISIONS: &str = "SELECT revision, received_at, scored_at, enrichment_version, verdict FROM revisions
   WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
@@ -45,7 +59,7 @@ pub(super) async fn transaction(
     id: &TransactionId,
 ) -> Result<Option<TransactionView>, StoreError> {
     let database = &store.database;
-    let Some(current) = row(database, CURRENT, scoped(tenant, id)).await? else {
+    let Some(current) = row(database, &STANDING, scoped(tenant, id)).await? else {
         return Ok(None);
     };
     let of_store = || [id.as_str().into(), tenant.store_id.as_str().into()];
@@ -54,6 +68,7 @@ pub(super) async fn transaction(
         order_id: column(&current, "order_id")?,
         surface: parsed(&current, "surface")?,
         status: parsed(&current, "status")?,
+        ended_by: ended_by(&current)?,
         received_at: time(&current, "received_at")?,
         revisions: read(&rows(database, REVISIONS, of_store()).await?, revision)?,
         decisions: read(&rows(database, DECISIONS, of_store()).await?, decision)?,
@@ -67,13 +82,20 @@ pub(super) async fn currency(store: &Store, tenant: &Tenant, id: &TransactionId)
     row(&store.database, CURRENCY, scoped(tenant, id)).await?.map(|row| column(&row, "currency")).transpose()
 }
 
-/// The status of a transaction that has no verdict yet, when there is one.
-pub(super) async fn status_before_verdict(
+/// Where a transaction stands that has no verdict yet, when there is one.
+pub(super) async fn standing_before_verdict(
     connection: &impl sea_orm::ConnectionTrait,
     tenant: &Tenant,
     id: &TransactionId,
-) -> Result<Option<TransactionStatus>, StoreError> {
-    row(connection, CURRENT, scoped(tenant, id)).await?.map(|row| parsed(&row, "status")).transpose()
+) -> Result<Option<Standing>, StoreError> {
+    let Some(found) = row(connection, &STANDING, scoped(tenant, id)).await? else { return Ok(None) };
+    Ok(Some(Standing { status: parsed(&found, "status")?, ended_by: ended_by(&found)? }))
+}
+
+/// The report that ended a transaction, where one did.
+pub(super) fn ended_by(row: &QueryResult) -> Result<Option<OutcomeKind>, StoreError> {
+    let kind: Option<String> = column(row, "ended_by")?;
+    kind.map(|kind| present(&kind).parse().map_err(|error: String| StoreError::corrupt("ended_by", error))).transpose()
 }
 
 /// The parameters of every statement about one transaction.
@@ -100,7 +122,11 @@ pub(super) async fn page(
     read(&rows(&store.database, &page_text(status), values).await?, summary)
 }
 
-/// The statement of a page: one of seven texts. The status is a literal of ours, because the index of open transactions
+/// Whether an order was reported as cancelled before its verdict.
+const CANCELLED_BEFORE: &str = "EXISTS (SELECT 1 FROM outcomes o
+      WHERE o.transaction_id = p.transaction_id AND o.store_id = p.store_id AND o.kind = 'cancelled')";
+
+/// The statement of a page: one of eight texts. The status is a literal of ours, because the index of open transactions
 /// is used only where the planner can see which status is asked for.
 fn page_text(status: Option<TransactionStatus>) -> String {
     let scored = |only: &str| {
@@ -113,7 +139,8 @@ fn page_text(status: Option<TransactionStatus>) -> String {
     // The newest pending row of each transaction that has no verdict.
     let waiting = |only: &str| {
         format!(
-            "SELECT transaction_id AS id, order_id, CASE WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END AS status,
+            "SELECT transaction_id AS id, order_id,
+    CASE WHEN {CANCELLED_BEFORE} THEN 'cancelled' WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END AS status,
     CAST(NULL AS BIGINT) AS score, CAST(NULL AS TEXT) AS level, CAST(NULL AS TEXT) AS action, received_at FROM pending p
   WHERE store_id = $1 AND mode = $2 AND (received_at, transaction_id) < ($3, $4){only}
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.id = p.transaction_id)
@@ -122,15 +149,21 @@ fn page_text(status: Option<TransactionStatus>) -> String {
   ORDER BY received_at DESC, id DESC LIMIT $5"
         )
     };
+    let both = |scored: String, waiting: String| {
+        format!(
+            "SELECT * FROM (SELECT * FROM ({scored}) AS scored UNION ALL SELECT * FROM ({waiting}) AS waiting) AS both_kinds
+  ORDER BY received_at DESC, id DESC LIMIT $5"
+        )
+    };
     match status {
-        None => format!(
-            "SELECT * FROM (SELECT * FROM ({}) AS scored UNION ALL SELECT * FROM ({}) AS waiting) AS both_kinds
-  ORDER BY received_at DESC, id DESC LIMIT $5",
-            scored(""),
-            waiting("")
-        ),
-        Some(TransactionStatus::Pending) => waiting(" AND failed_reason IS NULL"),
-        Some(TransactionStatus::Failed) => waiting(" AND failed_reason IS NOT NULL"),
+        None => both(scored(""), waiting("")),
+        Some(TransactionStatus::Pending) => waiting(&format!(" AND failed_reason IS NULL AND NOT {CANCELLED_BEFORE}")),
+        Some(TransactionStatus::Failed) => {
+            waiting(&format!(" AND failed_reason IS NOT NULL AND NOT {CANCELLED_BEFORE}"))
+        }
+        Some(TransactionStatus::Cancelled) => {
+            both(scored(" AND status = 'cancelled'"), waiting(&format!(" AND {CANCELLED_BEFORE}")))
+        }
         Some(status) => scored(&format!(" AND status = '{status}'")),
     }
 }
@@ -188,7 +221,7 @@ fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
 fn event(row: &QueryResult) -> Result<EventView, StoreError> {
     Ok(EventView {
         id: column(row, "id")?,
-        kind: column(row, "kind")?,
+        kind: present(&column::<String>(row, "kind")?).to_owned(),
         sequence: count(row, "sequence")?,
         pending: count(row, "pending")?,
         delivered: count(row, "delivered")?,

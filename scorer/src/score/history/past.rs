@@ -223,12 +223,12 @@ impl<'a> Earlier<'a> {
     /// Takes in an outcome. The newest comes first and stands.
     fn became(&mut self, what: Happening, told_rank: u8) {
         use Happening::{
-            Approved, Cancelled, ChargebackLost, ChargebackOpened, ChargebackWon, FailedAttempt, FraudConfirmed,
+            Approved, Cancelled, ChargebackOpened, ChargebackReversed, ChargebackUpheld, FailedAttempt, FraudConfirmed,
             Fulfilled, Legitimate, Order, Refunded, Rejected,
         };
         self.is_fraud = self.is_fraud.or(what.label());
         match what {
-            ChargebackOpened | ChargebackWon | ChargebackLost | FraudConfirmed => self.was_disputed = true,
+            ChargebackOpened | ChargebackUpheld | ChargebackReversed | FraudConfirmed => self.was_disputed = true,
             Fulfilled => self.was_fulfilled = true,
             Refunded => self.refund_rank = self.refund_rank.or(Some(told_rank)),
             Rejected if !self.was_decided => self.rejection_rank = Some(told_rank),

@@ -123,7 +123,7 @@ fn the_newest_label_and_decision_stand() {
     };
     let known = known(vec![
         told(1, Happening::ChargebackOpened, 20),
-        told(1, Happening::ChargebackLost, 10),
+        told(1, Happening::ChargebackReversed, 10),
         told(2, Happening::Legitimate, 20),
         told(2, Happening::FraudConfirmed, 10),
         told(3, Happening::Rejected, 20),
@@ -151,7 +151,7 @@ fn every_measure_is_told_in_millionths_by_when_the_orders_were_received() {
         outcome(1, Happening::FraudConfirmed, NOW - 3 * HOUR),
         outcome(2, Happening::Refunded, NOW - 3 * HOUR),
         outcome(2, Happening::Rejected, NOW - 3 * HOUR),
-        outcome(4, Happening::ChargebackWon, NOW - 30 * HOUR),
+        outcome(4, Happening::ChargebackUpheld, NOW - 30 * HOUR),
     ]);
     for (path, expected) in [
         ("history.email.1h.orders", 0),

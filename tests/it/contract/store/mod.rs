@@ -6,6 +6,7 @@ mod outage;
 mod outbox;
 mod policies;
 mod recorded;
+mod renaming;
 mod scoring;
 mod sweeping;
 mod tenancy;
@@ -142,6 +143,7 @@ fn verdict(submission: &Submission, revision: u32, sequence: u32, action: Action
         amount_minor: 1_250,
         currency: "EUR".to_owned(),
         quantity: 2,
+        reopens: false,
         scored_at: submission.received_at + Duration::from_millis(20),
         event: Event {
             id: EventId::of_change(&submission.transaction_id, sequence),

@@ -70,7 +70,7 @@ async fn newest_outcome_that_tells_is_the_label(database: &Database) -> anyhow::
     record_orders(database, &tenant, 4, Action::Approve).await?;
     let told = [
         (0, OutcomeKind::ChargebackOpened, 10),
-        (0, OutcomeKind::ChargebackLost, 20),
+        (0, OutcomeKind::ChargebackReversed, 20),
         (0, OutcomeKind::Refunded, 30),
         (1, OutcomeKind::Legitimate, 10),
         (1, OutcomeKind::FraudConfirmed, 20),

@@ -41,10 +41,14 @@ impl Shop {
     }
 
     pub(crate) async fn submit(&self, order: &Value) -> anyhow::Result<Answer> {
+        self.submit_text(order.to_string()).await
+    }
+
+    async fn submit_text(&self, order: String) -> anyhow::Result<Answer> {
         let request = Request::post(format!("{}{PATH}", self.url)).header("x-api-key", &self.key);
         let handling = if self.is_strict { "handling=strict" } else { "handling=lenient" };
         let request = request.header("Content-Type", "application/json").header("Prefer", handling);
-        self.http.send(request.body(Full::from(order.to_string()))?).await
+        self.http.send(request.body(Full::from(order))?).await
     }
 
     /// Submits an order that is taken; gives its path.
@@ -115,6 +119,24 @@ async fn example_goes_through(door: &Door) -> anyhow::Result<()> {
     let again = shop.submit(&order("1001")).await?;
     assert_eq!((again.status.as_u16(), again.header("location")), (409, path.as_str()));
     assert_eq!(again.json()?["errors"][0]["field"], "/orderNumber");
+    assert_eq!(
+        (&again.json()?["orderId"], &again.json()?["sameOrder"]),
+        (&json!(number.parse::<i64>()?), &json!(true))
+    );
+    let mut reordered = String::from("{");
+    for (name, value) in order("1001").as_object().into_iter().flatten().rev() {
+        reordered.push_str(&format!("{}\n{}: {value}", if reordered.len() > 1 { "," } else { "" }, json!(name)));
+    }
+    let same = shop.submit_text(reordered + "}").await?;
+    assert_eq!((same.status.as_u16(), &same.json()?["sameOrder"]), (409, &json!(true)), "it says the same");
+    let mut another = order("1001");
+    another["customerId"] = json!("c-205");
+    let another = shop.submit(&another).await?;
+    assert_eq!((another.status.as_u16(), another.header("location")), (409, path.as_str()));
+    let told = another.json()?;
+    assert_eq!((&told["orderId"], &told["sameOrder"]), (&json!(number.parse::<i64>()?), &json!(false)));
+    let message = told["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("was not kept"), "{message}");
     let mut elsewhere = order("1001");
     elsewhere["siteName"] = json!("xyzdiscounts");
     assert_ne!(shop.place(&elsewhere).await?, path, "each site numbers its own");

@@ -117,6 +117,63 @@ async fn decisions_labels_and_cancellations_move_the_status() -> anyhow::Result<
     Ok(())
 }
 
+/// An order that a person should look at, whose end the merchant reports instead, before or after its verdict.
+async fn a_reported_end_ends_the_review(backend: Backend) -> anyhow::Result<()> {
+    let mut pipeline = Pipeline::open(backend).await?;
+    let (orders, signed) = pipeline.door.add_orders_store(Product::Safe).await?;
+    let (shop, client) = (Shop::new(&pipeline.door, &orders), pipeline.door.client(&signed));
+    let report = async |number: &str, kind: &str| -> anyhow::Result<String> {
+        let id = transaction_of(&client, number).await?["transaction_id"].as_str().context("an id")?.to_owned();
+        let document = json!({"type": kind, "occurred_at": "2026-05-04T00:00:00Z"});
+        let answer = client.post(&format!("/v1/transactions/{id}/outcome"), &document).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(id)
+    };
+    let early = shop.place(&suspicious("EARLY")).await?;
+    report("EARLY", "cancelled").await?;
+    assert_eq!(transaction_of(&client, "EARLY").await?["status"], shop.shown(&early).await?["status"]);
+    pipeline.score();
+    for (kind, on_orders, on_signed) in [
+        ("cancelled", "cancelled", "cancelled"),
+        ("fulfilled", "safe", "approved"),
+        ("refunded", "cancelled", "closed"),
+        ("fraud_confirmed", "fraud", "closed"),
+        ("chargeback_reversed", "safe", "closed"),
+    ] {
+        let path = shop.place(&suspicious(kind)).await?;
+        let waiting = scored(&shop, &path).await?;
+        ensure!(waiting["status"] == "review", "{waiting}");
+        let id = report(kind, kind).await?;
+        let (shown, transaction) = (shop.shown(&path).await?, transaction_of(&client, kind).await?);
+        assert_eq!((&shown["status"], &transaction["status"]), (&json!(on_orders), &json!(on_signed)), "{kind}");
+        assert!(shown["resolvedDate"].is_string(), "{shown}");
+        let decision = json!({"decision": "approve", "reviewer": "ada"});
+        let refused = client.post(&format!("/v1/transactions/{id}/decision"), &decision).await?;
+        assert_eq!((refused.status.as_u16(), &refused.json()?["standing"]), (409, &json!(on_signed)), "{kind}");
+    }
+    let early_id = transaction_of(&client, "EARLY").await?["transaction_id"].clone();
+    let settled = pipeline.settled(&client, early_id.as_str().context("an id")?).await?;
+    eventually(PATIENCE, "the order that was cancelled early to be scored", async || {
+        let shown = transaction_of(&client, "EARLY").await.ok()?;
+        shown["verdict"].is_object().then_some(())
+    })
+    .await?;
+    assert_eq!(settled["status"], "cancelled");
+    assert_eq!(transaction_of(&client, "EARLY").await?["status"], "cancelled");
+    assert_eq!(client.get("/v1/transactions?status=review").await?.json()?["transactions"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reported_end_ends_the_review_on_the_embedded_default() -> anyhow::Result<()> {
+    a_reported_end_ends_the_review(Backend::embedded()?).await
+}
+
+#[tokio::test]
+async fn a_reported_end_ends_the_review_in_production() -> anyhow::Result<()> {
+    a_reported_end_ends_the_review(Backend::production().await?).await
+}
+
 #[tokio::test]
 async fn trial_orders_are_screened_and_leave_the_live_world_alone() -> anyhow::Result<()> {
     let mut pipeline = Pipeline::embedded().await?;

@@ -4,7 +4,7 @@ use touchstone_platform::store::transactions::RevisionView;
 use touchstone_schema::ids::{PlacedOrderId, TransactionId};
 use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::tenant::Surface;
-use touchstone_schema::verdict::{Action, TransactionStatus, VerdictMode};
+use touchstone_schema::verdict::{Action, VerdictMode};
 
 use super::*;
 
@@ -68,6 +68,7 @@ fn scored(level: RiskLevel) -> TransactionView {
         order_id: "1".to_owned(),
         surface: Surface::Orders,
         status: TransactionStatus::Review,
+        ended_by: None,
         received_at: at(100),
         revisions: vec![revision],
         decisions: Vec::new(),
@@ -84,6 +85,10 @@ fn decided(level: RiskLevel, decision: Decision) -> TransactionView {
 
 fn told(mut transaction: TransactionView, kind: OutcomeKind, recorded: i64) -> TransactionView {
     let (occurred_at, recorded_at) = (at(recorded), at(recorded));
+    if kind.is_ending() {
+        transaction.status = kind.status_after(transaction.status, transaction.status == TransactionStatus::Review);
+        transaction.ended_by = Some(kind);
+    }
     transaction.outcomes.push(OutcomeView { kind, occurred_at, amount_minor: None, recorded_at });
     transaction
 }
@@ -131,7 +136,7 @@ fn fraud_in_what_was_approved_was_missed() {
     let missed = (Status::Fraud, Some(EfraudClass::Missed));
     assert_eq!(status(Product::Guaranteed, &fraud(scored(RiskLevel::Low))), missed);
     assert_eq!(status(Product::Guaranteed, &fraud(decided(RiskLevel::High, Decision::Approve))), missed);
-    assert_eq!(status(Product::Safe, &told(scored(RiskLevel::Low), OutcomeKind::ChargebackWon, 400)), missed);
+    assert_eq!(status(Product::Safe, &told(scored(RiskLevel::Low), OutcomeKind::ChargebackUpheld, 400)), missed);
     let probable = (Status::Fraud, Some(EfraudClass::Probable));
     assert_eq!(status(Product::Guaranteed, &fraud(scored(RiskLevel::High))), probable);
     let cleared = told(fraud(scored(RiskLevel::Low)), OutcomeKind::Legitimate, 500);
@@ -146,6 +151,31 @@ fn a_cancellation_outranks_all_and_needs_no_verdict() {
     waiting.revisions.clear();
     let standing = of(&order(Product::Guaranteed, "1", "10"), Some(&waiting)).unwrap();
     assert_eq!((standing.status, standing.resolved_at), (Status::Cancelled, Some(at(150))));
+}
+
+#[test]
+fn an_outcome_that_ends_the_order_ends_its_review() {
+    for (kind, expected) in [
+        (OutcomeKind::Fulfilled, Status::Safe),
+        (OutcomeKind::Refunded, Status::Cancelled),
+        (OutcomeKind::Cancelled, Status::Cancelled),
+        (OutcomeKind::ChargebackReversed, Status::Safe),
+        (OutcomeKind::ChargebackOpened, Status::Fraud),
+        (OutcomeKind::ChargebackUpheld, Status::Fraud),
+        (OutcomeKind::FraudConfirmed, Status::Fraud),
+        (OutcomeKind::Legitimate, Status::Review),
+    ] {
+        let ended = told(scored(RiskLevel::High), kind, 400);
+        let standing = of(&order(Product::Safe, "1", "10"), Some(&ended)).unwrap();
+        let resolved = (expected != Status::Review).then_some(at(400));
+        assert_eq!((standing.status, standing.resolved_at), (expected, resolved), "{kind}");
+    }
+    let declined = told(scored(RiskLevel::High), OutcomeKind::Fulfilled, 400);
+    assert_eq!(status(Product::Guaranteed, &declined).0, Status::Rejected, "what was declined is not guaranteed");
+    let mut again = told(decided(RiskLevel::High, Decision::Reject), OutcomeKind::Fulfilled, 400);
+    again.status = TransactionStatus::Rejected;
+    again.decisions[0].revision = 0;
+    assert_eq!(status(Product::Safe, &again).0, Status::Rejected, "it was scored again since");
 }
 
 #[test]

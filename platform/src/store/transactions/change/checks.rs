@@ -5,7 +5,7 @@
 //! the audit log. Failure: nothing of an update is kept when any part of it fails.
 
 use serde::Serialize;
-use touchstone_schema::checks::{CheckStatus, Flag, Meaning, State};
+use touchstone_schema::checks::{Change as Told, CheckStatus, Flag, Meaning, PaymentStatus, State, Update};
 use touchstone_schema::event::Event;
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::json::Json;
@@ -18,7 +18,7 @@ use super::super::super::database::{Change, column, execute, row};
 use super::super::super::history::{Remembered, remember};
 use super::super::super::{Store, StoreError};
 use super::super::{CheckUpdated, NewCheckUpdate, OutcomeKind};
-use super::{OUTCOME, Open, lock};
+use super::{OUTCOME, Open, is_open, lock};
 
 const STATE: &str = "SELECT state FROM check_states WHERE transaction_id = $1 AND store_id = $2";
 
@@ -75,8 +75,13 @@ pub(in crate::store::transactions) async fn update(
     }
     let values = [id.as_str().into(), tenant.store_id.as_str().into(), written(&state)?.into()];
     execute(change.transaction(), SET_STATE, values).await?;
-    let event = event_of(&open, new, &state, &meaning)?;
-    open.tell(&change, standing(&open, &state), &event).await?;
+    let ends = endings(new.update, &state, &meaning);
+    let status = standing(&open, new.update, &state, &ends);
+    let event = event_of(&open, new, &state, &meaning, status)?;
+    open.tell(&change, status, &event).await?;
+    if let Some(first) = ends.first() {
+        open.end(&change, *first, new.now).await?;
+    }
     let learnt = learn(&change, &open, new, &meaning).await?;
     change.commit().await?;
     Ok(CheckUpdated::Applied(Box::new(event), learnt, meaning.flags))
@@ -132,7 +137,13 @@ async fn keep(
     Ok(true)
 }
 
-fn event_of(open: &Open<'_>, new: &NewCheckUpdate<'_>, state: &State, meaning: &Meaning) -> Result<Event, StoreError> {
+fn event_of(
+    open: &Open<'_>,
+    new: &NewCheckUpdate<'_>,
+    state: &State,
+    meaning: &Meaning,
+    status: TransactionStatus,
+) -> Result<Event, StoreError> {
     let data = UpdateData {
         transaction_id: open.id,
         order_id: &open.order_id,
@@ -142,7 +153,7 @@ fn event_of(open: &Open<'_>, new: &NewCheckUpdate<'_>, state: &State, meaning: &
         outcome: outcomes(meaning).next(),
         occurred_at: new.update.updated_on.unwrap_or(new.now).to_rfc3339(),
         currency: &open.currency,
-        status: standing(open, state),
+        status,
         check: state,
         flags: &meaning.flags,
     };
@@ -180,15 +191,32 @@ async fn learn(
     Ok(learnt)
 }
 
-/// Where the transaction stands with us once the merchant said where it stands with them.
-const fn standing(open: &Open<'_>, state: &State) -> TransactionStatus {
-    match state.status {
-        CheckStatus::Approved | CheckStatus::Converted | CheckStatus::Fulfilled => TransactionStatus::Approved,
-        CheckStatus::Cancelled => TransactionStatus::Cancelled,
-        CheckStatus::New | CheckStatus::Hold | CheckStatus::Queued | CheckStatus::Verified | CheckStatus::Returned => {
-            open.status
+/// The outcomes by which an update ends the order, the weightiest first. A part of the money that is paid back ends nothing;
+/// goods that came back were sent.
+fn endings(update: &Update, state: &State, meaning: &Meaning) -> Vec<OutcomeKind> {
+    let is_partial = state.payment_status == Some(PaymentStatus::PartiallyRefunded);
+    let told = outcomes(meaning).filter(|kind| kind.is_ending() && !(is_partial && *kind == OutcomeKind::Refunded));
+    let returned = update.status == Told::Set(CheckStatus::Returned);
+    told.chain(returned.then_some(OutcomeKind::Fulfilled)).collect()
+}
+
+/// Where the transaction stands with us after an update: by the status that it names, else by how it ends the order. One
+/// that says neither leaves it, whatever the merchant said before: a person may have decided since.
+fn standing(open: &Open<'_>, update: &Update, state: &State, ends: &[OutcomeKind]) -> TransactionStatus {
+    if matches!(update.status, Told::Set(_)) {
+        match state.status {
+            CheckStatus::Approved | CheckStatus::Converted | CheckStatus::Fulfilled => {
+                return TransactionStatus::Approved;
+            }
+            CheckStatus::Cancelled => return TransactionStatus::Cancelled,
+            CheckStatus::New
+            | CheckStatus::Hold
+            | CheckStatus::Queued
+            | CheckStatus::Verified
+            | CheckStatus::Returned => {}
         }
     }
+    ends.iter().fold(open.status, |status, kind| kind.status_after(status, is_open(status)))
 }
 
 fn written(value: &impl Serialize) -> Result<String, StoreError> {

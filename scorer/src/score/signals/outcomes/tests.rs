@@ -33,13 +33,13 @@ fn points(case: &Case, code: &str) -> Option<i32> {
 #[test]
 fn a_chargeback_or_fraud_on_any_link_fires_and_each_further_one_weighs() {
     for kind in LINKS {
-        for fraud in [Happening::ChargebackOpened, Happening::ChargebackWon, Happening::FraudConfirmed] {
+        for fraud in [Happening::ChargebackOpened, Happening::ChargebackUpheld, Happening::FraudConfirmed] {
             let case = earlier(Case::ordinary(), 20, &[fraud], |own, keys| *slot(keys, kind) = own.get(kind));
             assert_eq!(points(&case, "prior_chargeback"), Some(40), "{kind} {fraud}");
         }
     }
     let two = earlier(Case::ordinary(), 20, &[Happening::FraudConfirmed], by_card_and_email);
-    let two = earlier(two, 30, &[Happening::ChargebackWon], by_email);
+    let two = earlier(two, 30, &[Happening::ChargebackUpheld], by_email);
     let finding = two.finding("prior_chargeback");
     assert_eq!(finding.as_ref().and_then(|finding| finding.points), Some(50));
     assert_eq!(
@@ -60,7 +60,7 @@ fn what_a_weak_card_alone_links_counts_half() {
 
 #[test]
 fn a_refused_claim_an_own_or_an_unlinked_order_or_a_later_chargeback_does_not_fire() {
-    let refused = [Happening::ChargebackOpened, Happening::ChargebackLost];
+    let refused = [Happening::ChargebackOpened, Happening::ChargebackReversed];
     assert!(!earlier(Case::ordinary(), 20, &refused, by_email).fires("prior_chargeback"));
     let cleared = [Happening::FraudConfirmed, Happening::Legitimate];
     assert!(!earlier(Case::ordinary(), 20, &cleared, by_email).fires("prior_chargeback"));
@@ -154,7 +154,7 @@ fn slot(keys: &mut HistoryKeys, kind: HistoryKeyKind) -> &mut Option<touchstone_
 #[test]
 fn several_orders_of_one_transaction_are_one() {
     let case =
-        earlier(Case::ordinary(), 20, &[Happening::ChargebackOpened, Happening::ChargebackWon], by_card_and_email);
+        earlier(Case::ordinary(), 20, &[Happening::ChargebackOpened, Happening::ChargebackUpheld], by_card_and_email);
     assert_eq!(points(&case, "prior_chargeback"), Some(40));
     let other = case.earlier(30, |own, entry| {
         entry.keys.email = own.email;

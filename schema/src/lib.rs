@@ -13,6 +13,7 @@ pub mod event;
 pub mod fault;
 pub mod history;
 pub mod ids;
+pub mod issuer;
 pub mod json;
 pub mod limits;
 pub mod lists;

@@ -134,6 +134,8 @@ fn payment(section: Section<'_>, faults: &mut Faults) -> Payment {
         gateway: section.text("gateway", faults),
         transaction_id: section.text_or_number("transaction_id", faults),
         avs_result: section.code("avs_result", faults),
+        avs_street_result: section.code("avs_street_result", faults),
+        avs_postal_result: section.code("avs_postal_result", faults),
         cvv_result: section.code("cvv_result", faults),
         eci: section.code("eci", faults).map(|eci| if is_digits(&eci) { format!("{eci:0>2}") } else { eci }),
         card_bin: section.digits("card_bin", 6, 8, faults),

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number. Every other crate depends on this one; it depends on
 //! none of them. A type is parsed once, at the edge, and is valid from then on.
 
+pub mod address_class;
 pub mod backfill;
 pub mod card;
 pub mod centra;

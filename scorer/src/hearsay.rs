@@ -66,7 +66,7 @@ mod tests {
     /// Assesses an order whose address is hearsay: as `told` with the address, as `sure` without it. Tells which counts.
     fn counts(told: (Action, u8), sure: (Action, u8)) -> &'static str {
         let document =
-            r#"{"order_id":"1","amount":1,"currency":"EUR","ip_address":"192.0.2.7","unverified":["/ip_address"]}"#;
+            r#"{"order_id":"1","amount":1,"currency":"EUR","ip_address":"81.2.69.142","unverified":["/ip_address"]}"#;
         let order = Order::parse(&Json::parse_text(document).expect("JSON")).expect("an order");
         let (secret, policy) = (Secret::new("data key"), Policy::built_in());
         let keys = OrderKeys::of(&order, &secret, KeyMode::Live, &policy);

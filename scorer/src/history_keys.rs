@@ -1,6 +1,8 @@
 //! The history keys of an order: what identifies its card, e-mail, phone, device, address and customer, in one spelling
-//! and then hashed under the store's data key.
+//! and then hashed under the store's data key. An IP address that many share (private, loopback, reserved, documentation)
+//! identifies no customer and never becomes a key.
 
+use touchstone_schema::address_class::is_reserved;
 use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeyKind, HistoryKeys, normal};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::order::{Order, Payment};
@@ -10,6 +12,9 @@ use touchstone_schema::time::Timestamp;
 
 use crate::score::policy::Policy;
 use crate::score::rules::field::key_text;
+
+/// The field of rules that holds the IP address.
+const IP_FIELD: &str = "ip_address";
 
 /// The keys of an order, the hashed surname, and whether the card is known by BIN and last four only.
 #[derive(Debug)]
@@ -37,12 +42,16 @@ impl OrderKeys {
                 .map(|value| hash(HistoryKeyKind::Email, value)),
             phone: phone_of(order).map(|value| hash(HistoryKeyKind::Phone, value)),
             device: order.device.fingerprint_id.clone().map(|value| hash(HistoryKeyKind::Device, value)),
-            ip: order.ip_address.map(|value| hash(HistoryKeyKind::Ip, value.to_string())),
+            ip: order
+                .ip_address
+                .filter(|ip| !is_reserved(*ip))
+                .map(|value| hash(HistoryKeyKind::Ip, value.to_string())),
             address: address.and_then(normal::place).map(|value| hash(HistoryKeyKind::Address, value)),
             customer: order.customer.id.clone().map(|value| hash(HistoryKeyKind::Customer, value)),
         };
         let name = surname(order).map(|value| HistoryKey::of(data_key, mode, "name", &value));
-        let declared = policy.history_keys().filter_map(|(name, field)| {
+        let is_identity = |field: &str| field != IP_FIELD || !order.ip_address.is_some_and(is_reserved);
+        let declared = policy.history_keys().filter(|(_, field)| is_identity(field)).filter_map(|(name, field)| {
             let value = key_text(field, order)?;
             Some((name.to_owned(), HistoryKey::of(data_key, mode, &format!("field:{field}"), &value)))
         });
@@ -96,6 +105,8 @@ fn surname(order: &Order) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use touchstone_schema::json::Json;
+
     use super::*;
 
     #[test]
@@ -103,5 +114,24 @@ mod tests {
         let payment =
             Payment { card_bin: Some("41111111".into()), card_last4: Some("1111".into()), ..Payment::default() };
         assert_eq!(card(&payment), Some(("card 411111 1111".to_owned(), true)));
+    }
+
+    fn keys_of_ip(address: &str) -> (Option<HistoryKey>, usize) {
+        let document = format!(r#"{{"order_id":"1","amount":1,"currency":"EUR","ip_address":"{address}"}}"#);
+        let order = Order::parse(&Json::parse_text(&document).unwrap()).unwrap();
+        let policy = Policy::of(1, Policy::parse(r#"{"history_keys": {"network": "ip_address"}}"#).unwrap());
+        let keys = OrderKeys::of(&order, &Secret::new("data key"), KeyMode::Live, &policy);
+        (keys.keys.ip, keys.declared.len())
+    }
+
+    #[test]
+    fn an_address_that_many_share_is_no_history_key() {
+        for address in
+            ["10.1.2.3", "127.0.0.1", "192.168.1.1", "100.64.0.9", "203.0.113.7", "::1", "fd00::7", "2001:db8::1"]
+        {
+            assert_eq!(keys_of_ip(address), (None, 0), "{address}");
+        }
+        let (key, declared) = keys_of_ip("81.2.69.142");
+        assert_eq!((key.is_some(), declared), (true, 1));
     }
 }

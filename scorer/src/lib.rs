@@ -15,6 +15,7 @@ mod history;
 mod history_keys;
 mod norms_source;
 mod record;
+pub mod rekey;
 pub mod replay;
 pub mod score;
 mod sweep;

@@ -59,6 +59,8 @@ pub(super) const FIELDS: &[&str] = &[
     "payment.gateway",
     "payment.transaction_id",
     "payment.avs_result",
+    "payment.avs_street_result",
+    "payment.avs_postal_result",
     "payment.cvv_result",
     "payment.eci",
     "payment.card_bin",

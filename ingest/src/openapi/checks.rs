@@ -142,7 +142,9 @@ fn payment() -> Value {
         json!({
             "method": text(), "type": text(),
             "bin": described("Up to 11 digits, never the whole number.", id_text()), "last_4": id_text(),
-            "exp_date": described("MMYY.", id_text()), "avs_result_code": id_text(), "cvv_result_code": id_text(),
+            "exp_date": described("MMYY.", id_text()),
+            "avs_result_code": described("Answer of the address verification: letter, number or word of gateway or scheme.", id_text()),
+            "cvv_result_code": described("Answer of the security code check: letter, number or word of gateway or scheme.", id_text()),
             "auth_attempts": count(), "eci": id_text(), "payment_status": word(&words(PaymentStatus::ALL, |word| word.as_str())),
         }),
         &[],

@@ -7,6 +7,7 @@
 //! ten days and key, which is written in that order: many entries of some days then change few of its pages.
 
 mod as_of;
+pub mod rekey;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate};
 
 use super::numerals::to_ascii_digits;
 use super::section::is_digits;
-use crate::address_class::is_public;
+use crate::address_class::is_reserved;
 use crate::decimal::Decimal;
 use crate::order::{CardExpiry, CountryCode};
 use crate::time::Timestamp;
@@ -127,7 +127,7 @@ pub fn ip_address(text: &str) -> Option<IpForm> {
     }
     let mut addresses = std::iter::once(first).chain(hops).filter_map(one_address).peekable();
     addresses.peek()?;
-    Some(addresses.find(|address| is_public(*address)).map_or(IpForm::NonePublic, IpForm::FirstPublic))
+    Some(addresses.find(|address| !is_reserved(*address)).map_or(IpForm::NonePublic, IpForm::FirstPublic))
 }
 
 fn one_address(text: &str) -> Option<IpAddr> {

@@ -11,7 +11,7 @@ use super::findings::Findings;
 use super::forms::{self, Expiry, IpForm, Moment};
 use super::numerals::to_ascii_digits;
 use super::placeholder::{Identity, is_placeholder};
-use crate::address_class::is_public;
+use crate::address_class::is_reserved;
 use crate::json::{Json, Path};
 use crate::limits;
 use crate::money::{Currency, Money, MoneyError};
@@ -439,7 +439,7 @@ impl<'r> Section<'r> {
                 (_, None) => tolerated(value, IP, |_| None),
             }
         })?;
-        if !is_public(address) {
+        if is_reserved(address) {
             findings.warn(&self.path.key(key), WarningCode::PrivateIp, NOT_PUBLIC);
         }
         Some(address)

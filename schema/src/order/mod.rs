@@ -152,6 +152,10 @@ pub struct Payment {
     pub transaction_id: Option<String>,
     /// Answer of the address verification, in capitals.
     pub avs_result: Option<String>,
+    /// Answer of the address verification for the street alone, in capitals.
+    pub avs_street_result: Option<String>,
+    /// Answer of the address verification for the postal code alone, in capitals.
+    pub avs_postal_result: Option<String>,
     /// Answer of the security code check, in capitals.
     pub cvv_result: Option<String>,
     /// Electronic commerce indicator, in capitals, at least two digits: `05`.

@@ -144,6 +144,8 @@ fn payment(section: Section<'_>, findings: &mut Findings) -> Payment {
         gateway: section.text("gateway", findings),
         transaction_id: section.text_or_number("transaction_id", findings),
         avs_result: section.code("avs_result", findings),
+        avs_street_result: section.code("avs_street_result", findings),
+        avs_postal_result: section.code("avs_postal_result", findings),
         cvv_result: section.code("cvv_result", findings),
         eci: section.code("eci", findings).map(|eci| if is_digits(&eci) { format!("{eci:0>2}") } else { eci }),
         card_bin: section.first_digits("card_bin", 6, limits::CARD_BIN_DIGITS, findings),

@@ -60,9 +60,11 @@ impl Reader {
         let id = subject.transaction_id(&self.data_key, self.mode, &check.id);
         let entry = keys.entry(&id, check.ordered_on, &order);
         let quantity = largest_quantity(&order);
+        // Of the address as the row has it: one that is no key any more must not make a row contradict itself.
+        let ip = order.ip_address.map(|ip| HistoryKey::of(&self.data_key, self.mode, "ip", &ip.to_string()));
         Ok(PastOrder {
             elsewhere: self.elsewhere(subject, &check.id),
-            digest: digest(&entry, quantity),
+            digest: digest(&entry, ip, quantity),
             id,
             entry,
             declared_keys: keys.declared.iter().map(|(_, key)| *key).collect(),
@@ -147,14 +149,14 @@ fn placed(fault: Fault) -> Fault {
 }
 
 /// 63 bits that tell equal facts: what is remembered of the order, without what a policy declares, which may change.
-fn digest(entry: &HistoryEntry, quantity: u32) -> i64 {
+fn digest(entry: &HistoryEntry, ip: Option<HistoryKey>, quantity: u32) -> i64 {
     let key = |key: Option<HistoryKey>| key.map_or(0, HistoryKey::as_i64).to_be_bytes();
     let keys = &entry.keys;
     let mut hash = Sha256::new();
     hash.update(entry.received_at.as_millis().to_be_bytes());
     hash.update(entry.amount.minor().to_be_bytes());
     hash.update(entry.amount.currency().code());
-    for one in [keys.card, keys.email, keys.phone, keys.device, keys.ip, keys.address, keys.customer, entry.name] {
+    for one in [keys.card, keys.email, keys.phone, keys.device, ip, keys.address, keys.customer, entry.name] {
         hash.update(key(one));
     }
     hash.update(entry.declines.to_be_bytes());

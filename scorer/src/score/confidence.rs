@@ -1,5 +1,6 @@
 //! Inputs: what signals look at, and confidence: the share of them that was there (contract section 1).
 
+use touchstone_schema::issuer::{address_check, security_code_check};
 use touchstone_schema::order::{Order, OrderSource};
 use touchstone_schema::wire_enum;
 
@@ -11,7 +12,7 @@ wire_enum! {
         /// Total of the order.
         Amount = "amount",
         /// Answer of the address verification.
-        Avs = "payment.avs_result",
+        Avs = "payment.avs_result, or avs_street_result and avs_postal_result",
         /// Answer of the security code check.
         Cvv = "payment.cvv_result",
         /// Answer of 3-D Secure.
@@ -95,8 +96,10 @@ impl Input {
         let of_card = |present: bool| takes_card(order).then_some(present);
         let online = |present: bool| is_online(order).then_some(present);
         match self {
-            Self::Avs => of_card(order.payment.avs_result.is_some()),
-            Self::Cvv => of_card(order.payment.cvv_result.is_some()),
+            Self::Avs => of_card(address_check(&order.payment).is_some_and(|answer| answer.meaning.is_informative())),
+            Self::Cvv => {
+                of_card(security_code_check(&order.payment).is_some_and(|answer| answer.meaning.is_informative()))
+            }
             Self::Card => of_card(has_card_identity(order)),
             Self::CardIssuer => of_card(facts.enrichment.card.country.is_some()),
             Self::BillingCountry => Some(billing.is_some_and(|address| address.country.is_some())),

@@ -6,4 +6,5 @@ mod fixture;
 mod hot_history;
 mod interruption;
 mod object_store;
+mod rekey;
 mod uploads;

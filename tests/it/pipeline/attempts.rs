@@ -34,7 +34,7 @@ fn failed(number: usize) -> Value {
     let mut notice = sample();
     notice["notificationType"] = json!("failedPaymentAttempt");
     notice["billingAddress"]["email"] = json!("ada@example.com");
-    notice["device_details"]["ip_address"] = json!("203.0.113.7");
+    notice["device_details"]["ip_address"] = json!("81.2.69.142");
     notice["paymentDetails"]["pspReference"] = json!(format!("attempt {number}"));
     notice
 }
@@ -70,7 +70,7 @@ async fn failed_payments_change_the_verdict_of_the_next_order_that_shares_someth
 
     let by_address = verdict(pipeline, "F-5", |order| {
         order["customer"]["email"] = json!("bob@example.com");
-        order["ip_address"] = json!("203.0.113.7");
+        order["ip_address"] = json!("81.2.69.142");
     });
     let by_address = by_address.await?;
     assert!(counts(&by_address, "declines_per_ip") && !counts(&by_address, "declines_per_email"), "{by_address}");

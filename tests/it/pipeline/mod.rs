@@ -37,6 +37,7 @@ mod norms;
 mod outcomes;
 mod poison;
 mod processes;
+mod rekey;
 mod transactions;
 mod velocity;
 mod worlds;

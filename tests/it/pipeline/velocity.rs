@@ -12,6 +12,7 @@ on_both_ways_to_run![
     other_cards_on_one_e_mail_within_a_day_fire,
     cards_of_the_day_before_and_of_other_stores_do_not_fire,
     orders_that_wait_together_see_those_before_them,
+    fourth_honest_customer_behind_a_proxy_of_the_shop_is_not_reviewed,
 ];
 
 /// An order of Ada's with the card of this number.
@@ -71,5 +72,32 @@ async fn orders_that_wait_together_see_those_before_them(pipeline: &mut Pipeline
         fired.push(is_card_testing(&transaction["verdict"]));
     }
     assert_eq!(fired, [false, false, true, true]);
+    Ok(())
+}
+
+async fn fourth_honest_customer_behind_a_proxy_of_the_shop_is_not_reviewed(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.score();
+    let client = pipeline.client();
+    for (name, address, has_velocity) in
+        [("private", "10.20.30.40", false), ("loopback", "127.0.0.1", false), ("public", "81.2.69.142", true)]
+    {
+        let mut verdicts = Vec::new();
+        for customer in 0..4 {
+            let mut order = with_card(&format!("V-{name}-{customer}"), customer);
+            order["payment"]["card_fingerprint"] = json!(format!("fp_{name}_{customer}"));
+            order["customer"] = json!({"id": format!("{name}-{customer}"), "email": format!("c{customer}.{name}@carter-family.com"),
+                "phone": format!("+1512555{:04}", customer)});
+            order["ip_address"] = json!(address);
+            verdicts.push(told(&client.analyze(&order).await?, 200)?);
+            pipeline.door.clock.advance(Duration::from_secs(60));
+        }
+        let last = &verdicts[3];
+        let fired = ["ip_velocity", "cards_per_ip"].map(|code| codes(last).contains(&code));
+        assert_eq!(fired, [has_velocity; 2], "{name}: {last}");
+        assert_eq!(codes(last).contains(&"private_ip"), !has_velocity, "{name}: {last}");
+        if !has_velocity {
+            assert_eq!(last["risk_score"], verdicts[0]["risk_score"], "{name}: {last}");
+        }
+    }
     Ok(())
 }

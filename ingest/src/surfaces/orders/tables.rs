@@ -192,8 +192,16 @@ pub(crate) static CREDIT_CARD: Table = Table {
         required("lastFour", Kind::Digits(4, 4), "Last digits of the card."),
         optional("cardType", TEXT, "Such as visa or amex."),
         optional("expiration", Kind::Expiration, "05/12 or 0512."),
-        required("avsCode", TEXT, "Answer of the address verification."),
-        required("cidResponse", TEXT, "Answer of the security code check; Y and N are taken."),
+        required(
+            "avsCode",
+            TEXT,
+            "Answer of the address verification: letter, number or word of gateway or scheme, such as Y, N, no_match.",
+        ),
+        required(
+            "cidResponse",
+            TEXT,
+            "Answer of the security code check: letter, number or word of gateway or scheme, such as M, Y, N, no_match.",
+        ),
         optional("eciCode", TEXT, "Electronic commerce indicator, such as 05."),
         optional("fraudFree", Kind::FlagOrText, "Whether the card is known to be honest."),
     ],

@@ -37,8 +37,16 @@ pub(crate) struct OrderDocument {
     billing_address: Option<serde_json::Value>,
     /// As `billing_address`.
     shipping_address: Option<serde_json::Value>,
-    /// `{method, gateway, transaction_id, avs_result, cvv_result, eci, card_bin, card_last4, card_expiry,
-    /// card_fingerprint, card_brand, card_funding, was_authorized, decline_count}`. Never a full card number.
+    /// `{method, gateway, transaction_id, avs_result, avs_street_result, avs_postal_result, cvv_result, eci, card_bin,
+    /// card_last4, card_expiry, card_fingerprint, card_brand, card_funding, was_authorized, decline_count}`. Never a full card
+    /// number.
+    ///
+    /// `avs_result` and `cvv_result` are the issuer's answers as the gateway gives them: letters of the schemes and of
+    /// Authorize.Net, Braintree, CyberSource, PayPal and Worldpay, numbers with words of Adyen (`2 Doesn't Match`), words of
+    /// Stripe (`pass`, `fail`, `unavailable`, `unchecked`), and plain words (`match`, `no_match`, `matched`, `not matched`,
+    /// `true`, `false`, `yes`, `no`). `avs_street_result` and `avs_postal_result` are for gateways that answer for street and
+    /// postal code apart. What is not understood counts as unavailable, never as a match. Send `gateway` and `card_brand`:
+    /// the same letter means different things to them.
     payment: Option<serde_json::Value>,
     /// `[{sku, name, category, quantity, price, is_digital}]`
     line_items: Option<Vec<serde_json::Value>>,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use touchstone_schema::issuer::{address_check, security_code_check};
 use touchstone_schema::money::Money;
 use touchstone_schema::order::{DiscountCode, LineItem, Order};
 use touchstone_schema::policy::Millionths;
@@ -86,9 +87,24 @@ pub(super) const PAYMENT: &[FieldEntry] = fields![
     "payment.gateway", Text, "payment gateway", Source::Order(|order| text(&order.payment.gateway));
     "payment.transaction_id", Text, "the gateway's id of the payment",
         Source::Order(|order| text(&order.payment.transaction_id));
-    "payment.avs_result", Text, "answer of the address check", Source::Order(|order| text(&order.payment.avs_result));
-    "payment.cvv_result", Text, "answer of the security code check",
+    "payment.avs_result", Text, "answer of the address check, as sent, in capitals",
+        Source::Order(|order| text(&order.payment.avs_result));
+    "payment.avs_street_result", Text, "answer of the address check for the street alone, as sent, in capitals",
+        Source::Order(|order| text(&order.payment.avs_street_result));
+    "payment.avs_postal_result", Text, "answer of the address check for the postal code alone, as sent, in capitals",
+        Source::Order(|order| text(&order.payment.avs_postal_result));
+    "payment.avs_meaning", Text,
+        "meaning of the address check: match, street_only, postal_only, partial, name_mismatch, no_match or unavailable",
+        Source::Facts(|facts| {
+            address_check(&facts.order.payment).map(|answer| Value::Text(answer.meaning.as_str().into()))
+        });
+    "payment.cvv_result", Text, "answer of the security code check, as sent, in capitals",
         Source::Order(|order| text(&order.payment.cvv_result));
+    "payment.cvv_meaning", Text,
+        "meaning of the security code check: match, no_match, not_processed, should_be_present or unavailable",
+        Source::Facts(|facts| {
+            security_code_check(&facts.order.payment).map(|answer| Value::Text(answer.meaning.as_str().into()))
+        });
     "payment.eci", Text, "electronic commerce indicator, two digits", Source::Order(|order| text(&order.payment.eci));
     "payment.card_bin", Text, "first digits of the card", Source::Order(|order| text(&order.payment.card_bin));
     "payment.card_last4", Text, "last four digits of the card", Source::Order(|order| text(&order.payment.card_last4));

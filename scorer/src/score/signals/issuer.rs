@@ -1,4 +1,7 @@
-//! What the card's issuer said: address verification (AVS), security code (CVV), declines, 3-D Secure, funding.
+//! What the card's issuer said: address verification (AVS), security code (CVV), declines, 3-D Secure, funding. What its
+//! answers mean is in `schema/src/issuer/`.
+
+use touchstone_schema::issuer::{AddressMatch, Answer, SecurityCodeMatch, address_check, security_code_check};
 
 use super::super::confidence::{Input, takes_card};
 use super::super::policy::Group;
@@ -11,7 +14,7 @@ pub const SIGNALS: &[Signal] = &[
         code: "avs_mismatch",
         group: Group::Issuer,
         points: 30,
-        meaning: "the issuer says that neither street nor postal code of the billing address match (AVS N)",
+        meaning: "the issuer says that nothing that was checked of the billing address matches, neither street nor postal code",
         inputs: &[Input::Avs],
         check: Check::By(avs_mismatch),
     },
@@ -19,7 +22,7 @@ pub const SIGNALS: &[Signal] = &[
         code: "avs_partial",
         group: Group::Issuer,
         points: 12,
-        meaning: "the issuer says that only street or only postal code match (AVS A, Z, W, B, P)",
+        meaning: "the issuer says that only a part of the billing address matches: street, postal code, or all but the name",
         inputs: &[Input::Avs],
         check: Check::By(avs_partial),
     },
@@ -27,7 +30,7 @@ pub const SIGNALS: &[Signal] = &[
         code: "avs_unavailable",
         group: Group::Issuer,
         points: 4,
-        meaning: "the issuer could not check the billing address",
+        meaning: "the issuer could not check the billing address, or its answer is not understood",
         inputs: &[Input::Avs],
         check: Check::By(avs_unavailable),
     },
@@ -38,14 +41,14 @@ pub const SIGNALS: &[Signal] = &[
         meaning: "a card payment without an address check",
         inputs: &[Input::Avs],
         check: Check::By(|facts| {
-            missing(facts, facts.order.payment.avs_result.is_none(), "no address check (AVS) was sent")
+            missing(facts, address_check(&facts.order.payment).is_none(), "no address check (AVS) was sent")
         }),
     },
     Signal {
         code: "cvv_mismatch",
         group: Group::Issuer,
         points: 25,
-        meaning: "the issuer says that the security code is wrong (CVV N)",
+        meaning: "the issuer says that the security code is wrong",
         inputs: &[Input::Cvv],
         check: Check::By(cvv_mismatch),
     },
@@ -53,7 +56,7 @@ pub const SIGNALS: &[Signal] = &[
         code: "cvv_unavailable",
         group: Group::Issuer,
         points: 3,
-        meaning: "the issuer did not check the security code (CVV P, S, U, X)",
+        meaning: "the issuer did not check the security code, or its answer is not understood",
         inputs: &[Input::Cvv],
         check: Check::By(cvv_unavailable),
     },
@@ -101,50 +104,68 @@ pub const SIGNALS: &[Signal] = &[
     },
 ];
 
-/// Codes of address verification by which street and postal code both match, in the schemes' lists.
-const AVS_MATCHES: &[&str] = &["Y", "X", "D", "F", "M"];
-
 fn missing(facts: &Facts<'_>, absent: bool, detail: &str) -> Option<Finding> {
     (absent && takes_card(facts.order)).then(|| detail.to_owned()).and_then(Finding::because)
 }
 
-/// AVS N.
+/// What was checked of the billing address does not match.
 pub fn avs_mismatch(facts: &Facts<'_>) -> Option<Finding> {
-    (facts.order.payment.avs_result.as_deref()? == "N")
-        .then_some("the billing address does not match the card issuer's records (AVS N)")
+    let answer = address_check(&facts.order.payment)?;
+    (answer.meaning == AddressMatch::NoMatch)
+        .then(|| format!("the billing address does not match the card issuer's records{}", shown("AVS", &answer)))
         .and_then(Finding::because)
 }
 
 fn avs_partial(facts: &Facts<'_>) -> Option<Finding> {
-    let code = facts.order.payment.avs_result.as_deref()?;
-    let matching = match code {
-        "A" | "B" => "only the street matches",
-        "Z" | "W" | "P" => "only the postal code matches",
-        _ => return None,
+    let answer = address_check(&facts.order.payment)?;
+    let matching = match answer.meaning {
+        AddressMatch::StreetOnly => "only the street matches",
+        AddressMatch::PostalOnly => "only the postal code matches",
+        AddressMatch::Partial => "only a part of the billing address matches",
+        AddressMatch::NameMismatch => "the billing address matches and the name does not match",
+        AddressMatch::Match | AddressMatch::NoMatch | AddressMatch::Unavailable => return None,
     };
-    Finding::because(format!("{matching} the card issuer's records (AVS {code})"))
+    Finding::because(format!("{matching} the card issuer's records{}", shown("AVS", &answer)))
 }
 
 fn avs_unavailable(facts: &Facts<'_>) -> Option<Finding> {
-    let code = facts.order.payment.avs_result.as_deref()?;
-    if code == "N" || AVS_MATCHES.contains(&code) || avs_partial(facts).is_some() {
+    let answer = address_check(&facts.order.payment)?;
+    if answer.meaning != AddressMatch::Unavailable {
         return None;
     }
-    Finding::because("the card issuer could not check the billing address")
+    Finding::because(if answer.is_understood() {
+        "the card issuer could not check the billing address"
+    } else {
+        "the answer of the address check (AVS) is not understood"
+    })
 }
 
-/// CVV N.
+/// The security code is not the card's.
 pub fn cvv_mismatch(facts: &Facts<'_>) -> Option<Finding> {
-    (facts.order.payment.cvv_result.as_deref()? == "N")
-        .then_some("the card's security code is wrong (CVV N)")
+    let answer = security_code_check(&facts.order.payment)?;
+    (answer.meaning == SecurityCodeMatch::NoMatch)
+        .then(|| format!("the card's security code is wrong{}", shown("CVV", &answer)))
         .and_then(Finding::because)
 }
 
 fn cvv_unavailable(facts: &Facts<'_>) -> Option<Finding> {
-    let code = facts.order.payment.cvv_result.as_deref()?;
-    matches!(code, "P" | "S" | "U" | "X")
-        .then(|| format!("the card issuer did not check the security code (CVV {code})"))
-        .and_then(Finding::because)
+    let answer = security_code_check(&facts.order.payment)?;
+    let detail = match answer.meaning {
+        SecurityCodeMatch::Match | SecurityCodeMatch::NoMatch => return None,
+        SecurityCodeMatch::ShouldBePresent => "no security code was sent, and the card should have one",
+        SecurityCodeMatch::Unavailable if !answer.is_understood() => {
+            return Finding::because("the answer of the security code check (CVV) is not understood");
+        }
+        SecurityCodeMatch::NotProcessed | SecurityCodeMatch::Unavailable => {
+            "the card issuer did not check the security code"
+        }
+    };
+    Finding::because(format!("{detail}{}", shown("CVV", &answer)))
+}
+
+/// The answer in brackets, in the spelling of its table.
+fn shown<M>(check: &str, answer: &Answer<M>) -> String {
+    answer.text.as_ref().map(|text| format!(" ({check} {text})")).unwrap_or_default()
 }
 
 /// 10 points at two declines, 15 at three, 20 from four on.
@@ -225,6 +246,67 @@ mod tests {
             let all: Vec<bool> = codes.iter().map(|code| case.fires(code)).collect();
             assert_eq!(all, (0..codes.len()).map(|at| at == fired).collect::<Vec<_>>(), "CVV {answer}");
         }
+    }
+
+    #[test]
+    fn answers_in_the_words_of_gateways_fire_as_letters_do() {
+        for (answer, code) in [
+            ("no_match", "avs_mismatch"),
+            ("fail", "avs_mismatch"),
+            ("2 Neither postal code nor address match", "avs_mismatch"),
+            ("9 Address matches, postal code unknown", "avs_partial"),
+            ("unchecked", "avs_unavailable"),
+            ("banana", "avs_unavailable"),
+        ] {
+            assert_eq!(payment("avs_result", answer).assess().reason_codes, [code], "AVS {answer}");
+        }
+        for (answer, code) in [
+            ("no_match", "cvv_mismatch"),
+            ("fail", "cvv_mismatch"),
+            ("2 Doesn't Match", "cvv_mismatch"),
+            ("unchecked", "cvv_unavailable"),
+            ("unavailable", "cvv_unavailable"),
+            ("banana", "cvv_unavailable"),
+            ("7", "cvv_unavailable"),
+        ] {
+            assert_eq!(payment("cvv_result", answer).assess().reason_codes, [code], "CVV {answer}");
+        }
+        for answer in ["pass", "match", "7 Both postal code and address match"] {
+            assert!(payment("avs_result", answer).assess().reasons.is_empty(), "AVS {answer}");
+        }
+        assert!(payment("cvv_result", "1 Matches").assess().reasons.is_empty());
+    }
+
+    #[test]
+    fn street_and_postal_code_that_were_checked_apart_fire() {
+        let parts = |street: &str, postal: &str| {
+            payment("avs_result", "")
+                .with("/payment/avs_street_result", street)
+                .with("/payment/avs_postal_result", postal)
+        };
+        assert_eq!(parts("fail", "fail").assess().reason_codes, ["avs_mismatch"]);
+        assert_eq!(parts("pass", "fail").assess().reason_codes, ["avs_partial"]);
+        assert_eq!(parts("unchecked", "unavailable").assess().reason_codes, ["avs_unavailable"]);
+        assert!(parts("pass", "pass").assess().reasons.is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_lowers_the_confidence() {
+        for member in ["avs_result", "cvv_result"] {
+            let absent = payment(member, "").assess().confidence;
+            for answer in ["banana", "unavailable", "7"] {
+                assert_eq!(payment(member, answer).assess().confidence, absent, "{member} {answer}");
+            }
+            assert!(payment(member, "no_match").assess().confidence > absent, "{member}");
+        }
+    }
+
+    #[test]
+    fn what_a_shop_sent_is_not_repeated_unless_a_table_has_it() {
+        let told = payment("avs_result", "ann@example.com").with("/payment/cvv_result", "4242 4242").assess();
+        assert!(!told.explanation.contains("ANN@") && !told.explanation.contains("4242"), "{}", told.explanation);
+        let known = payment("cvv_result", "2 doesn't match").assess();
+        assert_eq!(known.reasons[0].detail, "the card's security code is wrong (CVV 2 Doesn't Match)");
     }
 
     #[test]

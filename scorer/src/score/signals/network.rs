@@ -1,6 +1,6 @@
 //! The connection and the browser that an order came from.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use touchstone_schema::address_class::is_reserved;
 
 use super::super::confidence::{Input, is_online};
 use super::super::policy::Group;
@@ -141,37 +141,6 @@ fn language_mismatch(facts: &Facts<'_>) -> Option<Finding> {
     language::is_foreign(accepted, country)
         .then(|| format!("none of the browser's languages is spoken in the billing country ({country})"))
         .and_then(Finding::because)
-}
-
-fn is_reserved(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_reserved_v4(address),
-        IpAddr::V6(address) => address.to_ipv4_mapped().map_or_else(|| is_reserved_v6(address), is_reserved_v4),
-    }
-}
-
-/// IANA's special-purpose registry of IPv4, as far as it is not reachable from everywhere.
-fn is_reserved_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    first == 0
-        || first >= 240
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || (first == 100 && (64..128).contains(&second))
-        || (first == 198 && (18..20).contains(&second))
-        || (first == 192 && second == 0 && third == 0)
-}
-
-/// The same of IPv6: whatever is not global unicast, and documentation.
-fn is_reserved_v6(address: Ipv6Addr) -> bool {
-    let [first, second, ..] = address.segments();
-    let is_translated = first == 0x64 && second == 0xff9b;
-    let is_global_unicast = first & 0xe000 == 0x2000;
-    let is_documentation = (first == 0x2001 && second == 0xdb8) || first == 0x3fff;
-    !is_translated && (!is_global_unicast || is_documentation)
 }
 
 #[cfg(test)]

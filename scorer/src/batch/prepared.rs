@@ -6,6 +6,7 @@ use std::sync::Arc;
 use touchstone_platform::directory::Snapshot;
 use touchstone_platform::enrichment;
 use touchstone_platform::store::scoring::Loaded;
+use touchstone_schema::fault::Fault;
 use touchstone_schema::history::{HistoryKey, HistoryKeyKind};
 use touchstone_schema::ids::StoreId;
 use touchstone_schema::json::Json;
@@ -128,9 +129,8 @@ pub(crate) fn policy_of(
         return Ok(policy.clone());
     }
     let policy = match stored {
-        Some(stored) => {
-            Policy::from_stored(stored).map_err(|error| format!("the stored policy cannot be used: {error}"))?
-        }
+        Some(stored) => Policy::from_stored(stored)
+            .map_err(|error| format!("the stored policy cannot be used: {}", first_place(&error.0)))?,
         None => Policy::built_in(),
     };
     policies.retain(|(of, _), _| of != store);
@@ -146,11 +146,14 @@ pub(crate) fn read(
     mode: KeyMode,
     policy: &Policy,
 ) -> Result<(Order, OrderKeys), String> {
-    let json = Json::parse_text(document).map_err(|error| format!("the order is not JSON: {error}"))?;
-    let order = Order::parse(&json).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        format!("the order is not valid: {first}")
-    })?;
+    let json = Json::parse_text(document)
+        .map_err(|error| format!("the order is not JSON: {}", Fault::from(&error).place()))?;
+    let order = Order::parse(&json).map_err(|faults| format!("the order is not valid: {}", first_place(&faults)))?;
     let keys = OrderKeys::of(&order, data_key, mode, policy);
     Ok((order, keys))
+}
+
+/// Where the first of several faults is. A reason is kept with the dead letter and logged, so it has no values.
+fn first_place(faults: &[Fault]) -> String {
+    faults.first().map(Fault::place).unwrap_or_default()
 }

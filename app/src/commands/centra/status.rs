@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use touchstone_platform::store::accounts::ConnectionRow;
 use touchstone_platform::store::holds::{Hold, HoldCount, NEVER};
-use touchstone_schema::centra::{ConnectionSettings, HoldState};
+use touchstone_schema::centra::{ConnectionSettings, HoldState, OrderArguments};
 use touchstone_schema::ids::{ConnectionId, StoreId};
 use touchstone_schema::time::Timestamp;
 
@@ -29,6 +29,7 @@ struct Document {
     state: State,
     api_url: String,
     settings: ConnectionSettings,
+    order_arguments: Option<OrderArguments>,
     created_at: String,
     disconnected_at: Option<String>,
     stopped_reason: Option<String>,
@@ -184,6 +185,7 @@ async fn document(row: ConnectionRow, now: Timestamp, operator: &Operator) -> an
         connection_id: row.id,
         api_url: row.api_url,
         settings: row.settings,
+        order_arguments: row.arguments,
         stopped_reason: row.stopped_reason,
     })
 }
@@ -229,6 +231,7 @@ fn described(document: &Document, now: Timestamp) -> String {
         ("shop", Some(document.api_url.clone())),
         ("state", Some(state)),
         ("token", Some(format!("{} days old{warning}", document.token.age_days))),
+        ("order argument", Some(super::arguments_told(document.order_arguments, None))),
         ("old path", document.previous_path_valid_until.as_ref().map(|until| format!("taken until {until}"))),
         ("last sweep", Some(document.swept_at.clone().unwrap_or_else(|| "not yet".to_owned()))),
         ("unknown notices", (!unknown.is_empty()).then(|| unknown.join(", "))),

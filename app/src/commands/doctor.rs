@@ -13,6 +13,7 @@ use touchstone_platform::queue::{self, Lane, QueueError, QueueSettings};
 use touchstone_platform::settings::{Services, Settings};
 use touchstone_platform::store::Store;
 use touchstone_schema::secret::Secret;
+use touchstone_schema::visible::visible;
 
 use crate::compose;
 use crate::output::Output;
@@ -100,9 +101,9 @@ fn describe(findings: &Findings) -> String {
             Grade::Warn => "warn",
             Grade::Fail => "FAIL",
         };
-        text.push_str(&format!("{mark}  {:<width$}  {}\n", finding.what, finding.found));
+        text.push_str(&format!("{mark}  {:<width$}  {}\n", finding.what, visible(&finding.found)));
         if let Some(mend) = &finding.mend {
-            text.push_str(&format!("      {:<width$}  → {mend}\n", ""));
+            text.push_str(&format!("      {:<width$}  → {}\n", "", visible(mend)));
         }
     }
     let (failed, warned) = (findings.count(Grade::Fail), findings.count(Grade::Warn));

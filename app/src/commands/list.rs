@@ -12,6 +12,7 @@ use touchstone_schema::limits::{LIST_ENTRIES, PAGE_ITEMS};
 use touchstone_schema::lists::{ListEntry, ListKind, ListMatcher, ListSubject, hint};
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::visible::visible;
 
 use super::store::{data_key, tenant_of};
 use super::{Since, parse_since, parse_span};
@@ -138,7 +139,7 @@ async fn add(new: NewEntry, operator: &Operator, output: Output) -> anyhow::Resu
     });
     output.show(&document, || {
         let what = if is_new { "Added" } else { "Already listed, its note and end renewed:" };
-        format!("{what} {id}: {} {} {}", entry.list, entry.subject, entry.hint)
+        format!("{what} {id}: {} {} {}", entry.list, entry.subject, visible(&entry.hint))
     })
 }
 

@@ -12,7 +12,7 @@ use touchstone_schema::time::Timestamp;
 use super::settings;
 use crate::commands::store;
 use crate::compose::Operator;
-use crate::output::{Output, fields, table};
+use crate::output::{Cell, Output, fields, table};
 
 /// How long tokens of the Integration API last unless the shop chose otherwise, and when to look for the next one.
 pub(crate) const TOKEN_DAYS: u64 = 30;
@@ -269,30 +269,30 @@ fn age(minutes: u32) -> String {
 }
 
 /// The number that the shop's people know it by, and the id that commands take.
-fn names(hold: &HoldDocument) -> String {
+fn names(hold: &HoldDocument) -> Cell {
     match (hold.order_number, &hold.order_id) {
-        (Some(number), Some(id)) => format!("#{number}\n{id}"),
-        _ => hold.reference.clone(),
+        (Some(number), Some(id)) => Cell::Lines(vec![format!("#{number}"), id.clone()]),
+        _ => Cell::Line(hold.reference.clone()),
     }
 }
 
-fn wanted(hold: &HoldDocument) -> String {
+fn wanted(hold: &HoldDocument) -> Cell {
     let wanted = hold.wanted.zip(hold.wanted_by).map(|(effect, by)| format!("{effect}, by {by}"));
-    let would_have = hold.would_have.map(|effect| format!("\nverdict: {effect}")).unwrap_or_default();
-    wanted.unwrap_or_default() + &would_have
+    let would_have = hold.would_have.map(|effect| format!("verdict: {effect}"));
+    Cell::Lines(std::iter::once(wanted.unwrap_or_default()).chain(would_have).collect())
 }
 
-fn open_row(hold: &HoldDocument) -> Vec<String> {
+fn open_row(hold: &HoldDocument) -> Vec<Cell> {
     let state =
         if hold.attempts > 0 { format!("{}, {} failed", hold.state, hold.attempts) } else { hold.state.clone() };
     let error = hold.last_error.clone().unwrap_or_default();
-    vec![names(hold), state, wanted(hold), hold.deadline_at.clone(), error]
+    vec![names(hold), state.into(), wanted(hold), hold.deadline_at.clone().into(), error.into()]
 }
 
-fn ended_row(hold: &HoldDocument) -> Vec<String> {
+fn ended_row(hold: &HoldDocument) -> Vec<Cell> {
     let outcome = hold.outcome.unwrap_or_default().to_owned();
     let (ended, error) = (hold.closed_at.clone(), hold.last_error.clone());
-    vec![names(hold), outcome, wanted(hold), ended.unwrap_or_default(), error.unwrap_or_default()]
+    vec![names(hold), outcome.into(), wanted(hold), ended.unwrap_or_default().into(), error.unwrap_or_default().into()]
 }
 
 #[cfg(test)]

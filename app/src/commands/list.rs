@@ -65,7 +65,7 @@ pub(crate) struct NewEntry {
     /// email, email_domain, ip, card, device, phone, address or customer.
     #[arg(long)]
     subject: ListSubject,
-    /// The value, such as ann@example.com, example.com, 203.0.113.0/24 or "10 High St; SW1A 1AA; GB".
+    /// One value, such as ann@example.com, example.com, 203.0.113.0/24 or "10 High St; SW1A 1AA; GB"; call once for each.
     #[arg(long, required_unless_present = "of_order", conflicts_with = "of_order")]
     value: Option<String>,
     /// Take the value from this order instead.

@@ -197,6 +197,7 @@ pub(crate) struct ListEntryRequest {
     /// email, email_domain, ip, card, device, phone, address or customer.
     subject: String,
     /// `ann@example.com`, `example.com`, `203.0.113.0/24`, `10 High St; SW1A 1AA; GB`; of a card the gateway's fingerprint.
+    /// One value without wildcards: list several by one call for each, and a whole domain with `email_domain`.
     value: String,
     /// Why it is listed.
     note: Option<String>,

@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStdout, Command},
 };
 use touchstone_tests::{
@@ -23,6 +24,8 @@ use touchstone_tests::{
 
 /// How long an example may take, retries included.
 const EXAMPLE_WITHIN: Duration = Duration::from_secs(60);
+/// How long a receiver may keep the connection of an attacker: its own timeout, and time to spare.
+const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 /// The address in the vendor's programs.
 const VENDOR_ADDRESS: &str = "https://api.fraudcommandcenter.com";
 /// What a verdict may recommend.
@@ -265,32 +268,87 @@ fn interpreted(program: &str, example: &str) -> Command {
     command
 }
 
-async fn example_receiver_verifies_a_webhook(receiver: Command) -> anyhow::Result<()> {
+/// What senders of no good do to a receiver: requests that break off, lengths that are none, bodies without an end. Each
+/// is over when the receiver closes the connection.
+async fn attack(port: u16) -> anyhow::Result<()> {
+    let head = |length: &str| format!("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: {length}\r\n\r\n");
+    for aborted in [head("100") + "{", head("100"), "POST / HTTP/1.1\r\nHost: sh".to_owned()] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(aborted.as_bytes()).await?;
+        // Closed with what is unread at the other end, so that the receiver sees a reset as well as an end.
+        stream.set_zero_linger()?;
+        drop(stream);
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(aborted.as_bytes()).await?;
+        stream.shutdown().await?;
+        closed(stream).await.with_context(|| format!("after {aborted:?} and an end"))?;
+    }
+    for length in ["-1", "1e9", "99999999999", "4294967297", "٣"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(head(length).as_bytes()).await?;
+        // A receiver that reads on takes this and more; the sender keeps its end open.
+        let _ = stream.write_all(&[b'x'; 4_096]).await;
+        let answer = closed(stream).await.with_context(|| format!("after Content-Length: {length}"))?;
+        ensure!(!answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.0 2"), "{length}: {answer}");
+    }
+    endless(port).await
+}
+
+/// A body that goes on and on must be refused after a few megabytes at most.
+async fn endless(port: u16) -> anyhow::Result<()> {
+    const MOST_CHUNKS: usize = 512;
+    let (mut answers, mut stream) = TcpStream::connect(("127.0.0.1", port)).await?.into_split();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x1_0000], b"\r\n"].concat();
+    for _ in 0..MOST_CHUNKS {
+        let mut answer = [0; 1];
+        tokio::select! {
+            biased;
+            // Answered or closed: nothing more is read.
+            _ = answers.read(&mut answer) => return Ok(()),
+            written = stream.write_all(&chunk) => if written.is_err() { return Ok(()) },
+        }
+    }
+    bail!("32 MiB of one body were read")
+}
+
+/// What the receiver answers until it closes the connection.
+async fn closed(mut stream: TcpStream) -> anyhow::Result<String> {
+    let mut answer = Vec::new();
+    // A reset is a close, too.
+    let read = tokio::time::timeout(CLOSED_WITHIN, stream.read_to_end(&mut answer)).await;
+    let _ = read.context("the receiver keeps the connection open")?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+async fn example_receiver_survives_attacks_and_verifies_a_webhook(receiver: Command) -> anyhow::Result<()> {
     let shop = Shop::open(Backend::embedded()?).await?;
     let port = Port::reserve()?;
     let url = format!("http://127.0.0.1:{}/", port.number());
     let endpoint =
         touchstone_json(&shop.backend, &["endpoint", "create", "--store", &shop.store, "--url", &url]).await?;
     let mut receiver = ExampleReceiver::start(receiver, &port, &text(&endpoint, "secret")?).await?;
+    attack(port.number()).await?;
+    // It goes on as if nothing had been.
     let example = project().join("examples/python/score_order.py");
     recommends(&shop.run("python3", &[&example]).await?, "recommended_action: ACTION")?;
     recommends(&receiver.next_line().await?, "verified order.scored 1001 ACTION")
 }
 
 #[tokio::test]
-async fn python_receiver_verifies_a_webhook() -> anyhow::Result<()> {
-    example_receiver_verifies_a_webhook(interpreted("python3", "python/receive_webhook.py")).await
+async fn python_receiver_survives_attacks_and_verifies_a_webhook() -> anyhow::Result<()> {
+    example_receiver_survives_attacks_and_verifies_a_webhook(interpreted("python3", "python/receive_webhook.py")).await
 }
 
 #[tokio::test]
-async fn node_receiver_verifies_a_webhook() -> anyhow::Result<()> {
-    example_receiver_verifies_a_webhook(interpreted("node", "node/receive-webhook.mjs")).await
+async fn node_receiver_survives_attacks_and_verifies_a_webhook() -> anyhow::Result<()> {
+    example_receiver_survives_attacks_and_verifies_a_webhook(interpreted("node", "node/receive-webhook.mjs")).await
 }
 
 #[tokio::test]
-async fn rust_receiver_verifies_a_webhook() -> anyhow::Result<()> {
+async fn rust_receiver_survives_attacks_and_verifies_a_webhook() -> anyhow::Result<()> {
     // Built with this test, and so beside it.
     let test = std::env::current_exe()?;
     let built = test.ancestors().nth(2).context("the test lies in no folder")?;
-    example_receiver_verifies_a_webhook(Command::new(built.join("examples/receive-webhook"))).await
+    example_receiver_survives_attacks_and_verifies_a_webhook(Command::new(built.join("examples/receive-webhook"))).await
 }

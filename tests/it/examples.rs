@@ -17,7 +17,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 use touchstone_tests::{
-    Backend, Credentials, Touchstone,
+    Backend, Credentials, SignedClient, Touchstone,
     process::{Port, TemporaryFolder},
     touchstone_json,
 };
@@ -167,6 +167,58 @@ async fn every_example_of_the_checks_api_prints_a_risk_group(backend: Backend) -
         let found = ["low", "medium", "high"].iter().any(|group| printed.contains(&wanted.replace("GROUP", group)));
         ensure!(found, "no risk group in:\n{printed}");
     }
+    Ok(())
+}
+
+/// The codes of what speaks against an order that was answered with this verdict or check.
+fn codes(verdict: &Value) -> Vec<&str> {
+    let (reasons, name) = match verdict["reasons"].as_array() {
+        Some(reasons) => (reasons, "code"),
+        None => (verdict["data"]["tags"].as_array().expect("a check has tags"), "id"),
+    };
+    reasons.iter().filter_map(|reason| reason[name].as_str()).collect()
+}
+
+/// The sample order of every guide and of the API's description scores like an order of an honest customer.
+#[tokio::test]
+async fn sample_orders_look_like_orders_and_score_low() -> anyhow::Result<()> {
+    let shop = Shop::open_for(Backend::embedded()?, "signed,checks").await?;
+    let client = SignedClient::new(&shop.server.url(), shop.credentials.clone());
+    let sample = |file: &str| anyhow::Ok(serde_json::from_slice::<Value>(&std::fs::read(project().join(file))?)?);
+    let described = touchstone_json(&shop.backend, &["openapi"]).await?;
+    let example = |path: &str| {
+        let media = &described["paths"][path]["post"]["requestBody"]["content"]["application/json"];
+        let schema = media["schema"]["$ref"].as_str().and_then(|name| described.pointer(name.trim_start_matches('#')));
+        [&media["example"], &media["schema"]["example"], &schema.unwrap_or(&Value::Null)["example"]]
+            .into_iter()
+            .find(|example| example.is_object())
+            .cloned()
+            .with_context(|| format!("no example of {path}"))
+    };
+    for (number, mut order) in [sample("examples/order.json")?, example("/v1/analyze")?].into_iter().enumerate() {
+        order["order_id"] = json!(format!("S-{number}"));
+        let verdict = client.analyze(&order).await?.json()?;
+        let score = verdict["risk_score"].as_u64().with_context(|| verdict.to_string())?;
+        ensure!(score <= 15 && verdict["recommended_action"] == "approve", "{verdict}");
+        is_no_sample_of_nowhere(&verdict)?;
+    }
+    let checks = [sample("examples/check.json")?, example("/v2/risk/order/ecommerce")?];
+    for (number, mut check) in checks.into_iter().enumerate() {
+        check["transaction"]["order_id"] = json!(format!("S-{number}"));
+        let folder = TemporaryFolder::new("sample")?;
+        let file = folder.path().join("check.json");
+        std::fs::write(&file, check.to_string())?;
+        let answer = shop.run("sh", &[&project().join("examples/curl/check-order.sh"), &file]).await?;
+        let answer: Value = serde_json::from_str(answer.trim())?;
+        ensure!(answer["data"]["risk_group"] == "low", "{answer}");
+        is_no_sample_of_nowhere(&answer)?;
+    }
+    Ok(())
+}
+
+fn is_no_sample_of_nowhere(verdict: &Value) -> anyhow::Result<()> {
+    let codes = codes(verdict);
+    ensure!(!codes.iter().any(|code| ["private_ip", "email_invalid"].contains(code)), "{verdict}");
     Ok(())
 }
 

@@ -150,7 +150,7 @@ pub(super) fn instructions(door: SocketAddr, key: &NewKey) -> String {
 
   KEY={api_key}
   SECRET={hmac_secret}
-  BODY='{{"order_id":"MINE-1","amount":120.50,"currency":"USD","customer":{{"email":"ada@example.com"}}}}'
+  BODY='{{"order_id":"MINE-1","amount":120.50,"currency":"USD","customer":{{"email":"ada@byron-boots.de"}}}}'
   TS=$(date +%s); NONCE=$(openssl rand -hex 16)
   SIG=$(printf '%s.%s.%s' "$TS" "$NONCE" "$BODY" | openssl dgst -sha256 -hmac "$SECRET" | sed 's/^.* //')
   curl -sS http://{door}/v1/analyze -H "Authorization: Bearer $KEY" -H "X-Fraudshield-Key: $KEY" \

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use touchstone_schema::secret::Secret;
 use url::Url;
 
+use crate::cache::redis_client as client;
 use crate::store::{Store, StoreError};
+use crate::transport::Trust;
 
 /// Longest wait for one service.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -74,12 +76,12 @@ pub struct RedisFacts {
 }
 
 /// Asks a Redis server.
-pub async fn redis(url: &Secret) -> Result<RedisFacts, InspectError> {
-    timeout(LIMIT, ask_redis(url)).await.unwrap_or(Err(InspectError::Silent))
+pub async fn redis(url: &Secret, trust: &Trust) -> Result<RedisFacts, InspectError> {
+    timeout(LIMIT, ask_redis(url, trust)).await.unwrap_or(Err(InspectError::Silent))
 }
 
-async fn ask_redis(url: &Secret) -> Result<RedisFacts, InspectError> {
-    let client = redis::Client::open(url.expose_text().ok_or(InspectError::Address)?)?;
+async fn ask_redis(url: &Secret, trust: &Trust) -> Result<RedisFacts, InspectError> {
+    let client = client(url.expose_text().ok_or(InspectError::Address)?, trust)?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let information: String = redis::cmd("INFO").query_async(&mut connection).await?;
     let told = |name: &str| {

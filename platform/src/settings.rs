@@ -14,6 +14,7 @@ use touchstone_schema::secret::Secret;
 use url::Url;
 
 use crate::telemetry::Sampler;
+use crate::transport::Trust;
 
 /// File that is read from the working directory when it is there.
 pub const FILE: &str = "touchstone.toml";
@@ -28,6 +29,7 @@ const NAMES: &[&str] = &[
     "TOUCHSTONE_MASTER_KEY",
     "TOUCHSTONE_PUBLIC_URL",
     "TOUCHSTONE_EGRESS_ALLOW",
+    "TOUCHSTONE_CA_FILE",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_LOG",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -98,6 +100,8 @@ impl std::fmt::Debug for TraceSettings {
 pub struct Settings {
     /// Where queue, store and cache are.
     pub services: Services,
+    /// Authorities that the services' certificates may come from.
+    pub trust: Trust,
     /// Address of the public door.
     pub listen: SocketAddr,
     /// Folder of embedded data, the embedded master key and enrichment files.
@@ -133,6 +137,7 @@ impl Settings {
         let value = |name: &str| environment(name).filter(|text| !text.is_empty()).or_else(|| file.get(name).cloned());
         Ok(Self {
             services: services(&value)?,
+            trust: trust(&value)?,
             listen: parsed(&value, "TOUCHSTONE_LISTEN", "127.0.0.1:8080", "expected an IP address and a port")?,
             data_dir: PathBuf::from(value("TOUCHSTONE_DATA_DIR").unwrap_or_else(|| "./data".to_owned())),
             master_key: value("TOUCHSTONE_MASTER_KEY").map(Secret::new),
@@ -221,6 +226,15 @@ fn services(value: &impl Fn(&str) -> Option<String>) -> Result<Services, Setting
         Ok([database_url, amqp_url, redis_url]) => Ok(Services::Production { database_url, amqp_url, redis_url }),
         Err(_) => Ok(Services::Embedded),
     }
+}
+
+fn trust(value: &impl Fn(&str) -> Option<String>) -> Result<Trust, SettingError> {
+    const NAME: &str = "TOUCHSTONE_CA_FILE";
+    let Some(path) = value(NAME) else { return Ok(Trust::default()) };
+    Trust::of_file(Path::new(&path)).map_err(|error| {
+        let problem = format!("`{path}` cannot be used: {error}; expected a file of certificates in PEM form");
+        wrong(NAME, problem, "/etc/touchstone/ca.pem")
+    })
 }
 
 fn parsed<T: std::str::FromStr>(
@@ -364,6 +378,7 @@ mod tests {
             ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
+            ("TOUCHSTONE_CA_FILE", "/no/such/file", "a file of certificates"),
         ] {
             let message = load(&[(name, value)], "").unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("for example"), "{name}: {message}");

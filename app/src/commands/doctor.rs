@@ -12,6 +12,7 @@ use touchstone_platform::inspect;
 use touchstone_platform::queue::{self, Lane, QueueError, QueueSettings};
 use touchstone_platform::settings::{Services, Settings};
 use touchstone_platform::store::Store;
+use touchstone_platform::transport::Trust;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::visible::visible;
 
@@ -22,6 +23,7 @@ mod centra;
 mod disk;
 mod endpoints;
 mod enrichment;
+mod transport;
 
 /// Oldest versions that the design allows.
 const POSTGRES_VERSION: i64 = 150_000;
@@ -132,9 +134,10 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
     let store = match &settings.services {
         Services::Embedded => examine_sqlite(settings, findings).await,
         Services::Production { database_url, amqp_url, redis_url } => {
+            transport::examine(database_url, amqp_url, redis_url, findings);
             let store = examine_postgres(settings, database_url, findings).await;
-            examine_rabbitmq(amqp_url, findings).await;
-            examine_redis(redis_url, findings).await;
+            examine_rabbitmq(amqp_url, &settings.trust, findings).await;
+            examine_redis(redis_url, &settings.trust, findings).await;
             store
         }
     };
@@ -258,7 +261,7 @@ async fn examine_postgres(settings: &Settings, url: &Secret, findings: &mut Find
     }
 }
 
-async fn examine_rabbitmq(url: &Secret, findings: &mut Findings) {
+async fn examine_rabbitmq(url: &Secret, trust: &Trust, findings: &mut Findings) {
     const WHAT: &str = "RabbitMQ";
     let place = place_of(url);
     let version = match inspect::rabbitmq(url).await {
@@ -277,7 +280,7 @@ async fn examine_rabbitmq(url: &Secret, findings: &mut Findings) {
     }
     let version = version.map_or("version unknown".to_owned(), |version| format!("version {version}"));
     let settings = QueueSettings::RabbitMq { url: url.clone(), connection_name: "touchstone doctor".to_owned() };
-    let opened = tokio::time::timeout(BROKER_LIMIT, queue::open(&settings, Clock::system())).await;
+    let opened = tokio::time::timeout(BROKER_LIMIT, queue::open_trusting(&settings, Clock::system(), trust)).await;
     match opened {
         Ok(Ok(queue)) => {
             examine_lanes(WHAT, queue.as_ref(), format!("{version} at {place}; "), findings).await;
@@ -322,10 +325,10 @@ async fn examine_lanes(what: &'static str, queue: &dyn queue::Queue, place: Stri
     }
 }
 
-async fn examine_redis(url: &Secret, findings: &mut Findings) {
+async fn examine_redis(url: &Secret, trust: &Trust, findings: &mut Findings) {
     const WHAT: &str = "Redis";
     let place = place_of(url);
-    let facts = match inspect::redis(url).await {
+    let facts = match inspect::redis(url, trust).await {
         Ok(facts) => facts,
         Err(error) => {
             let mend = format!("start Redis at {place} (docker compose up -d redis), or correct REDIS_URL");
@@ -352,7 +355,7 @@ async fn examine_redis(url: &Secret, findings: &mut Findings) {
         ),
     }
     let settings = cache::CacheSettings::Redis { url: url.clone() };
-    if let Err(error) = cache::open(&settings, &Clock::system()).await {
+    if let Err(error) = cache::open_trusting(&settings, &Clock::system(), trust).await {
         findings.fail(WHAT, error.to_string(), "correct REDIS_URL");
     }
 }

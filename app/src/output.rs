@@ -47,6 +47,12 @@ impl Output {
         if self.json { Ok(()) } else { self.write(&format!("{}\n", visible_lines(text))) }
     }
 
+    /// Warns people and programs alike, on standard error.
+    pub(crate) fn warn(self, text: &str) {
+        // Without a standard error there is nowhere to warn.
+        let _ = writeln!(std::io::stderr(), "warning: {}", visible_lines(text));
+    }
+
     fn write(self, text: &str) -> anyhow::Result<()> {
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,7 +1,8 @@
 //! Settings: the environment first, then `touchstone.toml`, then defaults.
 //!
 //! Guarantee: a wrong value stops the start with its name, what is wrong with it and an example; nothing is guessed.
-//! Values that carry passwords are [`Secret`]s from the moment they are read.
+//! Values that carry passwords are [`Secret`]s from the moment they are read. Each of these may be in a file of its own,
+//! which nobody but its owner may read ([`secret_files`]).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,8 +14,12 @@ use ipnet::IpNet;
 use touchstone_schema::secret::Secret;
 use url::Url;
 
+pub use self::secret_files::require_private;
+use self::secret_files::{SECRETS, file_setting, read_secret};
 use crate::telemetry::Sampler;
 use crate::transport::Trust;
+
+mod secret_files;
 
 /// File that is read from the working directory when it is there.
 pub const FILE: &str = "touchstone.toml";
@@ -128,13 +133,26 @@ impl Settings {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(wrong(FILE, format!("cannot be read: {error}"), "a readable file")),
         };
+        if parse_file(&file)?.keys().any(|name| SECRETS.contains(&name.as_str())) {
+            require_private(FILE, Path::new(FILE))?;
+        }
         Self::from_sources(|name| std::env::var(name).ok(), &file)
     }
 
     /// Reads settings from an environment and the text of a settings file.
     pub fn from_sources(environment: impl Fn(&str) -> Option<String>, file: &str) -> Result<Self, SettingError> {
         let file = parse_file(file)?;
-        let value = |name: &str| environment(name).filter(|text| !text.is_empty()).or_else(|| file.get(name).cloned());
+        let given = |name: &str| environment(name).filter(|text| !text.is_empty()).or_else(|| file.get(name).cloned());
+        let mut secrets = BTreeMap::new();
+        for name in SECRETS {
+            if let Some(secret) = read_secret(name, &given)? {
+                secrets.insert(*name, secret);
+            }
+        }
+        let value = |name: &str| match SECRETS.contains(&name) {
+            true => secrets.get(name).cloned(),
+            false => given(name),
+        };
         Ok(Self {
             services: services(&value)?,
             trust: trust(&value)?,
@@ -186,7 +204,8 @@ fn parse_file(text: &str) -> Result<BTreeMap<String, String>, SettingError> {
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let name = key.to_uppercase();
-        if !NAMES.contains(&name.as_str()) {
+        let is_secret_file = SECRETS.iter().any(|secret| file_setting(secret) == name);
+        if !NAMES.contains(&name.as_str()) && !is_secret_file {
             return Err(wrong(&key, format!("no such setting in {FILE}; known are {}", NAMES.join(", ")), "…"));
         }
         let toml::Value::String(text) = value else {
@@ -379,6 +398,7 @@ mod tests {
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
             ("TOUCHSTONE_CA_FILE", "/no/such/file", "a file of certificates"),
+            ("TOUCHSTONE_MASTER_KEY_FILE", "/no/such/file", "cannot be read"),
         ] {
             let message = load(&[(name, value)], "").unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("for example"), "{name}: {message}");

@@ -174,7 +174,18 @@ pub(crate) fn load_for_command() -> anyhow::Result<Settings> {
 /// Makes the folder of embedded data, for its owner only.
 pub(crate) fn prepare_data_dir(settings: &Settings) -> anyhow::Result<()> {
     let folder = settings.data_dir();
-    if !settings.is_embedded() || folder.is_dir() {
+    if !settings.is_embedded() {
+        return Ok(());
+    }
+    if settings.needs_volume && !touchstone_platform::inspect::is_mounted(folder).unwrap_or(false) {
+        anyhow::bail!(
+            "no volume is mounted at {0}, so orders and keys would be lost with this container: mount one, such as \
+             `docker run --volume touchstone:{0}`, name a folder with TOUCHSTONE_DATA_DIR, or set DATABASE_URL, AMQP_URL \
+             and REDIS_URL",
+            folder.display()
+        );
+    }
+    if folder.is_dir() {
         return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {

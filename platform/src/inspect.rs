@@ -27,6 +27,19 @@ pub fn free_bytes(path: &std::path::Path) -> std::io::Result<u64> {
     Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
 }
 
+/// Whether something is mounted at this very folder, as a volume of a container is.
+pub fn is_mounted(folder: &std::path::Path) -> std::io::Result<bool> {
+    let folder = folder.canonicalize()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(folder.to_str().is_some_and(|folder| mount_points(&mounts).any(|point| point == folder)))
+}
+
+/// The mount points of `/proc/self/mountinfo`: the fifth field of each line (proc_pid_mountinfo(5)). Those with blanks are
+/// written otherwise and match nothing.
+fn mount_points(mounts: &str) -> impl Iterator<Item = &str> {
+    mounts.lines().filter_map(|line| line.split(' ').nth(4))
+}
+
 /// A service could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
@@ -153,6 +166,15 @@ fn version_in(greeting: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mount_points_are_told_from_the_folders_inside_them() {
+        let mounts = "36 35 98:0 /mnt1 /var/lib/touchstone rw,noatime master:1 - ext4 /dev/root rw\n\
+            22 1 0:21 / / rw - overlay overlay rw\n\nbroken";
+        assert_eq!(mount_points(mounts).collect::<Vec<_>>(), ["/var/lib/touchstone", "/"]);
+        assert!(is_mounted(std::path::Path::new("/")).unwrap());
+        assert!(!is_mounted(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
+    }
 
     #[test]
     fn version_is_found_in_a_greeting_and_never_read_past_its_end() {

@@ -31,6 +31,7 @@ const NAMES: &[&str] = &[
     "REDIS_URL",
     "TOUCHSTONE_LISTEN",
     "TOUCHSTONE_DATA_DIR",
+    "TOUCHSTONE_DATA_VOLUME",
     "TOUCHSTONE_MASTER_KEY",
     "TOUCHSTONE_PUBLIC_URL",
     "TOUCHSTONE_EGRESS_ALLOW",
@@ -111,6 +112,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Folder of embedded data, the embedded master key and enrichment files.
     pub data_dir: PathBuf,
+    /// Whether embedded data is refused unless a volume is mounted there: a container loses all else when it is replaced.
+    pub needs_volume: bool,
     /// The master keys as given, comma-separated, newest first; none: embedded mode makes its own.
     pub master_key: Option<Secret>,
     /// Address under which callers reach the public door, for links.
@@ -157,7 +160,8 @@ impl Settings {
             services: services(&value)?,
             trust: trust(&value)?,
             listen: parsed(&value, "TOUCHSTONE_LISTEN", "127.0.0.1:8080", "expected an IP address and a port")?,
-            data_dir: PathBuf::from(value("TOUCHSTONE_DATA_DIR").unwrap_or_else(|| "./data".to_owned())),
+            data_dir: data_dir(&value),
+            needs_volume: value("TOUCHSTONE_DATA_DIR").is_none() && value("TOUCHSTONE_DATA_VOLUME").is_some(),
             master_key: value("TOUCHSTONE_MASTER_KEY").map(Secret::new),
             public_url: public_url(&value)?,
             egress_allow: networks(&value)?,
@@ -245,6 +249,12 @@ fn services(value: &impl Fn(&str) -> Option<String>) -> Result<Services, Setting
         Ok([database_url, amqp_url, redis_url]) => Ok(Services::Production { database_url, amqp_url, redis_url }),
         Err(_) => Ok(Services::Embedded),
     }
+}
+
+/// The folder that is named, else the volume that the container image names, else one in the working directory.
+fn data_dir(value: &impl Fn(&str) -> Option<String>) -> PathBuf {
+    let named = value("TOUCHSTONE_DATA_DIR").or_else(|| value("TOUCHSTONE_DATA_VOLUME"));
+    PathBuf::from(named.unwrap_or_else(|| "./data".to_owned()))
 }
 
 fn trust(value: &impl Fn(&str) -> Option<String>) -> Result<Trust, SettingError> {
@@ -377,6 +387,16 @@ mod tests {
         let settings = load(&[], "").unwrap();
         assert!(settings.is_embedded());
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_volume_of_an_image_is_needed_unless_a_folder_is_named() {
+        const VOLUME: (&str, &str) = ("TOUCHSTONE_DATA_VOLUME", "/var/lib/touchstone");
+        let unnamed = load(&[VOLUME], "").unwrap();
+        assert_eq!((unnamed.needs_volume, unnamed.data_dir()), (true, Path::new("/var/lib/touchstone")));
+        let named = load(&[VOLUME, ("TOUCHSTONE_DATA_DIR", "/srv/a")], "").unwrap();
+        assert_eq!((named.needs_volume, named.data_dir()), (false, Path::new("/srv/a")));
+        assert!(!load(&[], "").unwrap().needs_volume);
     }
 
     #[test]

@@ -13,5 +13,6 @@ mod harness;
 mod ingest;
 mod notifier;
 mod pipeline;
+mod roles;
 mod tls;
 mod traces;

@@ -29,7 +29,7 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const EGRESS_ALLOW: (&str, &str) = ("TOUCHSTONE_EGRESS_ALLOW", "127.0.0.0/8");
 
 /// Settings which must not leak from the environment of the tests into the program.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 22] = [
     "AMQP_URL",
     "AMQP_URL_FILE",
     "DATABASE_URL",
@@ -45,6 +45,7 @@ const SETTINGS: [&str; 21] = [
     "TOUCHSTONE_CA_FILE",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_DATA_DIR",
+    "TOUCHSTONE_DATA_VOLUME",
     "TOUCHSTONE_EGRESS_ALLOW",
     "TOUCHSTONE_LISTEN",
     "TOUCHSTONE_LOG",

@@ -120,7 +120,10 @@ fn describe(findings: &Findings) -> String {
 async fn examine(settings: &Settings, findings: &mut Findings) {
     let place = if settings.is_embedded() { "embedded: no services needed" } else { "RabbitMQ, PostgreSQL and Redis" };
     findings.ok("settings", place);
-    examine_folder(settings, findings);
+    if !examine_folder(settings, findings) {
+        // Everything below makes files where the data is.
+        return;
+    }
     disk::examine(settings, findings);
     let keys = compose::master_keys(settings);
     match &keys {
@@ -170,19 +173,22 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-fn examine_folder(settings: &Settings, findings: &mut Findings) {
+/// Whether the folder can be used.
+fn examine_folder(settings: &Settings, findings: &mut Findings) -> bool {
     const WHAT: &str = "data folder";
     if !settings.is_embedded() {
-        return;
+        return true;
     }
     let folder = settings.data_dir().display().to_string();
     let mend = "point TOUCHSTONE_DATA_DIR at a folder that this user may write";
     if let Err(error) = compose::prepare_data_dir(settings) {
-        return findings.fail(WHAT, format!("{error:#}"), mend);
+        findings.fail(WHAT, format!("{error:#}"), mend);
+        return false;
     }
     let trial = settings.data_dir().join(".doctor");
     if let Err(error) = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial)) {
-        return findings.fail(WHAT, format!("{folder} cannot be written: {error}"), mend);
+        findings.fail(WHAT, format!("{folder} cannot be written: {error}"), mend);
+        return false;
     }
     match compose::mode_of(settings.data_dir()) {
         Ok(mode) if mode & 0o007 != 0 => {
@@ -194,6 +200,7 @@ fn examine_folder(settings: &Settings, findings: &mut Findings) {
         }
         _ => findings.ok(WHAT, format!("{folder} is writable")),
     }
+    true
 }
 
 async fn examine_sqlite(settings: &Settings, findings: &mut Findings) -> Option<Store> {

@@ -17,7 +17,7 @@ use crate::centra::{Api, ApiError, MUTATION_ARGUMENTS, Operation, Target, order_
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Longest time for all of it. A description of a whole API is large, and slow to make.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Longest time to be told the arguments alone, which a person waits for.
+/// Longest time of the request for the arguments alone, which a person waits for.
 const ARGUMENTS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The introspection that every tool asks, without what only documents.

@@ -1,6 +1,6 @@
 //! Secret settings from files: `NAME_FILE` in place of `NAME`.
 //!
-//! Guarantee: a file is taken only when nobody but its owner may read or change it, and a secret has one source. Failure:
+//! Guarantee: a file is taken only when its owner alone may read or change it, and a secret has one source. Failure:
 //! a [`SettingError`] with the command that mends it, and never with the secret.
 
 use std::io::Read as _;

@@ -42,7 +42,7 @@ impl Postgres {
         Self::start_as(None).await
     }
 
-    /// The same, of a server that speaks TLS with whoever wants it.
+    /// The same, of a server that also speaks TLS.
     ///
     /// # Errors
     /// As [`Postgres::start`].

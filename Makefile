@@ -5,8 +5,10 @@
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 TOOLS := $(TARGET)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
+NEED_CARGO_DENY = cargo deny --version 2>/dev/null | grep -qE '^cargo-deny (0\.(1[89]|[2-9][0-9])|[1-9])' \
+	|| cargo install cargo-deny --locked --root $(TOOLS)
 
-.PHONY: help check test bench demo
+.PHONY: help check advisories test bench demo
 
 help: ## Shows this.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -15,9 +17,12 @@ check: ## Format, lints, documentation, dependencies; warnings are errors.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	@cargo deny --version 2>/dev/null | grep -qE '^cargo-deny (0\.(1[89]|[2-9][0-9])|[1-9])' \
-		|| cargo install cargo-deny --locked --root $(TOOLS)
+	@$(NEED_CARGO_DENY)
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+advisories: ## Known vulnerabilities of what the tree is built from; fetches the advisory database from github.com.
+	@$(NEED_CARGO_DENY)
+	cargo deny --locked check --hide-inclusion-graph advisories
 
 test: ## Every test, beside private RabbitMQ, PostgreSQL and Redis that it starts itself.
 	.ci/install-servers

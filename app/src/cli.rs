@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Run the pipeline, or one role of it.
     Serve(commands::serve::ServeArguments),
     /// Create or upgrade the database schema.
-    Migrate,
+    Migrate(commands::MigrateArguments),
     /// Check every setting and dependency, and say how to mend what is wrong.
     Doctor,
     /// Print the OpenAPI 3.1 description of the HTTP interface.
@@ -93,6 +93,7 @@ mod tests {
         for call in [
             "demo --once".to_owned(),
             "serve".to_owned(),
+            "migrate --grant-to touchstone".to_owned(),
             "serve scorer --probe-listen 127.0.0.1:9100".to_owned(),
             "--json doctor".to_owned(),
             "doctor --json".to_owned(),

@@ -19,6 +19,7 @@ use touchstone_platform::retry::Backoff;
 use touchstone_platform::settings::{Services, Settings};
 use touchstone_platform::store::history::Remembered;
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
+use touchstone_platform::transport::{self, Protection};
 use touchstone_schema::event::{Event, EventBatch};
 use url::Url;
 
@@ -46,10 +47,13 @@ impl Platform {
         prepare_data_dir(settings)?;
         let master_keys = master_keys(settings)?;
         let store = wait_for_store(settings).await?;
-        let queue = queue::open(&queue_settings(settings, &store, name, true)?, clock.clone())
+        let queue = queue_settings(settings, &store, name, true);
+        let queue = queue::open_trusting(&queue, clock.clone(), &settings.trust)
             .await
             .context("the message queue cannot be used")?;
-        let cache = cache::open(&cache_settings(settings), &clock).await.context("the cache cannot be used")?;
+        let cache = cache::open_trusting(&cache_settings(settings), &clock, &settings.trust)
+            .await
+            .context("the cache cannot be used")?;
         let directory = Directory::open(store.clone(), Some(Arc::clone(&master_keys)), clock.clone()).await?;
         let enricher = Enricher::over(settings.enrichment_dir(), clock.clone());
         Ok(Self { store, queue, cache, directory, enricher, master_keys, clock })
@@ -96,8 +100,9 @@ impl Operator {
 
     /// The queue; in embedded mode beside the process that serves.
     pub(crate) async fn queue(&self) -> anyhow::Result<Arc<dyn Queue>> {
-        let settings = queue_settings(&self.settings, &self.store, "command", false)?;
-        queue::open(&settings, self.clock.clone()).await.context("the message queue cannot be used")
+        let settings = queue_settings(&self.settings, &self.store, "command", false);
+        let opened = queue::open_trusting(&settings, self.clock.clone(), &self.settings.trust).await;
+        opened.context("the message queue cannot be used")
     }
 
     /// Tells the notifier of an event that is committed. When the broker is away the notifier finds it by itself.
@@ -150,7 +155,7 @@ impl Operator {
         if self.settings.is_embedded() {
             return Ok(None);
         }
-        let cache = cache::open(&cache_settings(&self.settings), &self.clock).await;
+        let cache = cache::open_trusting(&cache_settings(&self.settings), &self.clock, &self.settings.trust).await;
         cache.map(Some).context("the cache cannot be used")
     }
 }
@@ -169,7 +174,18 @@ pub(crate) fn load_for_command() -> anyhow::Result<Settings> {
 /// Makes the folder of embedded data, for its owner only.
 pub(crate) fn prepare_data_dir(settings: &Settings) -> anyhow::Result<()> {
     let folder = settings.data_dir();
-    if !settings.is_embedded() || folder.is_dir() {
+    if !settings.is_embedded() {
+        return Ok(());
+    }
+    if settings.needs_volume && !touchstone_platform::inspect::is_mounted(folder).unwrap_or(false) {
+        anyhow::bail!(
+            "no volume is mounted at {0}, so orders and keys would be lost with this container: mount one, such as \
+             `docker run --volume touchstone:{0}`, name a folder with TOUCHSTONE_DATA_DIR, or set DATABASE_URL, AMQP_URL \
+             and REDIS_URL",
+            folder.display()
+        );
+    }
+    if folder.is_dir() {
         return Ok(());
     }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
@@ -212,12 +228,18 @@ pub(crate) async fn connect(settings: &Settings, connections: u32) -> anyhow::Re
             let place = format!("the SQLite file {} cannot be opened", path.display());
             (place, StoreSettings::Sqlite { path })
         }
-        Services::Production { database_url, .. } => (
-            "PostgreSQL cannot be reached (DATABASE_URL)".to_owned(),
-            StoreSettings::Postgres { url: database_url.clone(), connections },
-        ),
+        Services::Production { database_url, .. } => {
+            let how = match transport::of_postgres(database_url) {
+                Protection::Verified => {
+                    ", over TLS with a verified certificate; docs/operate.md, \"TLS to the services\""
+                }
+                _ => "",
+            };
+            let place = format!("PostgreSQL cannot be reached (DATABASE_URL{how})");
+            (place, StoreSettings::Postgres { url: database_url.clone(), connections })
+        }
     };
-    Store::open(&where_to).await.context(place)
+    Store::open_trusting(&where_to, &settings.trust).await.context(place)
 }
 
 async fn wait_for_store(settings: &Settings) -> anyhow::Result<Store> {
@@ -238,8 +260,8 @@ async fn wait_for_store(settings: &Settings) -> anyhow::Result<Store> {
     }
 }
 
-fn queue_settings(settings: &Settings, store: &Store, name: &str, owner: bool) -> anyhow::Result<QueueSettings> {
-    Ok(match &settings.services {
+fn queue_settings(settings: &Settings, store: &Store, name: &str, owner: bool) -> QueueSettings {
+    match &settings.services {
         Services::Production { amqp_url, .. } => {
             QueueSettings::RabbitMq { url: amqp_url.clone(), connection_name: format!("touchstone {name}") }
         }
@@ -247,7 +269,7 @@ fn queue_settings(settings: &Settings, store: &Store, name: &str, owner: bool) -
             let store = store.clone();
             if owner { QueueSettings::Embedded { store } } else { QueueSettings::BesideEmbedded { store } }
         }
-    })
+    }
 }
 
 fn cache_settings(settings: &Settings) -> CacheSettings {

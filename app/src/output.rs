@@ -1,4 +1,7 @@
 //! What commands print: one JSON document for programs, or aligned text for people.
+//!
+//! Guarantee: no text of others steers the terminal or begins a line: it passes [`visible`] in fields, tables and
+//! [`visible_lines`] at the end. Sentences that contain such a text pass it through [`visible`] themselves. JSON is exact.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -8,6 +11,7 @@ use anyhow::Context as _;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
+use touchstone_schema::visible::{visible, visible_lines};
 
 /// Where and in which form results go.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +31,11 @@ impl Output {
 
     /// Prints a result, in the form that was asked for.
     pub(crate) fn show(self, document: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let mut printed =
-            if self.json { serde_json::to_string(document).context("the result has no JSON form")? } else { text() };
+        let mut printed = if self.json {
+            serde_json::to_string(document).context("the result has no JSON form")?
+        } else {
+            visible_lines(&text()).into_owned()
+        };
         if !printed.ends_with('\n') {
             printed.push('\n');
         }
@@ -37,7 +44,13 @@ impl Output {
 
     /// Prints text for people; nothing when programs read.
     pub(crate) fn say(self, text: &str) -> anyhow::Result<()> {
-        if self.json { Ok(()) } else { self.write(&format!("{text}\n")) }
+        if self.json { Ok(()) } else { self.write(&format!("{}\n", visible_lines(text))) }
+    }
+
+    /// Warns people and programs alike, on standard error.
+    pub(crate) fn warn(self, text: &str) {
+        // Without a standard error there is nowhere to warn.
+        let _ = writeln!(std::io::stderr(), "warning: {}", visible_lines(text));
     }
 
     fn write(self, text: &str) -> anyhow::Result<()> {
@@ -57,7 +70,7 @@ impl Output {
             let _ = writeln!(text, "  because: {cause}");
         }
         // With both streams gone there is nobody left to tell.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        let _ = std::io::stderr().write_all(visible_lines(&text).as_bytes());
         if self.json {
             let document = serde_json::json!({ "error": { "message": causes.first(), "causes": causes.get(1..) } });
             let _ = self.write(&format!("{document}\n"));
@@ -83,21 +96,44 @@ pub(crate) fn fields(pairs: &[(&str, Option<String>)]) -> String {
     let mut text = String::new();
     for (name, value) in pairs {
         if let Some(value) = value {
-            let _ = writeln!(text, "  {name:<width$}  {value}");
+            let _ = writeln!(text, "  {name:<width$}  {}", visible(value));
         }
     }
     text
 }
 
+/// A cell of a table. Line breaks inside of a text are shown as such characters; a cell of several lines says so.
+pub(crate) enum Cell {
+    /// One line.
+    Line(String),
+    /// Several lines.
+    Lines(Vec<String>),
+}
+
+impl Cell {
+    fn shown(&self) -> String {
+        match self {
+            Self::Line(text) => visible(text).into_owned(),
+            Self::Lines(lines) => lines.iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Line(text)
+    }
+}
+
 /// A table, or `empty` when it would have no rows.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
+pub(crate) fn table<C: Into<Cell>>(header: &[&str], rows: Vec<Vec<C>>, empty: &str) -> String {
     if rows.is_empty() {
         return empty.to_owned();
     }
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
-    table.add_rows(rows);
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| cell.into().shown())));
     table.to_string()
 }
 
@@ -119,7 +155,19 @@ mod tests {
 
     #[test]
     fn empty_table_is_a_sentence() {
-        assert_eq!(table(&["a"], vec![], "Nothing yet."), "Nothing yet.");
-        assert!(table(&["a"], vec![vec!["b".into()]], "").contains('b'));
+        assert_eq!(table::<String>(&["a"], vec![], "Nothing yet."), "Nothing yet.");
+        assert!(table(&["a"], vec![vec!["b".to_owned()]], "").contains('b'));
+    }
+
+    #[test]
+    fn texts_of_others_stay_on_their_line_and_steer_nothing() {
+        const HOSTILE: &str = "1001\u{1b}[2J\r\n  status  approved\u{202e}\u{2066}\u{200b}";
+        let told = fields(&[("order", Some(HOSTILE.to_owned()))])
+            + &table(&["order"], vec![vec![HOSTILE.to_owned()]], "")
+            + &table(&["order"], vec![vec![Cell::Lines(vec![HOSTILE.to_owned(), "second".to_owned()])]], "");
+        let written = visible_lines(&told);
+        assert_eq!(written, told, "nothing is left for the end");
+        assert!(told.contains("1001\\u{1b}[2J\\u{d}\\u{a}  status"), "{told}");
+        assert!(!told.lines().any(|line| line.trim_start_matches([' ', '│']).starts_with("status")), "{told}");
     }
 }

@@ -33,6 +33,7 @@ http_response_code(500);
 
 // The raw bytes: a document that was parsed and written again has another signature.
 $body = (string) file_get_contents('php://input', length: LARGEST_BODY + 1);
+// How long a request may take is the web server's to limit; PHP begins once it has read the body.
 $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
 $timestamp = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
 $signatures = $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? '';

@@ -7,12 +7,14 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Bytes, HttpBody as _};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -21,6 +23,7 @@ use sha2::Sha256;
 
 const TOLERANCE_S: u64 = 300;
 const LARGEST_BODY: usize = 1 << 20;
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 struct Receiver {
     secret: Vec<u8>,
@@ -59,12 +62,25 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
     StatusCode::NO_CONTENT
 }
 
+/// Ends a request whose sender is too slow, and refuses at once a body that is announced as too long.
+async fn limited(request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() > LARGEST_BODY as u64 {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    let answer = tokio::time::timeout(TIMEOUT, next.run(request)).await;
+    answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let secret = std::env::var("TOUCHSTONE_WEBHOOK_SECRET")?;
     let secret = BASE64_STANDARD.decode(secret.trim_start_matches("whsec_"))?;
     let receiver = Arc::new(Receiver { secret, seen: Mutex::default() });
-    let routes = Router::new().fallback(post(receive)).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(receiver);
+    let routes = Router::new()
+        .fallback(post(receive))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(limited))
+        .with_state(receiver);
     let port = std::env::var("PORT").unwrap_or_else(|_| "9000".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("listening on port {port}");

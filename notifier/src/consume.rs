@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use touchstone_platform::queue::{Consumer, Delivery, Disposition, Lane, Queue};
 use touchstone_platform::retry::Backoff;
 use touchstone_schema::event::{Event, EventBatch, EventKind};
+use touchstone_schema::fault::place_in_text;
 use touchstone_schema::ids::{EventId, TransactionId};
 use touchstone_schema::tenant::Surface;
 
@@ -114,10 +115,7 @@ fn read(body: &[u8]) -> Result<Vec<Event>, String> {
     struct Format {
         version: u8,
     }
-    // The parser's message may quote personal data, so only the place is told.
-    let unreadable = |error: serde_json::Error| {
-        format!("not an event batch: fault at line {} column {}", error.line(), error.column())
-    };
+    let unreadable = |error: serde_json::Error| format!("not an event batch: {}", place_in_text(&error));
     let format: Format = serde_json::from_slice(body).map_err(unreadable)?;
     if format.version != EventBatch::VERSION {
         return Err(format!("event batch of format {}: this build reads {}", format.version, EventBatch::VERSION));

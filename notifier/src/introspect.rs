@@ -8,14 +8,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use touchstone_platform::clock::Clock;
 use touchstone_platform::egress::EgressPolicy;
+use touchstone_schema::centra::OrderArguments;
 use touchstone_schema::secret::Secret;
 
-use crate::centra::{Api, ApiError, Operation, Target};
+use crate::centra::{Api, ApiError, MUTATION_ARGUMENTS, Operation, Target, order_arguments};
 
 /// Longest time to resolve and connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Longest time for all of it. A description of a whole API is large, and slow to make.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Longest time of the request for the arguments alone, which a person waits for.
+const ARGUMENTS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The introspection that every tool asks, without what only documents.
 pub(crate) const INTROSPECTION: Operation = Operation {
@@ -63,11 +66,37 @@ pub enum IntrospectError {
     NoDescription,
 }
 
-/// Asks the shop at `api_url`; gives the `data` of its answer.
+/// Asks the shop at `api_url` for all of its API; gives the `data` of its answer.
+///
+/// # Errors
+/// Why the shop was not described.
 pub async fn introspect(api_url: &str, token: &Secret, egress: Arc<EgressPolicy>) -> Result<Value, IntrospectError> {
-    let api = Api::new(LIMIT, CONNECT_LIMIT, egress, Clock::system()).map_err(IntrospectError::Roots)?;
+    describe(api_url, token, egress, &INTROSPECTION, LIMIT).await
+}
+
+/// Asks the shop at `api_url` which arguments its mutations take.
+///
+/// # Errors
+/// Why the shop did not say; [`ApiError::Invalid`] from a shop whose introspection is switched off.
+pub async fn introspect_arguments(
+    api_url: &str,
+    token: &Secret,
+    egress: Arc<EgressPolicy>,
+) -> Result<OrderArguments, IntrospectError> {
+    let description = describe(api_url, token, egress, &MUTATION_ARGUMENTS, ARGUMENTS_LIMIT).await?;
+    Ok(order_arguments(&description))
+}
+
+async fn describe(
+    api_url: &str,
+    token: &Secret,
+    egress: Arc<EgressPolicy>,
+    operation: &Operation,
+    limit: Duration,
+) -> Result<Value, IntrospectError> {
+    let api = Api::new(limit, CONNECT_LIMIT, egress, Clock::system()).map_err(IntrospectError::Roots)?;
     let target = Target { url: api_url.to_owned(), token: token.clone() };
-    let data = api.ask(&target, &INTROSPECTION, &json!({})).await?;
+    let data = api.ask(&target, operation, &json!({})).await?;
     let description: Value = serde_json::from_str(data.get()).map_err(|_| IntrospectError::NoDescription)?;
     if description["__schema"].is_object() { Ok(description) } else { Err(IntrospectError::NoDescription) }
 }
@@ -85,7 +114,8 @@ mod tests {
     #[test]
     fn what_is_asked_is_an_introspection() {
         let schema = apollo_compiler::Schema::parse_and_validate("type Query { a: Int }", "schema").unwrap();
-        let text = INTROSPECTION.text;
-        apollo_compiler::ExecutableDocument::parse_and_validate(&schema, text, "introspection").unwrap();
+        for operation in [INTROSPECTION, MUTATION_ARGUMENTS] {
+            apollo_compiler::ExecutableDocument::parse_and_validate(&schema, operation.text, operation.name).unwrap();
+        }
     }
 }

@@ -42,9 +42,9 @@ mod retry;
 mod sweep;
 mod webhook;
 
-pub use centra::{ApiError, OPERATIONS, Operation};
+pub use centra::{ApiError, Operation, operations, order_arguments};
 pub use compare::{CompareError, Difference, differences};
-pub use introspect::{IntrospectError, introspect};
+pub use introspect::{IntrospectError, introspect, introspect_arguments};
 pub use retry::{RETRY_AFTER_MOST, SCHEDULE};
 
 /// Batches of leased deliveries on their way to the dispatcher: few, since what is under way does not heed a line that has

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use touchstone_schema::secret::Secret;
 use url::Url;
 
+use crate::cache::redis_client as client;
 use crate::store::{Store, StoreError};
+use crate::transport::Trust;
 
 /// Longest wait for one service.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -23,6 +25,19 @@ const GREETING_BYTES: usize = 4_096;
 pub fn free_bytes(path: &std::path::Path) -> std::io::Result<u64> {
     let facts = rustix::fs::statvfs(path)?;
     Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+}
+
+/// Whether something is mounted at this very folder, as a volume of a container is.
+pub fn is_mounted(folder: &std::path::Path) -> std::io::Result<bool> {
+    let folder = folder.canonicalize()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(folder.to_str().is_some_and(|folder| mount_points(&mounts).any(|point| point == folder)))
+}
+
+/// The mount points of `/proc/self/mountinfo`: the fifth field of each line (proc_pid_mountinfo(5)). Those with blanks are
+/// written otherwise and match nothing.
+fn mount_points(mounts: &str) -> impl Iterator<Item = &str> {
+    mounts.lines().filter_map(|line| line.split(' ').nth(4))
 }
 
 /// A service could not be asked.
@@ -74,12 +89,12 @@ pub struct RedisFacts {
 }
 
 /// Asks a Redis server.
-pub async fn redis(url: &Secret) -> Result<RedisFacts, InspectError> {
-    timeout(LIMIT, ask_redis(url)).await.unwrap_or(Err(InspectError::Silent))
+pub async fn redis(url: &Secret, trust: &Trust) -> Result<RedisFacts, InspectError> {
+    timeout(LIMIT, ask_redis(url, trust)).await.unwrap_or(Err(InspectError::Silent))
 }
 
-async fn ask_redis(url: &Secret) -> Result<RedisFacts, InspectError> {
-    let client = redis::Client::open(url.expose_text().ok_or(InspectError::Address)?)?;
+async fn ask_redis(url: &Secret, trust: &Trust) -> Result<RedisFacts, InspectError> {
+    let client = client(url.expose_text().ok_or(InspectError::Address)?, trust)?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let information: String = redis::cmd("INFO").query_async(&mut connection).await?;
     let told = |name: &str| {
@@ -151,6 +166,15 @@ fn version_in(greeting: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mount_points_are_told_from_the_folders_inside_them() {
+        let mounts = "36 35 98:0 /mnt1 /var/lib/touchstone rw,noatime master:1 - ext4 /dev/root rw\n\
+            22 1 0:21 / / rw - overlay overlay rw\n\nbroken";
+        assert_eq!(mount_points(mounts).collect::<Vec<_>>(), ["/var/lib/touchstone", "/"]);
+        assert!(is_mounted(std::path::Path::new("/")).unwrap());
+        assert!(!is_mounted(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap());
+    }
 
     #[test]
     fn version_is_found_in_a_greeting_and_never_read_past_its_end() {

@@ -19,3 +19,4 @@ pub mod retry;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod transport;

@@ -1,7 +1,8 @@
 //! Settings: the environment first, then `touchstone.toml`, then defaults.
 //!
 //! Guarantee: a wrong value stops the start with its name, what is wrong with it and an example; nothing is guessed.
-//! Values that carry passwords are [`Secret`]s from the moment they are read.
+//! Values that carry passwords are [`Secret`]s from the moment they are read. Each of these may be in a file of its own,
+//! which its owner alone may read ([`secret_files`]).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +14,12 @@ use ipnet::IpNet;
 use touchstone_schema::secret::Secret;
 use url::Url;
 
+pub use self::secret_files::require_private;
+use self::secret_files::{SECRETS, file_setting, read_secret};
 use crate::telemetry::Sampler;
+use crate::transport::Trust;
+
+mod secret_files;
 
 /// File that is read from the working directory when it is there.
 pub const FILE: &str = "touchstone.toml";
@@ -25,9 +31,11 @@ const NAMES: &[&str] = &[
     "REDIS_URL",
     "TOUCHSTONE_LISTEN",
     "TOUCHSTONE_DATA_DIR",
+    "TOUCHSTONE_DATA_VOLUME",
     "TOUCHSTONE_MASTER_KEY",
     "TOUCHSTONE_PUBLIC_URL",
     "TOUCHSTONE_EGRESS_ALLOW",
+    "TOUCHSTONE_CA_FILE",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_LOG",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -98,10 +106,14 @@ impl std::fmt::Debug for TraceSettings {
 pub struct Settings {
     /// Where queue, store and cache are.
     pub services: Services,
+    /// Authorities that the services' certificates may come from.
+    pub trust: Trust,
     /// Address of the public door.
     pub listen: SocketAddr,
     /// Folder of embedded data, the embedded master key and enrichment files.
     pub data_dir: PathBuf,
+    /// Whether embedded data is refused unless a volume is mounted there: a container loses all else when it is replaced.
+    pub needs_volume: bool,
     /// The master keys as given, comma-separated, newest first; none: embedded mode makes its own.
     pub master_key: Option<Secret>,
     /// Address under which callers reach the public door, for links.
@@ -124,17 +136,32 @@ impl Settings {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(wrong(FILE, format!("cannot be read: {error}"), "a readable file")),
         };
+        if parse_file(&file)?.keys().any(|name| SECRETS.contains(&name.as_str())) {
+            require_private(FILE, Path::new(FILE))?;
+        }
         Self::from_sources(|name| std::env::var(name).ok(), &file)
     }
 
     /// Reads settings from an environment and the text of a settings file.
     pub fn from_sources(environment: impl Fn(&str) -> Option<String>, file: &str) -> Result<Self, SettingError> {
         let file = parse_file(file)?;
-        let value = |name: &str| environment(name).filter(|text| !text.is_empty()).or_else(|| file.get(name).cloned());
+        let given = |name: &str| environment(name).filter(|text| !text.is_empty()).or_else(|| file.get(name).cloned());
+        let mut secrets = BTreeMap::new();
+        for name in SECRETS {
+            if let Some(secret) = read_secret(name, &given)? {
+                secrets.insert(*name, secret);
+            }
+        }
+        let value = |name: &str| match SECRETS.contains(&name) {
+            true => secrets.get(name).cloned(),
+            false => given(name),
+        };
         Ok(Self {
             services: services(&value)?,
+            trust: trust(&value)?,
             listen: parsed(&value, "TOUCHSTONE_LISTEN", "127.0.0.1:8080", "expected an IP address and a port")?,
-            data_dir: PathBuf::from(value("TOUCHSTONE_DATA_DIR").unwrap_or_else(|| "./data".to_owned())),
+            data_dir: data_dir(&value),
+            needs_volume: value("TOUCHSTONE_DATA_DIR").is_none() && value("TOUCHSTONE_DATA_VOLUME").is_some(),
             master_key: value("TOUCHSTONE_MASTER_KEY").map(Secret::new),
             public_url: public_url(&value)?,
             egress_allow: networks(&value)?,
@@ -181,7 +208,8 @@ fn parse_file(text: &str) -> Result<BTreeMap<String, String>, SettingError> {
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let name = key.to_uppercase();
-        if !NAMES.contains(&name.as_str()) {
+        let is_secret_file = SECRETS.iter().any(|secret| file_setting(secret) == name);
+        if !NAMES.contains(&name.as_str()) && !is_secret_file {
             return Err(wrong(&key, format!("no such setting in {FILE}; known are {}", NAMES.join(", ")), "…"));
         }
         let toml::Value::String(text) = value else {
@@ -221,6 +249,21 @@ fn services(value: &impl Fn(&str) -> Option<String>) -> Result<Services, Setting
         Ok([database_url, amqp_url, redis_url]) => Ok(Services::Production { database_url, amqp_url, redis_url }),
         Err(_) => Ok(Services::Embedded),
     }
+}
+
+/// The folder that is named, else the volume that the container image names, else one in the working directory.
+fn data_dir(value: &impl Fn(&str) -> Option<String>) -> PathBuf {
+    let named = value("TOUCHSTONE_DATA_DIR").or_else(|| value("TOUCHSTONE_DATA_VOLUME"));
+    PathBuf::from(named.unwrap_or_else(|| "./data".to_owned()))
+}
+
+fn trust(value: &impl Fn(&str) -> Option<String>) -> Result<Trust, SettingError> {
+    const NAME: &str = "TOUCHSTONE_CA_FILE";
+    let Some(path) = value(NAME) else { return Ok(Trust::default()) };
+    Trust::of_file(Path::new(&path)).map_err(|error| {
+        let problem = format!("`{path}` cannot be used: {error}; expected a file of certificates in PEM form");
+        wrong(NAME, problem, "/etc/touchstone/ca.pem")
+    })
 }
 
 fn parsed<T: std::str::FromStr>(
@@ -347,6 +390,16 @@ mod tests {
     }
 
     #[test]
+    fn the_volume_of_an_image_is_needed_unless_a_folder_is_named() {
+        const VOLUME: (&str, &str) = ("TOUCHSTONE_DATA_VOLUME", "/var/lib/touchstone");
+        let unnamed = load(&[VOLUME], "").unwrap();
+        assert_eq!((unnamed.needs_volume, unnamed.data_dir()), (true, Path::new("/var/lib/touchstone")));
+        let named = load(&[VOLUME, ("TOUCHSTONE_DATA_DIR", "/srv/a")], "").unwrap();
+        assert_eq!((named.needs_volume, named.data_dir()), (false, Path::new("/srv/a")));
+        assert!(!load(&[], "").unwrap().needs_volume);
+    }
+
+    #[test]
     fn the_environment_wins_over_the_file() {
         let file = "touchstone_listen = \"127.0.0.1:1\"\nTOUCHSTONE_DATA_DIR = \"/srv/a\"\n";
         let settings = load(&[("TOUCHSTONE_LISTEN", "127.0.0.1:2")], file).unwrap();
@@ -364,6 +417,8 @@ mod tests {
             ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
+            ("TOUCHSTONE_CA_FILE", "/no/such/file", "a file of certificates"),
+            ("TOUCHSTONE_MASTER_KEY_FILE", "/no/such/file", "cannot be read"),
         ] {
             let message = load(&[(name, value)], "").unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("for example"), "{name}: {message}");

@@ -15,7 +15,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use touchstone_schema::visible::visible;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -55,8 +59,20 @@ pub fn log_to_stderr(settings: &LogSettings) {
     let _ = if settings.json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
-        registry.with(layer.with_target(false)).try_init()
+        registry.with(layer.with_target(false).fmt_fields(VisibleFields)).try_init()
     };
+}
+
+/// Fields of a log for people: what a caller sent can neither steer the terminal nor begin a line.
+#[derive(Debug)]
+struct VisibleFields;
+
+impl<'w> FormatFields<'w> for VisibleFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> std::fmt::Result {
+        let mut text = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
+        writer.write_str(&visible(&text))
+    }
 }
 
 /// The metrics of this process.
@@ -166,4 +182,67 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
         hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    /// What a log has written.
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Written {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    const HOSTILE: &str = "1001\u{1b}[2J\r\n2026-01-01T00:00:00Z  INFO forged\u{202e}\u{2066}\u{200b}";
+
+    fn log_hostile() {
+        let span = tracing::info_span!("batch", order = %HOSTILE);
+        let _entered = span.enter();
+        tracing::warn!(order = %HOSTILE, reviewer = HOSTILE, note = ?HOSTILE, "refused: {HOSTILE}");
+    }
+
+    #[test]
+    fn texts_of_others_begin_no_line_of_a_log_for_people() {
+        let written = Written::default();
+        let layer = tracing_subscriber::fmt::layer().with_writer(written.clone()).with_ansi(false);
+        let subscriber = tracing_subscriber::registry().with(layer.fmt_fields(VisibleFields));
+        tracing::subscriber::with_default(subscriber, log_hostile);
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.contains(['\u{1b}', '\r', '\u{202e}', '\u{2066}', '\u{200b}']), "{text:?}");
+        assert!(text.contains("refused: 1001") && text.contains("forged\\u{202e}"), "{text}");
+    }
+
+    #[test]
+    fn a_log_for_programs_is_exact() {
+        let written = Written::default();
+        let layer = tracing_subscriber::fmt::layer().with_writer(written.clone()).json().flatten_event(true);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log_hostile);
+        let text = written.0.lock().unwrap().clone();
+        let line: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(line["reviewer"], HOSTILE);
+    }
 }

@@ -90,6 +90,44 @@ wire_enum! {
     }
 }
 
+wire_enum! {
+    /// The argument by which a mutation of a shop takes the order that it is about.
+    OrderArgument {
+        /// `order: {id: …}`, as the connector's document has it.
+        Order = "order",
+        /// `id: …`, as older releases have it.
+        Id = "id",
+    }
+}
+
+/// The argument that each mutation of a shop takes, as far as the shop's introspection shows one of the two that are
+/// known. The default is a shop that shows neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct OrderArguments {
+    /// Of `resumeDirectToConsumerOrder`.
+    pub resume: Option<OrderArgument>,
+    /// Of `cancelDirectToConsumerOrder`.
+    pub cancel: Option<OrderArgument>,
+}
+
+impl OrderArguments {
+    /// The argument to send for an effect: the one that is shown, else that of the connector's document.
+    pub fn of(self, effect: Effect) -> OrderArgument {
+        let shown = match effect {
+            Effect::Cancel => self.cancel,
+            Effect::Resume | Effect::Keep => self.resume,
+        };
+        shown.unwrap_or(OrderArgument::Order)
+    }
+}
+
+impl std::fmt::Display for OrderArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [resume, cancel] = [self.resume, self.cancel].map(|shown| shown.map_or("not shown", OrderArgument::as_str));
+        write!(f, "resume {resume}, cancel {cancel}")
+    }
+}
+
 /// What a connection does with verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -198,6 +236,13 @@ mod tests {
             assert_eq!(effect(Action::Review, level), Effect::Keep);
             assert_eq!(effect(Action::Hold, level), Effect::Keep);
         }
+    }
+
+    #[test]
+    fn an_argument_that_no_shop_shows_is_that_of_the_document() {
+        let shown = OrderArguments { resume: Some(OrderArgument::Id), cancel: None };
+        assert_eq!((shown.of(Effect::Resume), shown.of(Effect::Cancel)), (OrderArgument::Id, OrderArgument::Order));
+        assert_eq!(shown.to_string(), "resume id, cancel not shown");
     }
 
     #[test]

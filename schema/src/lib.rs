@@ -33,4 +33,5 @@ pub mod test_order;
 pub mod time;
 pub mod trace;
 pub mod verdict;
+pub mod visible;
 pub mod warning;

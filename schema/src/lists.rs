@@ -4,16 +4,19 @@
 //! of addresses are kept as they are. An entry that has expired matches nothing, by the clock of the order.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::history::{HistoryKey, HistoryKeyKind, HistoryKeys, normal};
 use crate::ids::ListEntryId;
-use crate::order::{Address, CountryCode, Order};
+use crate::order::Order;
 use crate::secret::Secret;
 use crate::tenant::{KeyMode, wire_enum};
 use crate::time::Timestamp;
+
+mod value;
+
+use value::Read;
 
 wire_enum! {
     /// What a list does to the orders that it matches.
@@ -67,7 +70,7 @@ impl ListSubject {
 pub enum ListMatcher {
     /// A value under the store's key.
     Key(HistoryKey),
-    /// A domain, in lower case.
+    /// A domain, in lower case and its ASCII form.
     Domain(String),
     /// One address or many.
     Range(IpNet),
@@ -77,20 +80,13 @@ impl ListMatcher {
     /// Reads a value as a person types it: `ann@example.com`, `example.com`, `203.0.113.0/24`, `10 High St; SW1A 1AA; GB`.
     ///
     /// # Errors
-    /// What was expected, when it is not such a value.
+    /// What was expected, when it is not such a value or no order could match it.
     pub fn read(subject: ListSubject, value: &str, data_key: &Secret, mode: KeyMode) -> Result<Self, &'static str> {
-        let value = value.trim();
-        let text = match subject {
-            ListSubject::EmailDomain => return domain(value).map(Self::Domain),
-            ListSubject::Ip => return range(value).map(Self::Range),
-            ListSubject::Email => normal::email(value).ok_or("expected an e-mail address"),
-            ListSubject::Phone => normal::phone(value).ok_or("expected a phone number of at least 7 digits"),
-            ListSubject::Address => {
-                place(value).ok_or("expected `street; postcode; country`, such as `10 High St; SW1A 1AA; GB`")
-            }
-            ListSubject::Card => some(value).map(|fingerprint| normal::card_fingerprint(&fingerprint)),
-            ListSubject::Device | ListSubject::Customer => some(value),
-        }?;
+        let text = match value::read(subject, value)? {
+            Read::Text(text) => text,
+            Read::Domain(domain) => return Ok(Self::Domain(domain)),
+            Read::Range(range) => return Ok(Self::Range(range)),
+        };
         let kind = subject.key_kind().map_or("", HistoryKeyKind::as_str);
         Ok(Self::Key(HistoryKey::of(data_key, mode, kind, &text)))
     }
@@ -107,7 +103,7 @@ impl ListMatcher {
     /// From its stored form.
     pub fn from_stored(subject: ListSubject, text: &str) -> Option<Self> {
         match subject {
-            ListSubject::EmailDomain => Some(Self::Domain(text.to_owned())),
+            ListSubject::EmailDomain => Some(Self::Domain(normal::domain(text).into_owned())),
             ListSubject::Ip => text.parse().ok().map(Self::Range),
             _ => text.parse().ok().map(|stored| Self::Key(HistoryKey::from_i64(stored))),
         }
@@ -118,7 +114,8 @@ impl ListMatcher {
 pub fn hint(subject: ListSubject, value: &str) -> String {
     let value = value.trim();
     match (subject, value.rsplit_once('@')) {
-        (ListSubject::EmailDomain | ListSubject::Ip, _) => value.to_lowercase(),
+        (ListSubject::EmailDomain, _) => normal::domain(value.trim_start_matches('@')).into_owned(),
+        (ListSubject::Ip, _) => value.to_lowercase(),
         (ListSubject::Email, Some((local, domain))) => {
             format!("{}…@{}", local.chars().take(1).collect::<String>(), domain.to_lowercase())
         }
@@ -131,38 +128,12 @@ pub fn hint(subject: ListSubject, value: &str) -> String {
     }
 }
 
-fn some(value: &str) -> Result<String, &'static str> {
-    if value.is_empty() { Err("expected a value") } else { Ok(value.to_owned()) }
-}
-
-/// A domain of at least two labels, in lower case.
+/// A domain as it is compared: in lower case and in its ASCII form.
 ///
 /// # Errors
 /// What was expected, when it is none.
 pub fn domain(value: &str) -> Result<String, &'static str> {
-    let lower = value.trim_start_matches('@').to_lowercase();
-    let label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-');
-    let valid = lower.contains('.') && lower.split('.').all(label);
-    if valid { Ok(lower) } else { Err("expected a domain such as example.com") }
-}
-
-fn range(value: &str) -> Result<IpNet, &'static str> {
-    let net = value.parse::<IpNet>().or_else(|_| value.parse::<IpAddr>().map(IpNet::from));
-    net.map(|net| net.trunc()).map_err(|_| "expected an IP address or a range such as 203.0.113.0/24")
-}
-
-fn place(value: &str) -> Option<String> {
-    let mut parts = value.split(';').map(|part| part.trim().to_owned());
-    let address = Address {
-        address1: parts.next(),
-        postal_code: parts.next(),
-        country: match parts.next() {
-            Some(code) => Some(CountryCode::parse(&code)?),
-            None => None,
-        },
-        ..Address::default()
-    };
-    normal::place(&address).filter(|_| parts.next().is_none())
+    value::email_domain(value.trim())
 }
 
 /// One entry of a list.
@@ -250,8 +221,8 @@ impl StoreLists {
 
 /// The order's e-mail domain and those above it.
 fn domains(order: &Order) -> impl Iterator<Item = ListMatcher> {
-    let email = order.customer.email.as_deref().map(str::to_lowercase);
-    let whole = email.and_then(|email| email.rsplit_once('@').map(|(_, domain)| domain.to_owned()));
+    let domain = order.customer.email.as_deref().and_then(|email| email.trim().rsplit_once('@'));
+    let whole = domain.map(|(_, domain)| normal::domain(domain).into_owned());
     std::iter::successors(whole, |domain| domain.split_once('.').map(|(_, above)| above.to_owned()))
         .map(ListMatcher::Domain)
 }

@@ -10,6 +10,7 @@ use touchstone_platform::directory::Directory;
 use touchstone_platform::enrichment::Enricher;
 use touchstone_platform::queue::{Consumer, Delivery, Disposition, Lane, Queue, QueueError};
 use touchstone_platform::store::Store;
+use touchstone_schema::fault::place_in_text;
 use touchstone_schema::limits;
 use touchstone_schema::submission::Submission;
 
@@ -163,7 +164,7 @@ fn decode(lane: Lane, batch: Vec<Delivery>) -> Decoded {
                 refused.push((delivery, Disposition::DeadLetter { reason }));
             }
             Err(error) => {
-                let reason = format!("not a submission: {error}");
+                let reason = format!("not a submission: {}", place_in_text(&error));
                 refused.push((delivery, Disposition::DeadLetter { reason }));
             }
         }

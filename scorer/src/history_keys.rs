@@ -105,9 +105,75 @@ fn surname(order: &Order) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
     use touchstone_schema::json::Json;
+    use touchstone_schema::lists::{ListEntry, ListKind, ListMatcher, ListSubject, StoreLists};
 
     use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_777_900_000_000);
+
+    /// The order that a list entry describes, as a shop sends it.
+    fn described(subject: ListSubject, value: &str) -> Order {
+        let value = value.trim();
+        let mut order = json!({"order_id": "A-1", "amount": "10.00", "currency": "USD"});
+        match subject {
+            ListSubject::Email => order["customer"] = json!({"email": value}),
+            ListSubject::EmailDomain => {
+                order["customer"] = json!({"email": format!("ann@mail.{}", value.trim_start_matches('@'))});
+            }
+            ListSubject::Ip => order["ip_address"] = json!(value.split('/').next()),
+            ListSubject::Card => order["payment"] = json!({"card_fingerprint": value}),
+            ListSubject::Device => order["device"] = json!({"fingerprint_id": value}),
+            ListSubject::Phone => order["customer"] = json!({"phone": value}),
+            ListSubject::Customer => order["customer"] = json!({"id": value}),
+            ListSubject::Address => {
+                let parts: Vec<_> = value.split(';').map(str::trim).collect();
+                let member = |at: usize| parts.get(at).map_or(Value::Null, |part| json!(part));
+                order["shipping_address"] =
+                    json!({"address1": member(0), "postal_code": member(1), "country": member(2)});
+            }
+        }
+        let text = order.to_string();
+        Order::parse(&Json::parse(text.as_bytes()).expect("JSON")).expect("an order")
+    }
+
+    fn typed() -> impl Strategy<Value = (ListSubject, String)> {
+        let email = "[ *]?[a-zA-Z0-9.+ü*]{0,6}@{0,2}[a-zA-Z0-9ü_.-]{1,8}\\.[a-zA-Zü]{0,4}[.,; ]?";
+        let domain = "[*@]{0,2}\\.?[a-zA-Z0-9ü_.-]{1,8}\\.[a-zA-Zß]{0,4}\\.?";
+        let ip = "(::ffff:)?[0-9]{1,3}\\.[0-9]{1,3}\\.0\\.0(/[0-9]{1,3})?|2001:db8:[0-9a-f]{0,4}::(/[0-9]{1,3})?";
+        prop_oneof![
+            email.prop_map(|value| (ListSubject::Email, value)),
+            domain.prop_map(|value| (ListSubject::EmailDomain, value)),
+            ip.prop_map(|value| (ListSubject::Ip, value)),
+            "[+]?[0-9 ()/-]{0,22}".prop_map(|value| (ListSubject::Phone, value)),
+            "[a-zA-Z0-9 .,ß-]{0,12};[ A-Z0-9-]{0,8}(; ?[A-Za-z]{1,3})?".prop_map(|value| (ListSubject::Address, value)),
+            (0..ListSubject::ALL.len(), "\\PC{0,30}").prop_map(|(at, value)| (ListSubject::ALL[at], value)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_that_is_accepted_matches_the_order_it_describes((subject, value) in typed()) {
+            let key = Secret::new("data key");
+            let Ok(matcher) = ListMatcher::read(subject, &value, &key, KeyMode::Live) else { return Ok(()) };
+            let mut lists = StoreLists::default();
+            lists.add(ListEntry {
+                id: touchstone_schema::ids::ListEntryId::mint(NOW, [7; 10]),
+                list: ListKind::Block,
+                subject,
+                matcher,
+                hint: String::new(),
+                note: None,
+                created_at: NOW,
+                expires_at: None,
+            });
+            let order = described(subject, &value);
+            let keys = OrderKeys::of(&order, &key, KeyMode::Live, &Policy::built_in()).keys;
+            prop_assert_eq!(lists.matches(&order, &keys, NOW).blocked, [subject], "{:?}", value);
+        }
+    }
 
     #[test]
     fn a_card_without_fingerprint_and_expiry_is_weak() {

@@ -1,11 +1,15 @@
 //! The command line, run as other people's scripts run it: the real binary, on both ways to run.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use touchstone_tests::process::TemporaryFolder;
 use touchstone_tests::servers::Servers;
-use touchstone_tests::{Backend, Behaviour, Receiver, Touchstone, eventually, touchstone, touchstone_json};
+use touchstone_tests::{
+    Backend, Behaviour, Receiver, Touchstone, eventually, touchstone, touchstone_json, touchstone_with,
+};
 
 pub(crate) fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     document[name].as_str().with_context(|| format!("no `{name}` in {document}"))
@@ -33,6 +37,22 @@ async fn endpoint_settings_come_back_without_secrets(backend: &Backend, store: &
     let listed = touchstone_json(backend, &["endpoint", "list", "--store", store]).await?;
     let told = format!("{shown}{listed}{}", touchstone(backend, &show).await?.stdout);
     ensure!(!told.contains("hunter2"), "{told}");
+
+    let folder = TemporaryFolder::new("headers")?;
+    let file = folder.path().join("headers");
+    std::fs::write(&file, "Authorization: Bearer hunter2\nX-Filed: 1\n\n")?;
+    let name = file.to_str().context("a path of text")?;
+    let filed = [set.as_slice(), &["--header-file", name]].concat();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644))?;
+    let refused = touchstone(backend, &filed).await?;
+    ensure!(refused.code == Some(1) && refused.stderr.contains("chmod 600"), "{}", refused.stderr);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    let taken = touchstone(backend, &filed).await?;
+    ensure!(taken.code == Some(0) && !taken.stderr.contains("warning"), "{}", taken.stderr);
+    let shown = touchstone_json(backend, &show).await?;
+    assert_eq!(shown["headers"], json!(["Authorization", "X-Filed"]));
+    let warned = touchstone(backend, &[set.as_slice(), &own[2..4]].concat()).await?;
+    ensure!(warned.stderr.contains("warning: --header shows its value"), "{}", warned.stderr);
 
     let moved = ["--url", "https://shop.example/other", "--events", "order.decided", "--header", "X-Other: hunter2"];
     touchstone_json(backend, &[set.as_slice(), &moved].concat()).await?;
@@ -116,6 +136,71 @@ async fn accounts_come_back_as_they_were_made(backend: &Backend) -> anyhow::Resu
     let resealed = touchstone_json(backend, &["key", "reseal"]).await?;
     assert_eq!(resealed["resealed"], 0);
     endpoint_settings_come_back_without_secrets(backend, &store).await
+}
+
+#[tokio::test]
+async fn texts_of_others_steer_no_terminal_and_json_is_exact() -> anyhow::Result<()> {
+    const HOSTILE: &str = "Ann\u{1b}[2J\r\nforged line\u{202e}\u{2066}\u{200b}";
+    let backend = Backend::embedded()?;
+    let store = new_store(&backend).await?;
+    touchstone_json(&backend, &["store", "set", "--store", &store, "--name", HOSTILE]).await?;
+    let add = ["list", "add", "--store", &store, "--list", "block", "--subject", "customer", "--value", "c-1"];
+    touchstone_json(&backend, &[&add[..], &["--note", HOSTILE]].concat()).await?;
+    let show_store = ["store", "show", "--store", &store];
+    let show_list = ["list", "show", "--store", &store];
+    for command in [&show_store[..], &show_list] {
+        let shown = touchstone(&backend, command).await?.stdout;
+        assert!(!shown.contains(['\u{1b}', '\r', '\u{202e}', '\u{2066}', '\u{200b}']), "{shown:?}");
+        assert!(shown.contains("Ann\\u{1b}[2J\\u{d}\\u{a}forged line\\u{202e}\\u{2066}\\u{200b}"), "{shown}");
+    }
+    assert_eq!(touchstone_json(&backend, &show_store).await?["name"], HOSTILE);
+    assert_eq!(touchstone_json(&backend, &show_list).await?["entries"][0]["note"], HOSTILE);
+    let unknown = touchstone(&backend, &["dead-letter", "show", "--id", HOSTILE]).await?;
+    assert_eq!(unknown.code, Some(1));
+    assert!(!unknown.stderr.contains(['\u{1b}', '\r', '\u{202e}']), "{:?}", unknown.stderr);
+    Ok(())
+}
+
+#[tokio::test]
+async fn list_values_that_match_nothing_are_refused_with_what_to_call_instead() -> anyhow::Result<()> {
+    let backend = Backend::embedded()?;
+    let store = new_store(&backend).await?;
+    for (subject, value, told) in [
+        ("email", "*@shop.example", "use the subject email_domain"),
+        ("email", "a@x.example,b@x.example", "one call for each"),
+        ("ip", "203.0.113.7/24", "first address of the range"),
+        ("phone", "none", "at least 7 digits"),
+        ("address", "10 High St; SW1A 1AA; Britain", "two letters"),
+    ] {
+        let add = ["list", "add", "--store", &store, "--list", "block", "--subject", subject, "--value", value];
+        let refused = touchstone(&backend, &add).await?;
+        assert_eq!(refused.code, Some(1), "{value}");
+        ensure!(refused.stderr.contains("--value") && refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    let listed = touchstone_json(&backend, &["list", "show", "--store", &store]).await?;
+    assert_eq!(listed["entries"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn secrets_come_from_private_files() -> anyhow::Result<()> {
+    let backend = Backend::embedded()?;
+    let folder = TemporaryFolder::new("secrets")?;
+    let file = folder.path().join("master-key");
+    let name = file.to_str().context("a path of text")?;
+    std::fs::write(&file, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n")?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640))?;
+    let refused = touchstone_with(&backend, &[("TOUCHSTONE_MASTER_KEY_FILE", name.to_owned())], &["doctor"]).await?;
+    ensure!(refused.stdout.contains(&format!("chmod 600 {name}")), "{}", refused.stdout);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    let healthy = touchstone_with(&backend, &[("TOUCHSTONE_MASTER_KEY_FILE", name.to_owned())], &["doctor"]).await?;
+    ensure!(healthy.code == Some(0), "{}", healthy.stdout);
+    ensure!(!backend.data_dir().join("master.key").exists(), "the key of the file is used, and none is made");
+    let both = [("TOUCHSTONE_MASTER_KEY_FILE", name), ("TOUCHSTONE_MASTER_KEY", "hunter2")]
+        .map(|(of, is)| (of, is.to_owned()));
+    let refused = touchstone_with(&backend, &both, &["doctor"]).await?;
+    ensure!(refused.stdout.contains("keep one of them") && !refused.stdout.contains("hunter2"), "{}", refused.stdout);
+    Ok(())
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use touchstone_platform::random;
 use touchstone_platform::store::accounts::ConnectionRow;
 use touchstone_platform::store::holds::{Hold, HoldMove, NEVER};
 use touchstone_platform::store::{Store, StoreSettings, SystemReason, SystemStore};
-use touchstone_schema::centra::{HoldState, Notice, WAITING_NOTICE};
+use touchstone_schema::centra::{HoldState, Notice, OrderArgument, OrderArguments, WAITING_NOTICE};
 use touchstone_schema::ids::{ConnectionId, RequestId, TransactionId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::submission::{Submission, SubmissionKind};
@@ -38,6 +38,7 @@ on_both_ways_to_run![
     an_approved_order_that_the_shop_keeps_for_a_person_is_decided,
     doctor_finds_no_difference_at_a_shop_that_serves_what_we_know,
     doctor_tells_each_difference_of_a_shop_and_what_it_breaks,
+    the_argument_that_a_shop_shows_is_kept_by_connect_and_by_doctor,
     doctor_watches_tokens_sweeps_and_holds,
 ];
 
@@ -457,6 +458,34 @@ async fn doctor_tells_each_difference_of_a_shop_and_what_it_breaks(backend: &Bac
         let told = found.iter().any(|(of, text)| of == grade && text.contains(what) && text.contains(breaks));
         assert!(told, "{what} is not in {found:#?}");
     }
+    Ok(())
+}
+
+async fn the_argument_that_a_shop_shows_is_kept_by_connect_and_by_doctor(backend: &Backend) -> Result<()> {
+    let settings = Settings { order_argument: Some(OrderArgument::Id), ..Settings::default() };
+    let connected = Connected::to(backend, settings).await?;
+    let by_id = json!({"resume": "id", "cancel": "id"});
+    assert_eq!(connected.status(backend).await?["order_arguments"], by_id);
+    let store = database(backend).await?;
+    let system = store.system(SystemReason::Operator);
+    let by_order = OrderArguments { resume: Some(OrderArgument::Order), cancel: None };
+    assert!(system.set_connection_arguments(&connected.id()?, by_order, Clock::system().now()).await?);
+
+    let (code, found) = findings(backend).await?;
+    assert_eq!(code, Some(0), "{found:?}");
+    let told = |grade: &str, part: &str| found.iter().any(|(of, text)| of == grade && text.contains(part));
+    assert!(told("warn", "resume id, cancel id; resume order, cancel not shown was kept"), "{found:#?}");
+    assert!(told("ok", "serves all that is asked of it"), "{found:#?}");
+    assert_eq!(connected.status(backend).await?["order_arguments"], by_id);
+    let (_, found) = findings(backend).await?;
+    assert!(found.iter().all(|(grade, _)| grade == "ok"), "{found:#?}");
+
+    // A shop that cannot be asked is connected all the same.
+    let token = token_file(&connected.files, "wrong", "another")?;
+    let (other, url) = (new_store(backend).await?, connected.shop.api_url());
+    let connect = ["centra", "connect", "--store", &other, "--api-url", &url, "--token-file", &token];
+    let told = touchstone(backend, &connect).await?.stdout;
+    assert!(told.contains("not known yet: the shop refuses the token"), "{told}");
     Ok(())
 }
 

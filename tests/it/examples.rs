@@ -9,20 +9,23 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStdout, Command},
 };
 use touchstone_tests::{
-    Backend, Credentials, Touchstone,
+    Backend, Credentials, SignedClient, Touchstone,
     process::{Port, TemporaryFolder},
     touchstone_json,
 };
 
 /// How long an example may take, retries included.
 const EXAMPLE_WITHIN: Duration = Duration::from_secs(60);
+/// How long a receiver may keep the connection of an attacker: its own timeout, and time to spare.
+const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 /// The address in the vendor's programs.
 const VENDOR_ADDRESS: &str = "https://api.fraudcommandcenter.com";
 /// What a verdict may recommend.
@@ -167,6 +170,58 @@ async fn every_example_of_the_checks_api_prints_a_risk_group(backend: Backend) -
     Ok(())
 }
 
+/// The codes of what speaks against an order that was answered with this verdict or check.
+fn codes(verdict: &Value) -> Vec<&str> {
+    let (reasons, name) = match verdict["reasons"].as_array() {
+        Some(reasons) => (reasons, "code"),
+        None => (verdict["data"]["tags"].as_array().expect("a check has tags"), "id"),
+    };
+    reasons.iter().filter_map(|reason| reason[name].as_str()).collect()
+}
+
+/// The sample order of every guide and of the API's description scores like an order of an honest customer.
+#[tokio::test]
+async fn sample_orders_look_like_orders_and_score_low() -> anyhow::Result<()> {
+    let shop = Shop::open_for(Backend::embedded()?, "signed,checks").await?;
+    let client = SignedClient::new(&shop.server.url(), shop.credentials.clone());
+    let sample = |file: &str| anyhow::Ok(serde_json::from_slice::<Value>(&std::fs::read(project().join(file))?)?);
+    let described = touchstone_json(&shop.backend, &["openapi"]).await?;
+    let example = |path: &str| {
+        let media = &described["paths"][path]["post"]["requestBody"]["content"]["application/json"];
+        let schema = media["schema"]["$ref"].as_str().and_then(|name| described.pointer(name.trim_start_matches('#')));
+        [&media["example"], &media["schema"]["example"], &schema.unwrap_or(&Value::Null)["example"]]
+            .into_iter()
+            .find(|example| example.is_object())
+            .cloned()
+            .with_context(|| format!("no example of {path}"))
+    };
+    for (number, mut order) in [sample("examples/order.json")?, example("/v1/analyze")?].into_iter().enumerate() {
+        order["order_id"] = json!(format!("S-{number}"));
+        let verdict = client.analyze(&order).await?.json()?;
+        let score = verdict["risk_score"].as_u64().with_context(|| verdict.to_string())?;
+        ensure!(score <= 15 && verdict["recommended_action"] == "approve", "{verdict}");
+        is_no_sample_of_nowhere(&verdict)?;
+    }
+    let checks = [sample("examples/check.json")?, example("/v2/risk/order/ecommerce")?];
+    for (number, mut check) in checks.into_iter().enumerate() {
+        check["transaction"]["order_id"] = json!(format!("S-{number}"));
+        let folder = TemporaryFolder::new("sample")?;
+        let file = folder.path().join("check.json");
+        std::fs::write(&file, check.to_string())?;
+        let answer = shop.run("sh", &[&project().join("examples/curl/check-order.sh"), &file]).await?;
+        let answer: Value = serde_json::from_str(answer.trim())?;
+        ensure!(answer["data"]["risk_group"] == "low", "{answer}");
+        is_no_sample_of_nowhere(&answer)?;
+    }
+    Ok(())
+}
+
+fn is_no_sample_of_nowhere(verdict: &Value) -> anyhow::Result<()> {
+    let codes = codes(verdict);
+    ensure!(!codes.iter().any(|code| ["private_ip", "email_invalid"].contains(code)), "{verdict}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn examples_place_an_order_on_the_embedded_default() -> anyhow::Result<()> {
     every_example_places_an_order(Backend::embedded()?).await
@@ -265,32 +320,87 @@ fn interpreted(program: &str, example: &str) -> Command {
     command
 }
 
-async fn example_receiver_verifies_a_webhook(receiver: Command) -> anyhow::Result<()> {
+/// What senders of no good do to a receiver: requests that break off, lengths that are none, bodies without an end. Each
+/// is over when the receiver closes the connection.
+async fn attack(port: u16) -> anyhow::Result<()> {
+    let head = |length: &str| format!("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: {length}\r\n\r\n");
+    for aborted in [head("100") + "{", head("100"), "POST / HTTP/1.1\r\nHost: sh".to_owned()] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(aborted.as_bytes()).await?;
+        // Closed with what is unread at the other end, so that the receiver sees a reset as well as an end.
+        stream.set_zero_linger()?;
+        drop(stream);
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(aborted.as_bytes()).await?;
+        stream.shutdown().await?;
+        closed(stream).await.with_context(|| format!("after {aborted:?} and an end"))?;
+    }
+    for length in ["-1", "1e9", "99999999999", "4294967297", "٣"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(head(length).as_bytes()).await?;
+        // A receiver that reads on takes this and more; the sender keeps its end open.
+        let _ = stream.write_all(&[b'x'; 4_096]).await;
+        let answer = closed(stream).await.with_context(|| format!("after Content-Length: {length}"))?;
+        ensure!(!answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.0 2"), "{length}: {answer}");
+    }
+    endless(port).await
+}
+
+/// A body that goes on and on must be refused after a few megabytes at most.
+async fn endless(port: u16) -> anyhow::Result<()> {
+    const MOST_CHUNKS: usize = 512;
+    let (mut answers, mut stream) = TcpStream::connect(("127.0.0.1", port)).await?.into_split();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x1_0000], b"\r\n"].concat();
+    for _ in 0..MOST_CHUNKS {
+        let mut answer = [0; 1];
+        tokio::select! {
+            biased;
+            // Answered or closed: nothing more is read.
+            _ = answers.read(&mut answer) => return Ok(()),
+            written = stream.write_all(&chunk) => if written.is_err() { return Ok(()) },
+        }
+    }
+    bail!("32 MiB of one body were read")
+}
+
+/// What the receiver answers until it closes the connection.
+async fn closed(mut stream: TcpStream) -> anyhow::Result<String> {
+    let mut answer = Vec::new();
+    // A reset is a close, too.
+    let read = tokio::time::timeout(CLOSED_WITHIN, stream.read_to_end(&mut answer)).await;
+    let _ = read.context("the receiver keeps the connection open")?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+async fn example_receiver_survives_attacks_and_verifies_a_webhook(receiver: Command) -> anyhow::Result<()> {
     let shop = Shop::open(Backend::embedded()?).await?;
     let port = Port::reserve()?;
     let url = format!("http://127.0.0.1:{}/", port.number());
     let endpoint =
         touchstone_json(&shop.backend, &["endpoint", "create", "--store", &shop.store, "--url", &url]).await?;
     let mut receiver = ExampleReceiver::start(receiver, &port, &text(&endpoint, "secret")?).await?;
+    attack(port.number()).await?;
+    // It goes on as if nothing had been.
     let example = project().join("examples/python/score_order.py");
     recommends(&shop.run("python3", &[&example]).await?, "recommended_action: ACTION")?;
     recommends(&receiver.next_line().await?, "verified order.scored 1001 ACTION")
 }
 
 #[tokio::test]
-async fn python_receiver_verifies_a_webhook() -> anyhow::Result<()> {
-    example_receiver_verifies_a_webhook(interpreted("python3", "python/receive_webhook.py")).await
+async fn python_receiver_survives_attacks_and_verifies_a_webhook() -> anyhow::Result<()> {
+    example_receiver_survives_attacks_and_verifies_a_webhook(interpreted("python3", "python/receive_webhook.py")).await
 }
 
 #[tokio::test]
-async fn node_receiver_verifies_a_webhook() -> anyhow::Result<()> {
-    example_receiver_verifies_a_webhook(interpreted("node", "node/receive-webhook.mjs")).await
+async fn node_receiver_survives_attacks_and_verifies_a_webhook() -> anyhow::Result<()> {
+    example_receiver_survives_attacks_and_verifies_a_webhook(interpreted("node", "node/receive-webhook.mjs")).await
 }
 
 #[tokio::test]
-async fn rust_receiver_verifies_a_webhook() -> anyhow::Result<()> {
+async fn rust_receiver_survives_attacks_and_verifies_a_webhook() -> anyhow::Result<()> {
     // Built with this test, and so beside it.
     let test = std::env::current_exe()?;
     let built = test.ancestors().nth(2).context("the test lies in no folder")?;
-    example_receiver_verifies_a_webhook(Command::new(built.join("examples/receive-webhook"))).await
+    example_receiver_survives_attacks_and_verifies_a_webhook(Command::new(built.join("examples/receive-webhook"))).await
 }

@@ -13,5 +13,7 @@ mod harness;
 mod ingest;
 mod notifier;
 mod pipeline;
+mod roles;
 mod testing;
+mod tls;
 mod traces;

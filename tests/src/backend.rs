@@ -161,6 +161,15 @@ impl Tables {
         Ok(())
     }
 
+    /// Runs a statement.
+    ///
+    /// # Errors
+    /// When the database refuses it.
+    pub async fn run(&self, statement: &str) -> anyhow::Result<()> {
+        self.0.execute_unprepared(statement).await.with_context(|| statement.to_owned())?;
+        Ok(())
+    }
+
     /// How many rows a table has, or what else comes behind `FROM`.
     ///
     /// # Errors

@@ -19,6 +19,6 @@ pub use self::{
     eventually::eventually,
     http::{Answer, HttpClient},
     receiver::{Behaviour, Delivery, Flood, Receiver},
-    tls::{Authority, Says},
+    tls::{Authority, Says, ServerFiles},
     touchstone::{Printed, Touchstone, touchstone, touchstone_json, touchstone_running, touchstone_with},
 };

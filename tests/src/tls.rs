@@ -1,9 +1,14 @@
-//! Certificates for receivers that speak TLS.
+//! Certificates for receivers and servers that speak TLS.
 //!
 //! Purpose: an authority of one test's own; the process under test trusts it when `SSL_CERT_FILE` of that process names
 //! [`Authority::root_file`]. Failure: its folder goes with it, so it must outlive the process.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
@@ -16,6 +21,17 @@ use crate::process::TemporaryFolder;
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TemporaryFolder,
+}
+
+/// The files of a server that speaks TLS, PEM.
+#[derive(Clone, Debug)]
+pub struct ServerFiles {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Its private key, for its owner alone.
+    pub key: PathBuf,
+    /// The certificate of the authority.
+    pub root: PathBuf,
 }
 
 /// What a certificate says.
@@ -55,6 +71,28 @@ impl Authority {
     #[must_use]
     pub fn root_file(&self) -> PathBuf {
         self.folder.path().join("root.pem")
+    }
+
+    /// Writes a certificate for 127.0.0.1 and its key into a folder.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn server_files(&self, folder: &Path) -> anyhow::Result<ServerFiles> {
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()])?;
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2120, 1, 1);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let files = ServerFiles {
+            certificate: folder.join("server.pem"),
+            key: folder.join("server.key"),
+            root: folder.join("root.pem"),
+        };
+        fs::write(&files.certificate, certificate.pem())?;
+        fs::write(&files.key, key.serialize_pem())?;
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600))?;
+        fs::write(&files.root, self.issuer.pem())?;
+        Ok(files)
     }
 
     /// The server's side of TLS, with a certificate of this authority.

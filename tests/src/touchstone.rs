@@ -29,21 +29,28 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const EGRESS_ALLOW: (&str, &str) = ("TOUCHSTONE_EGRESS_ALLOW", "127.0.0.0/8");
 
 /// Settings which must not leak from the environment of the tests into the program.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 22] = [
     "AMQP_URL",
+    "AMQP_URL_FILE",
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS_FILE",
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
     "REDIS_URL",
+    "REDIS_URL_FILE",
+    "TOUCHSTONE_CA_FILE",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_DATA_DIR",
+    "TOUCHSTONE_DATA_VOLUME",
     "TOUCHSTONE_EGRESS_ALLOW",
     "TOUCHSTONE_LISTEN",
     "TOUCHSTONE_LOG",
     "TOUCHSTONE_MASTER_KEY",
+    "TOUCHSTONE_MASTER_KEY_FILE",
     "TOUCHSTONE_PUBLIC_URL",
 ];
 

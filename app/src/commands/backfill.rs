@@ -24,6 +24,7 @@ use touchstone_schema::backfill::{Format, RowKind};
 use touchstone_schema::ids::{BackfillId, StoreId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::Tenant;
+use touchstone_schema::visible::visible;
 use touchstone_scorer::backfill::{BackfillError, LEASE, Outcome, Reading, SideFile, read};
 use touchstone_scorer::score::policy::Policy;
 
@@ -313,7 +314,7 @@ impl Answer {
     fn text(&self) -> String {
         let mut text = String::new();
         for one in &self.sources {
-            text.push_str(&format!("{}\n", one.source));
+            text.push_str(&format!("{}\n", visible(&one.source)));
             text.push_str(&fields(&[
                 (if self.dry_run { "would be accepted" } else { "accepted" }, Some(one.accepted.to_string())),
                 ("unchanged", Some(one.unchanged.to_string())),
@@ -321,7 +322,8 @@ impl Answer {
                 ("refused rows", one.refused_file.as_ref().map(|path| path.display().to_string())),
             ]));
             for refusal in &one.refusals {
-                text.push_str(&format!("  line {}: {} {}\n", refusal.line, refusal.field, refusal.reason));
+                let told = format!("  line {}: {} {}", refusal.line, refusal.field, refusal.reason);
+                text.push_str(&format!("{}\n", visible(&told)));
             }
         }
         text

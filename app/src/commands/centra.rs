@@ -5,18 +5,20 @@
 
 use std::io::{BufRead, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 use serde_json::json;
+use touchstone_notifier::introspect_arguments;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{MasterKeys, SealContext, generate_path_token, sha256_hex};
 use touchstone_platform::random;
 use touchstone_platform::store::SystemStore;
 use touchstone_platform::store::accounts::{CENTRA_TOKEN, ConnectionRow};
-use touchstone_schema::centra::ConnectionSettings;
+use touchstone_schema::centra::{ConnectionSettings, OrderArguments};
 use touchstone_schema::ids::{ConnectionId, StoreId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
@@ -147,6 +149,7 @@ pub(crate) struct NewConnection {
 }
 
 /// Adds a connection.
+#[expect(clippy::too_many_arguments, reason = "each is one column of the connection")]
 pub(crate) async fn create(
     system: SystemStore<'_>,
     master_keys: &MasterKeys,
@@ -155,6 +158,7 @@ pub(crate) async fn create(
     api_url: &Url,
     token: &Secret,
     settings: ConnectionSettings,
+    arguments: Option<OrderArguments>,
 ) -> anyhow::Result<NewConnection> {
     let now = clock.now();
     let id = ConnectionId::mint(now, random::bytes());
@@ -173,6 +177,7 @@ pub(crate) async fn create(
         stopped_reason: None,
         paused_until: Timestamp::from_millis(0),
         swept_at: None,
+        arguments,
     };
     system.add_connection(&row).await.context("the connection cannot be added")?;
     Ok(NewConnection { connection_id: row.id, connector_path: path_of(&path_token) })
@@ -207,15 +212,32 @@ async fn connect(
     }
     let token = access::read_token(token_file)?;
     let keys = operator.master_keys()?;
-    let made = create(operator.system(), &keys, &operator.clock, store, api_url, &token, settings).await?;
-    output.show(&told(&made, operator)?, || {
-        let told = described(&made, operator);
+    let shown = introspect_arguments(api_url.as_str(), &token, Arc::new(operator.egress())).await;
+    let kept = shown.as_ref().ok().copied();
+    let made = create(operator.system(), &keys, &operator.clock, store, api_url, &token, settings, kept).await?;
+    let problem = shown.err().map(|error| format!("{:#}", anyhow::Error::new(error)));
+    let mut document = told(&made, operator)?;
+    document["order_arguments"] = serde_json::to_value(kept)?;
+    document["order_arguments_problem"] = problem.clone().into();
+    output.show(&document, || {
+        let told = described(&made, operator) + &fields(&[("order argument", Some(arguments_told(kept, problem)))]);
         format!(
             "Connected. Keep the path secret: it is not shown again.\n{told}\
              Enter the URL as the `Connector url` of the External Fraud Prevention plugin in Centra.\n\
              Next: touchstone doctor, which compares what the shop serves with what is asked of it"
         )
     })
+}
+
+/// Which argument the shop's mutations take, or why that is not known yet.
+fn arguments_told(shown: Option<OrderArguments>, problem: Option<String>) -> String {
+    match (shown, problem) {
+        (Some(shown), _) => shown.to_string(),
+        (None, Some(problem)) => {
+            format!("not known yet: {problem}. The notifier asks the shop before its first mutation")
+        }
+        (None, None) => "not known yet: the notifier asks the shop before its first mutation".to_owned(),
+    }
 }
 
 /// The members of a new path, with its full URL.

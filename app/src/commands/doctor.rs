@@ -12,7 +12,9 @@ use touchstone_platform::inspect;
 use touchstone_platform::queue::{self, Lane, QueueError, QueueSettings};
 use touchstone_platform::settings::{Services, Settings};
 use touchstone_platform::store::Store;
+use touchstone_platform::transport::Trust;
 use touchstone_schema::secret::Secret;
+use touchstone_schema::visible::visible;
 
 use crate::compose;
 use crate::output::Output;
@@ -21,6 +23,7 @@ mod centra;
 mod disk;
 mod endpoints;
 mod enrichment;
+mod transport;
 
 /// Oldest versions that the design allows.
 const POSTGRES_VERSION: i64 = 150_000;
@@ -100,9 +103,9 @@ fn describe(findings: &Findings) -> String {
             Grade::Warn => "warn",
             Grade::Fail => "FAIL",
         };
-        text.push_str(&format!("{mark}  {:<width$}  {}\n", finding.what, finding.found));
+        text.push_str(&format!("{mark}  {:<width$}  {}\n", finding.what, visible(&finding.found)));
         if let Some(mend) = &finding.mend {
-            text.push_str(&format!("      {:<width$}  → {mend}\n", ""));
+            text.push_str(&format!("      {:<width$}  → {}\n", "", visible(mend)));
         }
     }
     let (failed, warned) = (findings.count(Grade::Fail), findings.count(Grade::Warn));
@@ -117,7 +120,10 @@ fn describe(findings: &Findings) -> String {
 async fn examine(settings: &Settings, findings: &mut Findings) {
     let place = if settings.is_embedded() { "embedded: no services needed" } else { "RabbitMQ, PostgreSQL and Redis" };
     findings.ok("settings", place);
-    examine_folder(settings, findings);
+    if !examine_folder(settings, findings) {
+        // Everything below makes files where the data is.
+        return;
+    }
     disk::examine(settings, findings);
     let keys = compose::master_keys(settings);
     match &keys {
@@ -131,9 +137,10 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
     let store = match &settings.services {
         Services::Embedded => examine_sqlite(settings, findings).await,
         Services::Production { database_url, amqp_url, redis_url } => {
+            transport::examine(database_url, amqp_url, redis_url, findings);
             let store = examine_postgres(settings, database_url, findings).await;
-            examine_rabbitmq(amqp_url, findings).await;
-            examine_redis(redis_url, findings).await;
+            examine_rabbitmq(amqp_url, &settings.trust, findings).await;
+            examine_redis(redis_url, &settings.trust, findings).await;
             store
         }
     };
@@ -166,19 +173,22 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-fn examine_folder(settings: &Settings, findings: &mut Findings) {
+/// Whether the folder can be used.
+fn examine_folder(settings: &Settings, findings: &mut Findings) -> bool {
     const WHAT: &str = "data folder";
     if !settings.is_embedded() {
-        return;
+        return true;
     }
     let folder = settings.data_dir().display().to_string();
     let mend = "point TOUCHSTONE_DATA_DIR at a folder that this user may write";
     if let Err(error) = compose::prepare_data_dir(settings) {
-        return findings.fail(WHAT, format!("{error:#}"), mend);
+        findings.fail(WHAT, format!("{error:#}"), mend);
+        return false;
     }
     let trial = settings.data_dir().join(".doctor");
     if let Err(error) = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial)) {
-        return findings.fail(WHAT, format!("{folder} cannot be written: {error}"), mend);
+        findings.fail(WHAT, format!("{folder} cannot be written: {error}"), mend);
+        return false;
     }
     match compose::mode_of(settings.data_dir()) {
         Ok(mode) if mode & 0o007 != 0 => {
@@ -190,6 +200,7 @@ fn examine_folder(settings: &Settings, findings: &mut Findings) {
         }
         _ => findings.ok(WHAT, format!("{folder} is writable")),
     }
+    true
 }
 
 async fn examine_sqlite(settings: &Settings, findings: &mut Findings) -> Option<Store> {
@@ -257,7 +268,7 @@ async fn examine_postgres(settings: &Settings, url: &Secret, findings: &mut Find
     }
 }
 
-async fn examine_rabbitmq(url: &Secret, findings: &mut Findings) {
+async fn examine_rabbitmq(url: &Secret, trust: &Trust, findings: &mut Findings) {
     const WHAT: &str = "RabbitMQ";
     let place = place_of(url);
     let version = match inspect::rabbitmq(url).await {
@@ -276,7 +287,7 @@ async fn examine_rabbitmq(url: &Secret, findings: &mut Findings) {
     }
     let version = version.map_or("version unknown".to_owned(), |version| format!("version {version}"));
     let settings = QueueSettings::RabbitMq { url: url.clone(), connection_name: "touchstone doctor".to_owned() };
-    let opened = tokio::time::timeout(BROKER_LIMIT, queue::open(&settings, Clock::system())).await;
+    let opened = tokio::time::timeout(BROKER_LIMIT, queue::open_trusting(&settings, Clock::system(), trust)).await;
     match opened {
         Ok(Ok(queue)) => {
             examine_lanes(WHAT, queue.as_ref(), format!("{version} at {place}; "), findings).await;
@@ -321,10 +332,10 @@ async fn examine_lanes(what: &'static str, queue: &dyn queue::Queue, place: Stri
     }
 }
 
-async fn examine_redis(url: &Secret, findings: &mut Findings) {
+async fn examine_redis(url: &Secret, trust: &Trust, findings: &mut Findings) {
     const WHAT: &str = "Redis";
     let place = place_of(url);
-    let facts = match inspect::redis(url).await {
+    let facts = match inspect::redis(url, trust).await {
         Ok(facts) => facts,
         Err(error) => {
             let mend = format!("start Redis at {place} (docker compose up -d redis), or correct REDIS_URL");
@@ -351,7 +362,7 @@ async fn examine_redis(url: &Secret, findings: &mut Findings) {
         ),
     }
     let settings = cache::CacheSettings::Redis { url: url.clone() };
-    if let Err(error) = cache::open(&settings, &Clock::system()).await {
+    if let Err(error) = cache::open_trusting(&settings, &Clock::system(), trust).await {
         findings.fail(WHAT, error.to_string(), "correct REDIS_URL");
     }
 }

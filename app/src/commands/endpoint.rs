@@ -126,6 +126,8 @@ pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: O
             store::existing(operator, &store).await?;
             operator.check_egress(&url)?;
             let keys = operator.master_keys()?;
+            let headers = settings::given_headers(settings.headers, settings.header_file.as_deref(), output)?;
+            let settings = EndpointSettings { headers, header_file: None, ..settings };
             let wanted = Wanted { url, events, settings };
             let made = create(operator.system(), &keys, &operator.clock, store, wanted).await?;
             output.show(&made, || {

@@ -12,6 +12,7 @@ use touchstone_schema::limits::{LIST_ENTRIES, PAGE_ITEMS};
 use touchstone_schema::lists::{ListEntry, ListKind, ListMatcher, ListSubject, hint};
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::visible::visible;
 
 use super::store::{data_key, tenant_of};
 use super::{Since, parse_since, parse_span};
@@ -64,7 +65,7 @@ pub(crate) struct NewEntry {
     /// email, email_domain, ip, card, device, phone, address or customer.
     #[arg(long)]
     subject: ListSubject,
-    /// The value, such as ann@example.com, example.com, 203.0.113.0/24 or "10 High St; SW1A 1AA; GB".
+    /// One value, such as ann@example.com, example.com, 203.0.113.0/24 or "10 High St; SW1A 1AA; GB"; call once for each.
     #[arg(long, required_unless_present = "of_order", conflicts_with = "of_order")]
     value: Option<String>,
     /// Take the value from this order instead.
@@ -138,7 +139,7 @@ async fn add(new: NewEntry, operator: &Operator, output: Output) -> anyhow::Resu
     });
     output.show(&document, || {
         let what = if is_new { "Added" } else { "Already listed, its note and end renewed:" };
-        format!("{what} {id}: {} {} {}", entry.list, entry.subject, entry.hint)
+        format!("{what} {id}: {} {} {}", entry.list, entry.subject, visible(&entry.hint))
     })
 }
 

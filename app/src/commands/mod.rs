@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use clap::Args;
+use touchstone_platform::store::DatabaseRole;
 use touchstone_schema::time::Timestamp;
 
 use crate::cli::Command;
@@ -39,7 +42,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Backfill(arguments) => return Box::pin(backfill::run(arguments, *output)).await,
         Command::Doctor => return Box::pin(doctor::run(*output)).await,
         Command::Serve(arguments) => Box::pin(serve::run(arguments, *output)).await,
-        Command::Migrate => migrate(*output).await,
+        Command::Migrate(arguments) => migrate(arguments, *output).await,
         Command::Openapi => openapi(*output),
         Command::Probe(arguments) => probe::run(&arguments, *output).await,
         Command::Merchant(command) => merchant::run(command, &Operator::open().await?, *output).await,
@@ -59,12 +62,30 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
     .map(|()| ExitCode::SUCCESS)
 }
 
-async fn migrate(output: Output) -> anyhow::Result<()> {
+/// How to migrate.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArguments {
+    /// Let this PostgreSQL role read and change rows afterwards, and no more: it owns no table and cannot change the audit
+    /// log. `touchstone serve` then connects as that role.
+    #[arg(long, value_name = "ROLE")]
+    grant_to: Option<DatabaseRole>,
+}
+
+async fn migrate(arguments: MigrateArguments, output: Output) -> anyhow::Result<()> {
     let settings = compose::load_for_command()?;
     compose::prepare_data_dir(&settings)?;
+    if settings.is_embedded() && arguments.grant_to.is_some() {
+        anyhow::bail!("--grant-to: a SQLite file has no roles; expected DATABASE_URL to name a PostgreSQL database");
+    }
     let store = compose::connect(&settings, 1).await?;
     store.migrate().await?;
-    output.show(&serde_json::json!({ "migrated": true }), || {
+    if let Some(role) = &arguments.grant_to {
+        store.grant(role).await.with_context(|| {
+            format!("--grant-to: the role `{role}` gets no rights; expected a role that exists, and to own the tables")
+        })?;
+    }
+    let granted = arguments.grant_to.map(|role| role.to_string());
+    output.show(&serde_json::json!({ "migrated": true, "granted_to": granted }), || {
         "The database schema is current.\nNext: `touchstone doctor` checks the rest.".to_owned()
     })
 }

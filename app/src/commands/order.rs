@@ -13,6 +13,7 @@ use touchstone_schema::limits::PAGE_ITEMS;
 use touchstone_schema::tenant::{Surface, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, TransactionStatus, Verdict};
+use touchstone_schema::visible::visible;
 
 use super::store::{data_key, tenant_of};
 use crate::compose::Operator;
@@ -170,7 +171,8 @@ async fn settle(
             (Surface::Centra, Decision::Reject) => " If the shop holds it, it is cancelled.",
             _ => "",
         };
-        format!("Order {}{already}: {decision}. The merchant is told by webhook (order.decided).{held}", order.order_id)
+        let order = visible(&order.order_id);
+        format!("Order {order}{already}: {decision}. The merchant is told by webhook (order.decided).{held}")
     })
 }
 
@@ -282,7 +284,8 @@ fn described(order: &TransactionView) -> String {
     for decision in &order.decisions {
         let note = decision.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
         let at = decision.decided_at.to_rfc3339();
-        text.push_str(&format!("{at}  {} by {}{note}\n", decision.decision, decision.reviewer));
+        let said = format!("{at}  {} by {}{note}", decision.decision, decision.reviewer);
+        text.push_str(&format!("{}\n", visible(&said)));
     }
     for event in &order.events {
         let (pending, delivered, dead) = (event.pending, event.delivered, event.dead);

@@ -46,6 +46,7 @@ impl HeldShop {
             &Url::parse(&centra.api_url())?,
             &Secret::new(centra.token()),
             ConnectionSettings::default(),
+            None,
         )
         .await?;
         Ok(Self { centra, path: connection.connector_path })

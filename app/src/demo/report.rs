@@ -7,7 +7,7 @@ use touchstone_schema::ids::StoreId;
 
 use super::orders::DemoOrder;
 use crate::commands::key::NewKey;
-use crate::output::table;
+use crate::output::{Cell, table};
 
 /// Reasons that the table has room for.
 const REASONS_SHOWN: usize = 3;
@@ -29,9 +29,10 @@ impl Outcome {
     }
 
     /// What came back: the webhooks and, of an order that a shop held, its fate there.
-    fn back(&self) -> String {
+    fn back(&self) -> Cell {
         let webhook = if self.webhook { "✓ verified" } else { "✗ missing" };
-        self.fate.map_or_else(|| webhook.to_owned(), |fate| format!("{webhook}\n{fate} in Centra"))
+        let fate = self.fate.map(|fate| format!("{fate} in Centra"));
+        Cell::Lines(std::iter::once(webhook.to_owned()).chain(fate).collect())
     }
 
     fn text(&self, name: &str) -> String {
@@ -43,10 +44,10 @@ impl Outcome {
     }
 
     /// The heaviest reasons in plain words, or why there is no verdict.
-    fn reasons(&self) -> String {
+    fn reasons(&self) -> Cell {
         let verdict = match &self.answer {
             Ok(verdict) => verdict,
-            Err(problem) => return format!("no verdict: {problem}"),
+            Err(problem) => return Cell::Line(format!("no verdict: {problem}")),
         };
         let reasons = verdict.get("reasons").and_then(Value::as_array);
         let lines: Vec<_> = reasons
@@ -58,15 +59,15 @@ impl Outcome {
                 Some(format!("{points:+} {}", reason.get("detail")?.as_str()?))
             })
             .collect();
-        if lines.is_empty() { "nothing suspicious".to_owned() } else { lines.join("\n") }
+        if lines.is_empty() { Cell::Line("nothing suspicious".to_owned()) } else { Cell::Lines(lines) }
     }
 
-    fn row(&self) -> Vec<String> {
+    fn row(&self) -> Vec<Cell> {
         vec![
-            format!("{}\n{}", self.order_id(), self.order.story),
-            self.text("risk_score"),
-            self.text("risk_level"),
-            self.text("recommended_action"),
+            Cell::Lines(vec![self.order_id(), self.order.story.to_owned()]),
+            self.text("risk_score").into(),
+            self.text("risk_level").into(),
+            self.text("recommended_action").into(),
             self.reasons(),
             self.back(),
         ]
@@ -149,7 +150,7 @@ pub(super) fn instructions(door: SocketAddr, key: &NewKey) -> String {
 
   KEY={api_key}
   SECRET={hmac_secret}
-  BODY='{{"order_id":"MINE-1","amount":120.50,"currency":"USD","customer":{{"email":"ada@example.com"}}}}'
+  BODY='{{"order_id":"MINE-1","amount":120.50,"currency":"USD","customer":{{"email":"ada@byron-boots.de"}}}}'
   TS=$(date +%s); NONCE=$(openssl rand -hex 16)
   SIG=$(printf '%s.%s.%s' "$TS" "$NONCE" "$BODY" | openssl dgst -sha256 -hmac "$SECRET" | sed 's/^.* //')
   curl -sS http://{door}/v1/analyze -H "Authorization: Bearer $KEY" -H "X-Fraudshield-Key: $KEY" \

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::RiskLevel;
+use touchstone_schema::visible::visible;
 
 use super::metrics::{Curve, Measured, Rank, Recall, TopOfDay, ratio, top_entities, top_orders};
 use super::{Given, Tally};
@@ -153,7 +154,7 @@ impl Evaluation {
             ("replayed in", Some(format!("{:.1} s, {rate:.0} orders a second", self.seconds))),
         ]);
         for refusal in &orders.refusals {
-            let _ = writeln!(text, "    {refusal}");
+            let _ = writeln!(text, "    {}", visible(&refusal.to_string()));
         }
         text.push('\n');
         text.push_str(&table(&["", "by points", "by score"], self.figure_rows(), ""));

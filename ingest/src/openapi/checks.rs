@@ -100,9 +100,9 @@ fn check(subject: Subject) -> Value {
         }), &["product_id", "title", "price", "quantity"]))),
     }, "example": {
         "transaction": {id: "1001", "ordered_on": "2026-01-02T03:04:05Z", "order_total": 129.90, "order_currency": "EUR"},
-        "billing": {"first_name": "Ada", "last_name": "Byron", "country": "DE", "email": "ada@example.com"},
+        "billing": {"first_name": "Ada", "last_name": "Byron", "country": "DE", "email": "ada@byron-boots.de"},
         "payment": {"method": "card", "bin": "424242", "last_4": "4242", "exp_date": "0930"},
-        "device": {"ip_address": "203.0.113.7"},
+        "device": {"ip_address": "93.200.11.4"},
         "products": [{"product_id": "B-1", "title": "Boots", "price": 129.90, "quantity": 1}],
     }})
 }

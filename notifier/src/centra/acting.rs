@@ -9,11 +9,11 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use touchstone_platform::store::holds::{Hold, HoldMove, NEVER};
-use touchstone_schema::centra::{ConnectionSettings, Effect, HoldState, StockAction, WantedBy};
+use touchstone_schema::centra::{ConnectionSettings, Effect, HoldState, OrderArgument, StockAction, WantedBy};
 use touchstone_schema::limits::SHOP_WARNINGS;
 
 use super::next::{Next, OrderState, before_acting, done, while_waiting};
-use super::operations::{CANCEL, READ_STATES, RESUME};
+use super::operations::{READ_STATES, cancel, resume};
 use super::shop::{Shop, Stop};
 
 /// Orders read and acted upon together: few enough that none has changed much meanwhile.
@@ -24,6 +24,10 @@ const CONCURRENCY: usize = 4;
 const REFUSALS: u32 = 5;
 
 pub(super) async fn run(shop: &Shop<'_>, holds: Vec<Hold>) -> Result<(), Stop> {
+    if holds.iter().any(|hold| hold.state == HoldState::Acting) {
+        // Before the orders are read, so that nothing is asked between reading an order and acting on it.
+        shop.arguments().await?;
+    }
     for together in holds.chunks(TOGETHER) {
         shop.keep().await?;
         let orders = match read(shop, together).await? {
@@ -148,9 +152,15 @@ struct Told {
 async fn send(shop: &Shop<'_>, hold: &Hold, effect: Effect) -> Result<(), Stop> {
     let (worker, system) = (shop.worker, shop.worker.system());
     let Some(id) = hold.centra_id.as_deref() else { return Ok(()) };
-    let (operation, variables) = match effect {
-        Effect::Cancel => (&CANCEL, json!({"order": {"id": id}, "input": cancellation(&shop.connection.settings)})),
-        Effect::Resume | Effect::Keep => (&RESUME, json!({"order": {"id": id}})),
+    let arguments = shop.arguments().await?;
+    let by = arguments.of(effect);
+    let mut variables = naming(id, by);
+    let operation = match effect {
+        Effect::Cancel => {
+            variables["input"] = cancellation(&shop.connection.settings);
+            cancel(by)
+        }
+        Effect::Resume | Effect::Keep => resume(by),
     };
     // Nothing is sent that the lease might not outlive, or that is not wanted any more, or once the process is to end.
     if worker.shutdown.is_cancelled() {
@@ -168,7 +178,13 @@ async fn send(shop: &Shop<'_>, hold: &Hold, effect: Effect) -> Result<(), Stop> 
     let payload = match answer? {
         Ok(data) => payload(data.get()),
         // Whether it was done the next reading shows.
-        Err(error) => return Ok(worker.later(hold, &error.to_string()).await?),
+        Err(error) => {
+            worker.later(hold, &error.to_string()).await?;
+            if error.refuses_an_argument() {
+                shop.arguments_refused(arguments).await?;
+            }
+            return Ok(());
+        }
     };
     let Some(payload) = payload else {
         return Ok(worker.later(hold, "the shop's answer is not what was asked for").await?);
@@ -203,6 +219,14 @@ fn payload(data: &str) -> Option<Payload> {
         resume_order: Payload,
     }
     serde_json::from_str::<Answer>(data).ok().map(|answer| answer.resume_order)
+}
+
+/// The variables that name an order.
+fn naming(id: &str, by: OrderArgument) -> Value {
+    match by {
+        OrderArgument::Order => json!({"order": {"id": id}}),
+        OrderArgument::Id => json!({"id": id}),
+    }
 }
 
 /// The input of a cancellation (contract: Centra connector).

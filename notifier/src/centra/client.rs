@@ -54,6 +54,14 @@ pub enum ApiError {
     Unavailable(String),
 }
 
+impl ApiError {
+    /// Whether the shop refuses an argument of what was sent, as one does that names orders otherwise. Servers word it
+    /// differently, and all of them write `argument`.
+    pub(crate) fn refuses_an_argument(&self) -> bool {
+        matches!(self, Self::Invalid(message) if message.to_ascii_lowercase().contains("argument"))
+    }
+}
+
 /// Whom to ask, and as whom.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -218,6 +226,19 @@ mod tests {
         let failed = r#"{"data":null,"errors":[{"message":"Internal\nerror","path":["resumeOrder"]}]}"#;
         assert_eq!(answer(200, failed), Err(ApiError::Unavailable("Internal error".to_owned())));
         assert_eq!(answer(500, invalid), Err(ApiError::Unavailable("Cannot query field \"x\"".to_owned())));
+    }
+
+    #[test]
+    fn a_refused_argument_is_told_from_other_refusals() {
+        for message in [
+            r#"Unknown argument "order" on field "Mutation.resumeDirectToConsumerOrder"."#,
+            r#"Field "resumeDirectToConsumerOrder" argument "id" of type "String!" is required but not provided."#,
+            "the argument `order` is not supported by `Mutation.resumeDirectToConsumerOrder`",
+        ] {
+            assert!(ApiError::Invalid(message.to_owned()).refuses_an_argument(), "{message}");
+            assert!(!ApiError::Unavailable(message.to_owned()).refuses_an_argument(), "{message}");
+        }
+        assert!(!ApiError::Invalid("Cannot query field \"x\"".to_owned()).refuses_an_argument());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! or refuses our token stops its own orders only. Design: ARCHITECTURE.md, "Held orders".
 
 mod acting;
+mod arguments;
 mod budget;
 mod client;
 mod judging;
@@ -25,8 +26,10 @@ mod sweep;
 mod take;
 mod work;
 
+pub(crate) use arguments::MUTATION_ARGUMENTS;
+pub use arguments::order_arguments;
 pub use client::ApiError;
 pub(crate) use client::{Api, Target};
-pub use operations::{OPERATIONS, Operation};
+pub use operations::{Operation, operations};
 pub(crate) use take::run as take_notices;
 pub(crate) use work::Worker;

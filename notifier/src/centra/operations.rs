@@ -1,7 +1,10 @@
 //! What is asked of a shop's Integration API: every operation that is ever sent, as GraphQL.
 //!
 //! Names and arguments are those of the public reference, where the vendor's connector document is not valid GraphQL; the
-//! mutations are aliased so that their answers have the document's shape (contract: Centra connector).
+//! mutations are aliased so that their answers have the document's shape (contract: Centra connector). Shops name the order
+//! of a mutation in one of two ways, so each mutation exists for both.
+
+use touchstone_schema::centra::{Effect, OrderArgument, OrderArguments};
 
 /// An operation and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -79,31 +82,79 @@ pub(crate) const RATE_LIMITS: Operation = Operation {
     text: "query rateLimits { rateLimits { type intervalSeconds quota remainingQuota } }",
 };
 
-/// Releases an order.
-pub(crate) const RESUME: Operation = Operation {
+/// The text of a mutation of one order.
+macro_rules! mutation_text {
+    ($name:literal, $variables:literal, $field:literal, $arguments:literal) => {
+        concat!(
+            "mutation ",
+            $name,
+            "(",
+            $variables,
+            ") {\n  ",
+            $name,
+            ": ",
+            $field,
+            "(",
+            $arguments,
+            ") {\n    order { id status }\n    userErrors { message path }\n    userWarnings { message path }\n  }\n}"
+        )
+    };
+}
+
+/// Releases an order that is named by `order`.
+const RESUME_BY_ORDER: Operation = Operation {
     name: "resumeOrder",
     purpose: "orders are released",
-    text: r"mutation resumeOrder($order: OrderInput!) {
-  resumeOrder: resumeDirectToConsumerOrder(order: $order) {
-    order { id status }
-    userErrors { message path }
-    userWarnings { message path }
-  }
-}",
+    text: mutation_text!("resumeOrder", "$order: OrderInput!", "resumeDirectToConsumerOrder", "order: $order"),
 };
 
-/// Cancels an order.
-pub(crate) const CANCEL: Operation = Operation {
+/// Releases an order that is named by `id`.
+const RESUME_BY_ID: Operation = Operation {
+    text: mutation_text!("resumeOrder", "$id: String!", "resumeDirectToConsumerOrder", "id: $id"),
+    ..RESUME_BY_ORDER
+};
+
+/// Cancels an order that is named by `order`.
+const CANCEL_BY_ORDER: Operation = Operation {
     name: "cancelOrder",
     purpose: "orders are cancelled",
-    text: r"mutation cancelOrder($order: OrderInput!, $input: DirectToConsumerOrderCancelInput!) {
-  cancelOrder: cancelDirectToConsumerOrder(order: $order, input: $input) {
-    order { id status }
-    userErrors { message path }
-    userWarnings { message path }
-  }
-}",
+    text: mutation_text!(
+        "cancelOrder",
+        "$order: OrderInput!, $input: DirectToConsumerOrderCancelInput!",
+        "cancelDirectToConsumerOrder",
+        "order: $order, input: $input"
+    ),
 };
 
-/// Every operation, for whoever compares them with what a shop serves.
-pub const OPERATIONS: &[Operation] = &[READ_ORDERS, READ_STATES, LIST_HELD, RATE_LIMITS, RESUME, CANCEL];
+/// Cancels an order that is named by `id`.
+const CANCEL_BY_ID: Operation = Operation {
+    text: mutation_text!(
+        "cancelOrder",
+        "$id: String!, $input: DirectToConsumerOrderCancelInput!",
+        "cancelDirectToConsumerOrder",
+        "id: $id, input: $input"
+    ),
+    ..CANCEL_BY_ORDER
+};
+
+/// The mutation that releases an order, with this argument.
+pub(crate) const fn resume(by: OrderArgument) -> &'static Operation {
+    match by {
+        OrderArgument::Order => &RESUME_BY_ORDER,
+        OrderArgument::Id => &RESUME_BY_ID,
+    }
+}
+
+/// The mutation that cancels an order, with this argument.
+pub(crate) const fn cancel(by: OrderArgument) -> &'static Operation {
+    match by {
+        OrderArgument::Order => &CANCEL_BY_ORDER,
+        OrderArgument::Id => &CANCEL_BY_ID,
+    }
+}
+
+/// Every operation that a shop with these arguments is sent, to be compared with what the shop serves.
+pub fn operations(arguments: OrderArguments) -> Vec<Operation> {
+    let mutations = [resume(arguments.of(Effect::Resume)), cancel(arguments.of(Effect::Cancel))];
+    [&READ_ORDERS, &READ_STATES, &LIST_HELD, &RATE_LIMITS].into_iter().chain(mutations).copied().collect()
+}

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use touchstone_platform::crypto::SealContext;
 use touchstone_platform::store::StoreError;
 use touchstone_platform::store::accounts::ConnectionRow;
+use touchstone_schema::centra::OrderArguments;
 use touchstone_schema::time::Timestamp;
 
+use super::arguments::{MUTATION_ARGUMENTS, order_arguments};
 use super::budget::{Budget, RateLimit};
 use super::client::{ApiError, Target};
 use super::operations::{Operation, RATE_LIMITS};
@@ -42,6 +44,14 @@ pub(super) struct Shop<'w> {
     pub(super) target: Target,
     lease: tokio::sync::Mutex<Timestamp>,
     budget: tokio::sync::Mutex<Budget>,
+    arguments: tokio::sync::Mutex<Arguments>,
+}
+
+/// What is known of the arguments that the shop's mutations take.
+struct Arguments {
+    shown: Option<OrderArguments>,
+    /// The shop is asked once a turn at most.
+    asked: bool,
 }
 
 impl<'w> Shop<'w> {
@@ -60,7 +70,8 @@ impl<'w> Shop<'w> {
         match worker.with.master_keys.open(&connection.sealed_token, &context) {
             Ok(token) => {
                 let target = Target { url: connection.api_url.clone(), token };
-                Ok(Self { worker, connection, target, lease: lease.into(), budget: budget.into() })
+                let arguments = Arguments { shown: connection.arguments, asked: false }.into();
+                Ok(Self { worker, connection, target, lease: lease.into(), budget: budget.into(), arguments })
             }
             Err(error) => {
                 tracing::error!(
@@ -137,6 +148,47 @@ impl<'w> Shop<'w> {
             }
             other => Ok(other),
         }
+    }
+
+    /// The arguments that the shop's mutations take. A shop that was never asked is asked now, and its answer kept.
+    pub(super) async fn arguments(&self) -> Result<OrderArguments, Stop> {
+        let mut known = self.arguments.lock().await;
+        if known.shown.is_none() {
+            self.ask_for_arguments(&mut known).await?;
+        }
+        Ok(known.shown.unwrap_or_default())
+    }
+
+    /// Asks the shop again, because it refused an argument of what was sent by `used`.
+    pub(super) async fn arguments_refused(&self, used: OrderArguments) -> Result<(), Stop> {
+        let mut known = self.arguments.lock().await;
+        // What differs by now was learnt since by another mutation of this turn.
+        if known.shown.unwrap_or_default() == used {
+            self.ask_for_arguments(&mut known).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_for_arguments(&self, known: &mut Arguments) -> Result<(), Stop> {
+        if std::mem::replace(&mut known.asked, true) {
+            return Ok(());
+        }
+        let shown = match self.ask(&MUTATION_ARGUMENTS, &json!({})).await? {
+            Ok(data) => serde_json::from_str(data.get()).map(|data| order_arguments(&data)).unwrap_or_default(),
+            // Introspection that is switched off: by the connector's document, until a mutation is refused.
+            Err(ApiError::Invalid(_)) => OrderArguments::default(),
+            Err(error) => {
+                tracing::debug!(connection = %self.connection.id, %error, "the shop's arguments are not known yet");
+                return Ok(());
+            }
+        };
+        if known.shown != Some(shown) {
+            let (id, store) = (&self.connection.id, &self.connection.store_id);
+            tracing::info!(connection = %id, %store, arguments = %shown, "the arguments of the shop's mutations are kept");
+            self.worker.system().set_connection_arguments(id, shown, self.now()).await?;
+            known.shown = Some(shown);
+        }
+        Ok(())
     }
 
     async fn spend(&self, is_mutation: bool) -> Result<(), Stop> {

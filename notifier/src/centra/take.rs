@@ -14,6 +14,7 @@ use touchstone_platform::queue::{Delivery, Disposition, Lane};
 use touchstone_platform::retry::Backoff;
 use touchstone_platform::store::{Store, StoreError, SystemReason};
 use touchstone_schema::centra::{FAILED_NOTICE, Notice, WAITING_NOTICE};
+use touchstone_schema::fault::place_in_text;
 
 use crate::Dependencies;
 use crate::consume::open;
@@ -57,9 +58,8 @@ impl Taking {
     async fn take(&self, delivery: &Delivery) -> Option<Disposition> {
         let notice: Notice = match serde_json::from_slice(&delivery.body) {
             Ok(notice) => notice,
-            // The parser's message may quote personal data, so only the place is told.
             Err(error) => {
-                let reason = format!("not a notice: fault at line {} column {}", error.line(), error.column());
+                let reason = format!("not a notice: {}", place_in_text(&error));
                 return Some(Disposition::DeadLetter { reason });
             }
         };

@@ -9,6 +9,8 @@ mod embedded;
 mod rate;
 mod redis;
 
+pub(crate) use redis::client as redis_client;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::FinishedVerdict;
 
 use crate::clock::Clock;
+use crate::transport::Trust;
 
 /// How long a revoked key is refused here; by then the directory of every process has long learnt of it.
 const REVOKED_FOR: std::time::Duration = std::time::Duration::from_secs(86_400);
@@ -44,8 +47,17 @@ pub enum CacheSettings {
 /// Opens the cache. A Redis that cannot be reached yet is no error: its methods fail until it can. A malformed URL, or
 /// a nonce file that cannot be used, is.
 pub async fn open(settings: &CacheSettings, clock: &Clock) -> Result<Arc<dyn Cache>, CacheError> {
+    open_trusting(settings, clock, &Trust::default()).await
+}
+
+/// The same, with authorities that the server's certificate may come from.
+pub async fn open_trusting(
+    settings: &CacheSettings,
+    clock: &Clock,
+    trust: &Trust,
+) -> Result<Arc<dyn Cache>, CacheError> {
     Ok(match settings {
-        CacheSettings::Redis { url } => Arc::new(redis::RedisCache::open(url)?),
+        CacheSettings::Redis { url } => Arc::new(redis::RedisCache::open(url, trust)?),
         CacheSettings::Embedded { path } => {
             Arc::new(embedded::EmbeddedCache::open(path.as_deref(), clock.now()).map_err(CacheError::new)?)
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use touchstone_schema::enrichment::Enrichment;
+use touchstone_schema::history::normal;
 use touchstone_schema::order::{CountryCode, Order};
 
 use super::built_in;
@@ -36,14 +37,9 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The domain of a mailbox, without the dot that names the root.
+/// The domain of a mailbox, in the spelling of [`normal::domain`].
 fn domain(mailbox: &str) -> Option<Cow<'_, str>> {
-    let (_, domain) = mailbox.trim().rsplit_once('@')?;
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    match domain.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        true => Some(Cow::Borrowed(domain)),
-        false => Some(Cow::Owned(domain.to_lowercase())),
-    }
+    mailbox.trim().rsplit_once('@').map(|(_, domain)| normal::domain(domain))
 }
 
 /// One consistent state; it does not change while it is held.

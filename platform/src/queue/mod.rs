@@ -15,6 +15,7 @@ use touchstone_schema::time::Timestamp;
 
 use crate::clock::Clock;
 use crate::store::Store;
+use crate::transport::Trust;
 
 /// A queue of one kind of message. Order within a lane is by arrival, redeliveries excepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -187,9 +188,18 @@ pub enum QueueSettings {
 /// Opens the queue. A broker that is away is waited for in the background; one that refuses us, or whose queues have
 /// other arguments than ours, is an error.
 pub async fn open(settings: &QueueSettings, clock: Clock) -> Result<Arc<dyn Queue>, QueueError> {
+    open_trusting(settings, clock, &Trust::default()).await
+}
+
+/// The same, with authorities that the broker's certificate may come from.
+pub async fn open_trusting(
+    settings: &QueueSettings,
+    clock: Clock,
+    trust: &Trust,
+) -> Result<Arc<dyn Queue>, QueueError> {
     Ok(match settings {
         QueueSettings::RabbitMq { url, connection_name } => {
-            Arc::new(rabbitmq::RabbitMq::open(url, connection_name.clone(), clock).await?)
+            Arc::new(rabbitmq::RabbitMq::open(url, connection_name.clone(), clock, trust.clone()).await?)
         }
         QueueSettings::Embedded { store } => Arc::new(embedded::Embedded::open(store.clone(), clock).await?),
         QueueSettings::BesideEmbedded { store } => {

@@ -4,7 +4,7 @@
 //! it, and with its line in the audit log. Failure: nothing of a change is kept when any part of it fails.
 
 use sea_orm::QueryResult;
-use touchstone_schema::centra::ConnectionSettings;
+use touchstone_schema::centra::{ConnectionSettings, OrderArguments};
 use touchstone_schema::ids::{ConnectionId, EventId, KeyId, MerchantId, StoreId};
 use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::renamed::present;
@@ -141,6 +141,8 @@ pub struct ConnectionRow {
     pub paused_until: Timestamp,
     /// When the shop was last looked through for held orders.
     pub swept_at: Option<Timestamp>,
+    /// The arguments that the shop's mutations take; none: the shop was not asked yet.
+    pub arguments: Option<OrderArguments>,
 }
 
 /// All that the directory holds: every store, its keys that are not revoked, its Centra connections that have not ended,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::sqlx::{ConnectOptions, Connection, PgPool, SqlitePool};
 use sea_orm::{
@@ -25,6 +25,7 @@ use touchstone_schema::secret::Secret;
 
 use super::log::{KEPT_BYTES, Writers};
 use super::{Store, StoreError, StoreSettings};
+use crate::transport::{self, Trust};
 
 /// Longest wait for a free connection.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(3);
@@ -55,8 +56,13 @@ const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(8390876194896704623)"
 impl Store {
     /// Connects, and makes the SQLite file when there is none. Applies no migrations.
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        Self::open_trusting(settings, &Trust::default()).await
+    }
+
+    /// The same, with authorities that the server's certificate may come from.
+    pub async fn open_trusting(settings: &StoreSettings, trust: &Trust) -> Result<Self, StoreError> {
         let database: DatabaseConnection = match settings {
-            StoreSettings::Postgres { url, connections } => open_postgres(url, *connections).await?.into(),
+            StoreSettings::Postgres { url, connections } => open_postgres(url, *connections, trust).await?.into(),
             StoreSettings::Sqlite { path } => open_sqlite(path).await?.into(),
         };
         let is_embedded = database.get_database_backend() == DbBackend::Sqlite;
@@ -205,12 +211,9 @@ async fn limited<T>(work: impl Future<Output = Result<T, sea_orm::DbErr>>) -> Re
     }
 }
 
-async fn open_postgres(url: &Secret, connections: u32) -> Result<PgPool, StoreError> {
+async fn open_postgres(url: &Secret, connections: u32, trust: &Trust) -> Result<PgPool, StoreError> {
     let limit_ms = STATEMENT_LIMIT.as_millis().to_string();
-    let options = url
-        .expose_text()
-        .unwrap_or_default()
-        .parse::<PgConnectOptions>()?
+    let options = transport::postgres(url.expose_text().unwrap_or_default(), trust)?
         .application_name("touchstone")
         .options([("statement_timeout", &limit_ms), ("idle_in_transaction_session_timeout", &limit_ms)])
         .options(BY_INDEX)

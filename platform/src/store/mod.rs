@@ -14,6 +14,7 @@ pub(crate) mod database;
 pub mod deliveries;
 mod error;
 pub mod events;
+mod grants;
 pub mod history;
 pub mod holds;
 mod insert;
@@ -28,6 +29,7 @@ mod table;
 pub mod transactions;
 
 pub use error::StoreError;
+pub use grants::DatabaseRole;
 
 /// Where the data lives.
 #[derive(Debug, Clone)]

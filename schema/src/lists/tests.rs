@@ -48,6 +48,8 @@ fn addresses_match_their_ranges_and_nothing_beside_them() {
         (ListKind::Block, ListSubject::Ip, "203.0.113.0/24"),
         (ListKind::Allow, ListSubject::Ip, "203.0.113.7"),
         (ListKind::Block, ListSubject::Ip, "2001:db8::/32"),
+        (ListKind::Block, ListSubject::Ip, "::ffff:198.51.100.7"),
+        (ListKind::Block, ListSubject::Ip, "::ffff:192.0.2.0/120"),
     ]);
     let of = |ip: &str| {
         let found = lists.matches(&order(&format!(r#""ip_address":"{ip}""#)), &HistoryKeys::default(), NOW);
@@ -59,6 +61,8 @@ fn addresses_match_their_ranges_and_nothing_beside_them() {
     assert_eq!(of("203.0.114.7"), (0, 0));
     assert_eq!(of("2001:db8:1::1"), (1, 0));
     assert_eq!(of("2001:db9::1"), (0, 0));
+    assert_eq!(of("198.51.100.7"), (1, 0));
+    assert_eq!((of("192.0.2.255"), of("192.0.3.0")), ((1, 0), (0, 0)));
 }
 
 #[test]
@@ -87,20 +91,73 @@ fn a_mailbox_matches_in_all_its_spellings_until_it_expires() {
 #[test]
 fn values_of_another_form_are_refused_with_what_was_expected() {
     let refused = [
-        (ListSubject::Email, "ann"),
-        (ListSubject::EmailDomain, "com"),
-        (ListSubject::EmailDomain, "ex ample.com"),
-        (ListSubject::Ip, "300.1.1.1"),
-        (ListSubject::Ip, "10.0.0.0/33"),
-        (ListSubject::Phone, "123"),
-        (ListSubject::Address, "10 High St"),
-        (ListSubject::Address, "10 High St; SW1A 1AA; Britain"),
-        (ListSubject::Customer, " "),
+        (ListSubject::Email, "ann", "an e-mail address"),
+        (ListSubject::Email, "ann@", "an e-mail address"),
+        (ListSubject::Email, "+tag@shop.example", "an e-mail address"),
+        (ListSubject::Email, "*@shop.example", "subject email_domain"),
+        (ListSubject::Email, "ann*@shop.example", "subject email_domain"),
+        (ListSubject::Email, "@shop.example", "subject email_domain"),
+        (ListSubject::EmailDomain, "com", "a domain"),
+        (ListSubject::EmailDomain, "shop..example", "a domain"),
+        (ListSubject::EmailDomain, "https://shop.example/", "a domain"),
+        (ListSubject::EmailDomain, "*.shop.example", "without `*`"),
+        (ListSubject::EmailDomain, "ann@shop.example", "subject email "),
+        (ListSubject::Ip, "300.1.1.1", "an IP address"),
+        (ListSubject::Ip, "10.0.0.0/33", "an IP address"),
+        (ListSubject::Ip, "010.0.0.0/8", "an IP address"),
+        (ListSubject::Ip, "203.0.113.7/24", "first address of the range"),
+        (ListSubject::Ip, "2001:db8::1/32", "first address of the range"),
+        (ListSubject::Phone, "123", "at least 7 digits"),
+        (ListSubject::Phone, "ask the shop", "at least 7 digits"),
+        (ListSubject::Address, "10 High St", "street; postcode; country"),
+        (ListSubject::Address, "10 High St; SW1A 1AA", "street; postcode; country"),
+        (ListSubject::Address, "10 High St; ; GB", "street; postcode; country"),
+        (ListSubject::Address, "10 High St; SW1A 1AA; Britain", "two letters"),
+        (ListSubject::Card, "4242 4242 4242 4242", "never a card number"),
+        (ListSubject::Card, "4242424242424242", "never a card number"),
+        (ListSubject::Customer, " ", "a value"),
     ];
-    for (subject, value) in refused {
+    for (subject, value, part) in refused {
         let told = ListMatcher::read(subject, value, &data_key(), KeyMode::Live).expect_err(value);
-        assert!(told.starts_with("expected "), "{told}");
+        assert!(told.starts_with("expected ") && told.contains(part), "{value}: {told}");
     }
+}
+
+#[test]
+fn several_values_in_one_text_are_refused_with_what_to_do() {
+    for separator in [",", ", ", ";", " ", "\n", "\r\n", "\t"] {
+        for (subject, value) in [
+            (ListSubject::Email, "ann@shop.example"),
+            (ListSubject::EmailDomain, "shop.example"),
+            (ListSubject::Ip, "203.0.113.7"),
+            (ListSubject::Phone, "+46 70 123 45 67"),
+            (ListSubject::Device, "d-1"),
+            (ListSubject::Customer, "c-1"),
+            (ListSubject::Card, "fp_1"),
+        ] {
+            let several = format!("{value}{separator}{value}");
+            let told = ListMatcher::read(subject, &several, &data_key(), KeyMode::Live).expect_err(&several);
+            assert!(told.contains("one call for each"), "{several:?}: {told}");
+        }
+    }
+    let addresses = "10 High St; SW1A 1AA; GB\n11 High St; SW1A 1AA; GB";
+    assert!(ListMatcher::read(ListSubject::Address, addresses, &data_key(), KeyMode::Live).is_err());
+}
+
+#[test]
+fn an_internationalised_domain_and_its_punycode_are_one() {
+    let typed = ["bücher.example", "xn--bcher-kva.example"];
+    for (listed, other) in [(typed[0], typed[1]), (typed[1], typed[0])] {
+        let lists = lists(&[
+            (ListKind::Block, ListSubject::EmailDomain, listed),
+            (ListKind::Allow, ListSubject::Email, &format!("ann@{listed}")),
+        ]);
+        let order = order(&format!(r#""customer":{{"email":"Ann@{other}"}}"#));
+        let found = lists.matches(&order, &email_key(&format!("Ann@{other}")), NOW);
+        assert_eq!((found.blocked.len(), found.allowed.len()), (1, 1), "{listed} {other}");
+    }
+    let stored = ListMatcher::from_stored(ListSubject::EmailDomain, "bücher.example");
+    assert_eq!(stored, Some(ListMatcher::Domain(typed[1].to_owned())), "as releases before kept it");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use touchstone_platform::directory::Snapshot;
 use touchstone_platform::enrichment;
 use touchstone_platform::store::scoring::Loaded;
-use touchstone_schema::history::{HistoryKey, HistoryKeyKind};
+use touchstone_schema::fault::Fault;
+use touchstone_schema::history::{HistoryKey, HistoryKeyKind, normal};
 use touchstone_schema::ids::StoreId;
 use touchstone_schema::input::is_own_mailbox;
 use touchstone_schema::json::Json;
@@ -131,9 +132,8 @@ pub(crate) fn policy_of(
         return Ok(policy.clone());
     }
     let policy = match stored {
-        Some(stored) => {
-            Policy::from_stored(stored).map_err(|error| format!("the stored policy cannot be used: {error}"))?
-        }
+        Some(stored) => Policy::from_stored(stored)
+            .map_err(|error| format!("the stored policy cannot be used: {}", first_place(&error.0)))?,
         None => Policy::built_in(),
     };
     policies.retain(|(of, _), _| of != store);
@@ -167,11 +167,9 @@ impl Reading<'_> {
 }
 
 fn read(document: &str, surface: Surface, own_domains: &[String]) -> Result<Order, String> {
-    let json = Json::parse_text(document).map_err(|error| format!("the order is not JSON: {error}"))?;
-    let mut order = Order::parse(&json).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        format!("the order is not valid: {first}")
-    })?;
+    let json = Json::parse_text(document)
+        .map_err(|error| format!("the order is not JSON: {}", Fault::from(&error).place()))?;
+    let mut order = Order::parse(&json).map_err(|faults| format!("the order is not valid: {}", first_place(&faults)))?;
     if let Some(carried) = carried_warnings(surface, &json) {
         order.warnings = carried;
     }
@@ -190,7 +188,8 @@ fn carried_warnings(surface: Surface, order: &Json<'_>) -> Option<Vec<Warning>> 
 
 /// Counts `noreply@` and its like of the store's own domains as absent: every customer without a mailbox has it.
 fn drop_own_mailbox(order: &mut Order, surface: Surface, own_domains: &[String]) {
-    if !order.customer.email.as_deref().is_some_and(|email| is_own_mailbox(email, own_domains)) {
+    let email = order.customer.email.as_deref().filter(|_| !own_domains.is_empty()).and_then(normal::email);
+    if !email.is_some_and(|email| is_own_mailbox(&email, own_domains)) {
         return;
     }
     order.customer.email = None;
@@ -202,4 +201,9 @@ fn drop_own_mailbox(order: &mut Order, surface: Surface, own_domains: &[String])
         let message = "expected the customer's own mailbox; this one is the store's".to_owned();
         order.warnings.push(Warning { code: WarningCode::Placeholder, field: field.to_owned(), message });
     }
+}
+
+/// Where the first of several faults is. A reason is kept with the dead letter and logged, so it has no values.
+fn first_place(faults: &[Fault]) -> String {
+    faults.first().map(Fault::place).unwrap_or_default()
 }

@@ -12,8 +12,10 @@ use apollo_compiler::{
     validation::{DiagnosticList, Valid},
 };
 use serde_json::{Value, json};
+use touchstone_schema::centra::OrderArgument;
 
 use crate::{
+    Settings,
     resolve::Root,
     shop::{Forced, Shop},
 };
@@ -23,6 +25,7 @@ use crate::{
 pub(crate) struct Served {
     schema: Valid<Schema>,
     implementers: HashMap<Name, Implementers>,
+    hides_schema: bool,
 }
 
 /// An operation that is valid in the schema. Its variables are checked when it runs.
@@ -42,18 +45,23 @@ pub(crate) enum Unreadable {
 }
 
 impl Served {
-    /// Reads a schema, with `Query.rateLimits` or without.
+    /// Reads a schema and leaves out of it what the settings leave out.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn compile(sdl: &str, tells_rate_limits: bool) -> Result<Self, String> {
+    pub(crate) fn compile(sdl: &str, settings: &Settings) -> Result<Self, String> {
         let mut schema = Schema::parse(sdl, "schema.graphql").map_err(|wrong| wrong.to_string())?;
-        if !tells_rate_limits && let Some(ExtendedType::Object(query)) = schema.types.get_mut("Query") {
+        if let Some(argument) = settings.order_argument {
+            take_orders_by(&mut schema, argument);
+        }
+        if !settings.tells_rate_limits
+            && let Some(ExtendedType::Object(query)) = schema.types.get_mut("Query")
+        {
             query.make_mut().fields.shift_remove("rateLimits");
         }
         let schema = schema.validate().map_err(|wrong| wrong.to_string())?;
         let implementers = schema.implementers_map();
-        Ok(Self { schema, implementers })
+        Ok(Self { schema, implementers, hides_schema: settings.hides_schema })
     }
 
     /// Reads the body of a request.
@@ -68,6 +76,10 @@ impl Served {
         };
         let document = ExecutableDocument::parse_and_validate(&self.schema, query, "operation.graphql")
             .map_err(|wrong| Unreadable::Operation(invalid(&wrong.errors)))?;
+        if self.hides_schema && query.contains("__schema") {
+            let refused = json!({ "errors": [{ "message": "GraphQL introspection is not allowed" }] });
+            return Err(Unreadable::Operation(refused));
+        }
         let name = body["operationName"].as_str().map(str::to_owned);
         let operation = Operation { served: self, document, name, variables };
         match operation.executable() {
@@ -113,6 +125,20 @@ impl Operation<'_> {
 
     fn refused(&self, wrong: &RequestError) -> Value {
         errors([wrong.to_graphql_error(&self.document.sources)])
+    }
+}
+
+/// Leaves mutations only one of the two arguments that name an order, which they then require.
+fn take_orders_by(schema: &mut Schema, argument: OrderArgument) {
+    let Some(ExtendedType::Object(mutations)) = schema.types.get_mut("Mutation") else { return };
+    for field in mutations.make_mut().fields.values_mut() {
+        let field = field.make_mut();
+        let names_an_order = |name: &str| OrderArgument::parse(name).is_some();
+        field.arguments.retain(|known| !names_an_order(&known.name) || known.name == argument.as_str());
+        for known in field.arguments.iter_mut().filter(|known| known.name == argument.as_str()) {
+            let known = known.make_mut();
+            known.ty = known.ty.as_ref().clone().non_null().into();
+        }
     }
 }
 

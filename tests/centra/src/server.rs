@@ -43,7 +43,7 @@ impl Centra {
     /// When no port can be had, or the settings' schema is not valid.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let sdl = settings.sdl.as_deref().unwrap_or(SDL);
-        let served = Served::compile(sdl, settings.tells_rate_limits).map_err(StartError::Schema)?;
+        let served = Served::compile(sdl, &settings).map_err(StartError::Schema)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let retry_after = settings.retry_after;

@@ -19,7 +19,9 @@ use touchstone_platform::random;
 use touchstone_platform::store::SystemReason;
 use touchstone_platform::store::accounts::{ConnectionRow, EndpointRow};
 use touchstone_platform::store::holds::Hold;
-use touchstone_schema::centra::{ConnectionSettings, HoldOutcome, HoldState, Notice, WAITING_NOTICE};
+use touchstone_schema::centra::{
+    ConnectionSettings, HoldOutcome, HoldState, Notice, OrderArgument, OrderArguments, WAITING_NOTICE,
+};
 use touchstone_schema::ids::{ConnectionId, EndpointId, RequestId};
 use touchstone_tests::{Backend, Receiver, eventually};
 
@@ -40,9 +42,10 @@ pub(super) struct HeldShop {
 }
 
 impl HeldShop {
-    /// Opens a store and a shop; scorer and notifier run.
-    pub(super) async fn open(backend: Backend) -> Result<Self> {
-        Self::open_with(backend, ShopSettings::default(), ConnectionSettings::default()).await
+    /// Opens a store and a shop whose mutations take their order by this argument; scorer and notifier run.
+    pub(super) async fn open_by(backend: Backend, argument: OrderArgument) -> Result<Self> {
+        let shop = ShopSettings { order_argument: Some(argument), ..ShopSettings::default() };
+        Self::open_with(backend, shop, ConnectionSettings::default()).await
     }
 
     pub(super) async fn open_with(backend: Backend, shop: ShopSettings, settings: ConnectionSettings) -> Result<Self> {
@@ -206,6 +209,11 @@ impl HeldShop {
         Ok(())
     }
 
+    /// The arguments that are kept for the shop's mutations.
+    pub(super) async fn kept_arguments(&self) -> Result<Option<OrderArguments>> {
+        Ok(self.pipeline.system().connection(&self.connection).await?.context("the connection")?.arguments)
+    }
+
     /// Changes what the connection does.
     pub(super) async fn set(&self, settings: ConnectionSettings) -> Result<()> {
         let now = self.pipeline.door.clock.now();
@@ -240,6 +248,7 @@ async fn connect(door: &Door, centra: &Centra, settings: ConnectionSettings) -> 
         stopped_reason: None,
         paused_until: now,
         swept_at: None,
+        arguments: None,
         store_id,
     };
     door.store.system(SystemReason::Operator).add_connection(&row).await?;

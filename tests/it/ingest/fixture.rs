@@ -320,6 +320,7 @@ pub(crate) fn connection_row(store: &StoreId, token: &str, clock: &Clock) -> Con
         stopped_reason: None,
         paused_until: now,
         swept_at: None,
+        arguments: None,
     }
 }
 

@@ -98,6 +98,10 @@ async fn entries_that_make_no_sense_are_refused_by_field(pipeline: &mut Pipeline
         (json!({"list": "block", "subject": "shoe size", "value": "45"}), "/subject"),
         (json!({"list": "block", "subject": "ip", "value": "10.0.0.0/40"}), "/value"),
         (json!({"list": "block", "subject": "email"}), "/value"),
+        (json!({"list": "block", "subject": "email", "value": "*@shop.example"}), "/value"),
+        (json!({"list": "block", "subject": "email", "value": "a@x.example,b@x.example"}), "/value"),
+        (json!({"list": "block", "subject": "ip", "value": "203.0.113.7/24"}), "/value"),
+        (json!({"list": "block", "subject": "address", "value": "10 High St; SW1A 1AA; Britain"}), "/value"),
         (
             json!({"list": "block", "subject": "phone", "value": "5550100", "expires_at": "2001-01-01T00:00:00Z"}),
             "/expires_at",

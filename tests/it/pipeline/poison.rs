@@ -12,6 +12,7 @@ use crate::ingest::fixture::order;
 
 on_both_ways_to_run![
     garbage_and_unknown_formats_are_set_aside_and_the_pipeline_goes_on,
+    dead_letters_name_the_place_of_a_fault_and_no_personal_data,
     order_that_could_not_be_scored_is_scored_after_mending_and_replay,
     waiting_order_that_could_not_be_scored_is_scored_after_replay_though_nobody_waits,
 ];
@@ -49,6 +50,32 @@ async fn garbage_and_unknown_formats_are_set_aside_and_the_pipeline_goes_on(pipe
     pipeline.catch_up();
     assert_eq!(reasons(&dead_letters(pipeline, 2).await?), told_reasons);
     told(&pipeline.client().analyze(&order("P-2")).await?, 200)?;
+    Ok(())
+}
+
+async fn dead_letters_name_the_place_of_a_fault_and_no_personal_data(pipeline: &mut Pipeline) -> Result<()> {
+    const EMAIL: &str = "ann.lee@example.net";
+    pipeline.score();
+    let submission = |id: &str| anyhow::Ok(serde_json::to_value(pipeline.submission(&order(id))?)?);
+    let mut not_a_submission = submission("P-11")?;
+    not_a_submission["kind"] = json!(EMAIL);
+    let mut not_an_order = submission("P-12")?;
+    not_an_order["document"]["metadata"] = json!({EMAIL: {"email": EMAIL}});
+    let mut wrong_member = submission("P-13")?;
+    wrong_member["document"]["customer"] = json!(EMAIL);
+    let bodies = [not_a_submission, not_an_order, wrong_member].map(|body| Bytes::from(body.to_string()));
+    pipeline.door.queue.publish(Lane::Durable, bodies.to_vec()).await?;
+    pipeline.pass_durable_lane("P-11-last").await?;
+
+    let letters = dead_letters(pipeline, 3).await?;
+    let told_reasons = reasons(&letters);
+    assert!(told_reasons[0].starts_with("not a submission: fault at line 1 column "), "{told_reasons:?}");
+    assert_eq!(
+        told_reasons[1..],
+        ["the order is not valid: fault at /customer", "the order is not valid: fault at /metadata/…"]
+    );
+    let listed = touchstone_tests::touchstone(&pipeline.door.backend, &["dead-letter", "list"]).await?;
+    assert!(!listed.stdout.contains(EMAIL), "{}", listed.stdout);
     Ok(())
 }
 

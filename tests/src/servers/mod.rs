@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::Authority;
+
 pub(crate) use self::redis::DATABASES;
 pub use self::{admin::Admin, postgres::Postgres, rabbitmq::RabbitMq, redis::Redis};
 
@@ -40,6 +42,19 @@ impl Servers {
     pub async fn start() -> anyhow::Result<Self> {
         let (rabbitmq, postgres, redis) =
             tokio::try_join!(Box::pin(RabbitMq::start()), Box::pin(Postgres::start()), Box::pin(Redis::start()))?;
+        Ok(Self { rabbitmq, postgres, redis })
+    }
+
+    /// Starts one of each that speaks TLS too, with certificates of this authority.
+    ///
+    /// # Errors
+    /// As [`Servers::start`].
+    pub async fn start_with_tls(authority: &Authority) -> anyhow::Result<Self> {
+        let (rabbitmq, postgres, redis) = tokio::try_join!(
+            Box::pin(RabbitMq::start_with_tls(authority)),
+            Box::pin(Postgres::start_with_tls(authority)),
+            Box::pin(Redis::start_with_tls(authority))
+        )?;
         Ok(Self { rabbitmq, postgres, redis })
     }
 

@@ -13,7 +13,7 @@ use sea_orm::{ConnectOptions, Database};
 
 use super::{START_WITHIN, STOP_WITHIN};
 use crate::{
-    eventually,
+    Authority, ServerFiles, eventually,
     process::{Port, Process, TemporaryFolder, log_tail},
 };
 
@@ -30,6 +30,7 @@ pub struct Postgres {
     port: Port,
     folder: TemporaryFolder,
     programs: PathBuf,
+    tls: Option<ServerFiles>,
 }
 
 impl Postgres {
@@ -38,8 +39,21 @@ impl Postgres {
     /// # Errors
     /// When it does not start; the message has the tail of its log.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_as(None).await
+    }
+
+    /// The same, of a server that also speaks TLS.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn start_with_tls(authority: &Authority) -> anyhow::Result<Self> {
+        Self::start_as(Some(authority)).await
+    }
+
+    async fn start_as(authority: Option<&Authority>) -> anyhow::Result<Self> {
         let folder = TemporaryFolder::new("postgres")?;
-        let mut postgres = Self { process: None, port: Port::reserve()?, folder, programs: programs()? };
+        let tls = authority.map(|authority| authority.server_files(folder.path())).transpose()?;
+        let mut postgres = Self { process: None, port: Port::reserve()?, folder, programs: programs()?, tls };
         postgres.make_cluster().await?;
         postgres.restart().await?;
         Ok(postgres)
@@ -106,6 +120,12 @@ impl Postgres {
         ] {
             command.arg("-c").arg(setting);
         }
+        if let Some(tls) = &self.tls {
+            for (setting, file) in [("ssl_cert_file", &tls.certificate), ("ssl_key_file", &tls.key)] {
+                command.arg("-c").arg(format!("{setting}={}", file.display()));
+            }
+            command.args(["-c", "ssl=on"]);
+        }
         let mut process = Process::spawn("postgres", &mut command, &self.folder.path().join("log"))?;
         let url = self.url("postgres");
         process.wait_until_ready(START_WITHIN, async || accepts(&url).await).await?;
@@ -117,7 +137,8 @@ impl Postgres {
         let data = self.data();
         fs::create_dir(&data)?;
         if Uid::effective().is_root() {
-            let status = Command::new("chown").arg(ACCOUNT).arg(&data).status()?;
+            let key = self.tls.as_ref().map(|tls| &tls.key);
+            let status = Command::new("chown").arg(ACCOUNT).arg(&data).args(key).status()?;
             ensure!(status.success(), "cannot hand {} to the account {ACCOUNT}", data.display());
         }
         let mut command = self.program("initdb");

@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{START_WITHIN, STOP_WITHIN, admin::Admin};
 use crate::process::{Port, Process, TemporaryFolder};
+use crate::{Authority, ServerFiles};
 
 /// The administrator of the private broker, who can connect from this machine only.
 const CREDENTIALS: &str = "touchstone:touchstone";
@@ -28,6 +29,7 @@ pub struct RabbitMq {
 #[derive(Debug)]
 struct Ports {
     amqp: Port,
+    amqps: Port,
     admin: Port,
     cluster: Port,
     mapper: Port,
@@ -39,9 +41,23 @@ impl RabbitMq {
     /// # Errors
     /// When it does not start; the message has the tail of its log.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_as(None).await
+    }
+
+    /// The same, of a broker that speaks TLS on a port of its own too.
+    ///
+    /// # Errors
+    /// As [`RabbitMq::start`].
+    pub async fn start_with_tls(authority: &Authority) -> anyhow::Result<Self> {
+        Self::start_as(Some(authority)).await
+    }
+
+    async fn start_as(authority: Option<&Authority>) -> anyhow::Result<Self> {
         let folder = TemporaryFolder::new("rabbitmq")?;
+        let tls = authority.map(|authority| authority.server_files(folder.path())).transpose()?;
         let ports = Ports {
             amqp: Port::reserve()?,
+            amqps: Port::reserve()?,
             admin: Port::reserve()?,
             cluster: Port::reserve()?,
             mapper: Port::reserve()?,
@@ -50,7 +66,7 @@ impl RabbitMq {
         mapper.args(["-address", "127.0.0.1", "-port", &ports.mapper.number().to_string()]);
         let port_mapper = Process::spawn("epmd", &mut mapper, &folder.path().join("epmd-log"))?;
         let mut broker = Self { process: None, port_mapper, ports, folder };
-        broker.write_settings()?;
+        broker.write_settings(tls.as_ref())?;
         broker.restart().await?;
         Ok(broker)
     }
@@ -65,6 +81,12 @@ impl RabbitMq {
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://{CREDENTIALS}@127.0.0.1:{}", self.port())
+    }
+
+    /// The same over TLS, of a broker that was started with it.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("amqps://{CREDENTIALS}@127.0.0.1:{}", self.ports.amqps.number())
     }
 
     /// The address of the management API, with credentials.
@@ -109,10 +131,10 @@ impl RabbitMq {
         self.folder.path().join(name)
     }
 
-    fn write_settings(&self) -> anyhow::Result<()> {
+    fn write_settings(&self, tls: Option<&ServerFiles>) -> anyhow::Result<()> {
         let (amqp, admin) = (self.port(), self.ports.admin.number());
         let (user, password) = CREDENTIALS.split_once(':').context("credentials are user:password")?;
-        let settings = format!(
+        let mut settings = format!(
             "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
              management.tcp.ip = 127.0.0.1\n\
              management.tcp.port = {admin}\n\
@@ -120,6 +142,20 @@ impl RabbitMq {
              default_user = {user}\n\
              default_pass = {password}\n"
         );
+        if let Some(tls) = tls {
+            settings.push_str(&format!(
+                "listeners.ssl.1 = 127.0.0.1:{}\n\
+                 ssl_options.cacertfile = {}\n\
+                 ssl_options.certfile = {}\n\
+                 ssl_options.keyfile = {}\n\
+                 ssl_options.verify = verify_none\n\
+                 ssl_options.fail_if_no_peer_cert = false\n",
+                self.ports.amqps.number(),
+                tls.root.display(),
+                tls.certificate.display(),
+                tls.key.display()
+            ));
+        }
         fs::write(self.path("rabbitmq.conf"), settings)?;
         fs::write(self.path("enabled_plugins"), "[rabbitmq_management].\n")?;
         fs::write(self.path("env.conf"), "")?;

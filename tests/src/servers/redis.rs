@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::{START_WITHIN, STOP_WITHIN};
 use crate::process::{Port, Process, TemporaryFolder};
+use crate::{Authority, ServerFiles};
 
 /// Numbered databases, so that each test has one of its own; the first is the harness's.
 pub(crate) const DATABASES: u32 = 4_096;
@@ -15,6 +16,8 @@ pub(crate) const DATABASES: u32 = 4_096;
 pub struct Redis {
     process: Option<Process>,
     port: Port,
+    tls_port: Port,
+    tls: Option<ServerFiles>,
     folder: TemporaryFolder,
 }
 
@@ -24,7 +27,21 @@ impl Redis {
     /// # Errors
     /// When it does not start; the message has the tail of its log.
     pub async fn start() -> anyhow::Result<Self> {
-        let mut redis = Self { process: None, port: Port::reserve()?, folder: TemporaryFolder::new("redis")? };
+        Self::start_as(None).await
+    }
+
+    /// The same, of a server that speaks TLS on a port of its own too.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub async fn start_with_tls(authority: &Authority) -> anyhow::Result<Self> {
+        Self::start_as(Some(authority)).await
+    }
+
+    async fn start_as(authority: Option<&Authority>) -> anyhow::Result<Self> {
+        let folder = TemporaryFolder::new("redis")?;
+        let tls = authority.map(|authority| authority.server_files(folder.path())).transpose()?;
+        let mut redis = Self { process: None, port: Port::reserve()?, tls_port: Port::reserve()?, tls, folder };
         redis.restart().await?;
         Ok(redis)
     }
@@ -41,6 +58,12 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port())
     }
 
+    /// The same over TLS, of a server that was started with it.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.tls_port.number())
+    }
+
     /// Starts it on the same port and data, stopping it before if it runs.
     ///
     /// # Errors
@@ -52,6 +75,12 @@ impl Redis {
         command.arg(self.folder.path());
         command.args(["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""]);
         command.args(["--databases", &DATABASES.to_string()]);
+        if let Some(tls) = &self.tls {
+            command.args(["--tls-port", &self.tls_port.number().to_string(), "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(&tls.certificate);
+            command.arg("--tls-key-file").arg(&tls.key);
+            command.arg("--tls-ca-cert-file").arg(&tls.root);
+        }
         let mut process = Process::spawn("redis-server", &mut command, &self.folder.path().join("log"))?;
         let url = self.url();
         process.wait_until_ready(START_WITHIN, async || answers(&url).await).await?;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde::Serialize;
 use touchstone_platform::store::accounts::ConnectionRow;
 use touchstone_platform::store::holds::{Hold, HoldCount, NEVER};
-use touchstone_schema::centra::{ConnectionSettings, HoldState};
+use touchstone_schema::centra::{ConnectionSettings, HoldState, OrderArguments};
 use touchstone_schema::ids::{ConnectionId, StoreId};
 use touchstone_schema::time::Timestamp;
 
 use super::settings;
 use crate::commands::store;
 use crate::compose::Operator;
-use crate::output::{Output, fields, table};
+use crate::output::{Cell, Output, fields, table};
 
 /// How long tokens of the Integration API last unless the shop chose otherwise, and when to look for the next one.
 pub(crate) const TOKEN_DAYS: u64 = 30;
@@ -29,6 +29,7 @@ struct Document {
     state: State,
     api_url: String,
     settings: ConnectionSettings,
+    order_arguments: Option<OrderArguments>,
     created_at: String,
     disconnected_at: Option<String>,
     stopped_reason: Option<String>,
@@ -184,6 +185,7 @@ async fn document(row: ConnectionRow, now: Timestamp, operator: &Operator) -> an
         connection_id: row.id,
         api_url: row.api_url,
         settings: row.settings,
+        order_arguments: row.arguments,
         stopped_reason: row.stopped_reason,
     })
 }
@@ -229,6 +231,7 @@ fn described(document: &Document, now: Timestamp) -> String {
         ("shop", Some(document.api_url.clone())),
         ("state", Some(state)),
         ("token", Some(format!("{} days old{warning}", document.token.age_days))),
+        ("order argument", Some(super::arguments_told(document.order_arguments, None))),
         ("old path", document.previous_path_valid_until.as_ref().map(|until| format!("taken until {until}"))),
         ("last sweep", Some(document.swept_at.clone().unwrap_or_else(|| "not yet".to_owned()))),
         ("unknown notices", (!unknown.is_empty()).then(|| unknown.join(", "))),
@@ -266,30 +269,30 @@ fn age(minutes: u32) -> String {
 }
 
 /// The number that the shop's people know it by, and the id that commands take.
-fn names(hold: &HoldDocument) -> String {
+fn names(hold: &HoldDocument) -> Cell {
     match (hold.order_number, &hold.order_id) {
-        (Some(number), Some(id)) => format!("#{number}\n{id}"),
-        _ => hold.reference.clone(),
+        (Some(number), Some(id)) => Cell::Lines(vec![format!("#{number}"), id.clone()]),
+        _ => Cell::Line(hold.reference.clone()),
     }
 }
 
-fn wanted(hold: &HoldDocument) -> String {
+fn wanted(hold: &HoldDocument) -> Cell {
     let wanted = hold.wanted.zip(hold.wanted_by).map(|(effect, by)| format!("{effect}, by {by}"));
-    let would_have = hold.would_have.map(|effect| format!("\nverdict: {effect}")).unwrap_or_default();
-    wanted.unwrap_or_default() + &would_have
+    let would_have = hold.would_have.map(|effect| format!("verdict: {effect}"));
+    Cell::Lines(std::iter::once(wanted.unwrap_or_default()).chain(would_have).collect())
 }
 
-fn open_row(hold: &HoldDocument) -> Vec<String> {
+fn open_row(hold: &HoldDocument) -> Vec<Cell> {
     let state =
         if hold.attempts > 0 { format!("{}, {} failed", hold.state, hold.attempts) } else { hold.state.clone() };
     let error = hold.last_error.clone().unwrap_or_default();
-    vec![names(hold), state, wanted(hold), hold.deadline_at.clone(), error]
+    vec![names(hold), state.into(), wanted(hold), hold.deadline_at.clone().into(), error.into()]
 }
 
-fn ended_row(hold: &HoldDocument) -> Vec<String> {
+fn ended_row(hold: &HoldDocument) -> Vec<Cell> {
     let outcome = hold.outcome.unwrap_or_default().to_owned();
     let (ended, error) = (hold.closed_at.clone(), hold.last_error.clone());
-    vec![names(hold), outcome, wanted(hold), ended.unwrap_or_default(), error.unwrap_or_default()]
+    vec![names(hold), outcome.into(), wanted(hold), ended.unwrap_or_default().into(), error.unwrap_or_default().into()]
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use touchstone_notifier::{ApiError, Difference, IntrospectError, OPERATIONS, differences, introspect};
+use serde_json::Value;
+use touchstone_notifier::{
+    ApiError, Difference, IntrospectError, differences, introspect, operations, order_arguments,
+};
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{MasterKeys, SealContext};
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::settings::Settings;
 use touchstone_platform::store::accounts::{CENTRA_TOKEN, ConnectionRow};
 use touchstone_platform::store::holds::Hold;
-use touchstone_platform::store::{Store, StoreError, SystemReason};
-use touchstone_schema::centra::SDL;
+use touchstone_platform::store::{Store, StoreError, SystemReason, SystemStore};
+use touchstone_schema::centra::{OrderArguments, SDL};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::time::Timestamp;
 
@@ -24,6 +27,7 @@ const TOKEN: &str = "Centra token";
 const HOLDS: &str = "Centra holds";
 const SWEEP: &str = "Centra sweep";
 const API: &str = "Centra API";
+const ARGUMENTS: &str = "Centra arguments";
 
 /// Time beyond the second sweep that a busy shop may take.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(300);
@@ -43,7 +47,15 @@ pub(super) async fn examine(settings: &Settings, store: &Store, keys: &MasterKey
         }
         examine_work(row, now, findings);
         if let Some(token) = examine_token(row, keys, now, findings) {
-            examine_api(row, &token, Arc::clone(&egress), findings).await;
+            let egress = Arc::clone(&egress);
+            match introspect(&row.api_url, &token, egress).await {
+                Ok(description) => {
+                    let shown = order_arguments(&description);
+                    compare(row, &description, shown, findings);
+                    keep_arguments(&system, row, shown, now, findings).await;
+                }
+                Err(error) => examine_refusal(row, error, findings),
+            }
         }
     }
 }
@@ -105,18 +117,38 @@ fn examine_holds(row: &ConnectionRow, holds: &[Hold], now: Timestamp, findings: 
     );
 }
 
-/// Asks the shop for its schema and compares it with what is sent.
-async fn examine_api(row: &ConnectionRow, token: &Secret, egress: Arc<EgressPolicy>, findings: &mut Findings) {
-    let description = match introspect(&row.api_url, token, egress).await {
-        Ok(description) => description,
-        Err(error) => return examine_refusal(row, error, findings),
-    };
-    match differences(&description, OPERATIONS, SDL) {
+/// Compares what the shop says of its API with what it is sent.
+fn compare(row: &ConnectionRow, description: &Value, shown: OrderArguments, findings: &mut Findings) {
+    match differences(description, &operations(shown), SDL) {
         Ok(found) if found.is_empty() => {
             findings.ok(API, format!("{}: {} serves all that is asked of it", row.id, row.api_url));
         }
         Ok(found) => found.iter().for_each(|difference| tell(row, difference, findings)),
         Err(error) => findings.fail(API, format!("{}: {error}", row.id), "check the URL; it may be no Integration API"),
+    }
+}
+
+/// Compares the arguments that the shop's mutations take with those that are kept, and keeps what the shop shows.
+async fn keep_arguments(
+    system: &SystemStore<'_>,
+    row: &ConnectionRow,
+    shown: OrderArguments,
+    now: Timestamp,
+    findings: &mut Findings,
+) {
+    if row.arguments == Some(shown) {
+        return findings.ok(ARGUMENTS, format!("{}: {shown}, as it is kept", row.id));
+    }
+    let kept = row.arguments.map_or_else(|| "nothing was kept yet".to_owned(), |kept| format!("{kept} was kept"));
+    let found = format!("{}: {shown}; {kept}", row.id);
+    match system.set_connection_arguments(&row.id, shown, now).await {
+        Ok(_) if row.arguments.is_none() => findings.ok(ARGUMENTS, format!("{found}, and this is kept from now on")),
+        Ok(_) => findings.warn(ARGUMENTS, found, "kept from now on: nothing is left to do"),
+        Err(error) => findings.fail(
+            ARGUMENTS,
+            format!("{found}, and the change cannot be kept: {error}"),
+            "look into the database's log, then run doctor again",
+        ),
     }
 }
 

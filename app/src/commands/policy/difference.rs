@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use touchstone_schema::visible::visible;
 
 /// A place at which two documents differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,7 +40,7 @@ pub(crate) fn listed(differences: &[Difference]) -> String {
         (Some(from), None) => format!("  - {}: {from}", difference.path),
         (None, to) => format!("  + {}: {}", difference.path, to.as_ref().unwrap_or(&Value::Null)),
     };
-    differences.iter().map(line).collect::<Vec<_>>().join("\n")
+    differences.iter().map(|one| visible(&line(one)).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn compare(path: &str, from: Option<&Value>, to: Option<&Value>, found: &mut Vec<Difference>) {

@@ -13,7 +13,7 @@ use touchstone_scorer::backtest::{Backtest, Changed, ChangedReason, Comparison, 
 use crate::commands::policy::{Known, compiled};
 use crate::commands::store;
 use crate::compose::Operator;
-use crate::output::{Output, fields, table};
+use crate::output::{Cell, Output, fields, table};
 
 pub(super) async fn run(
     operator: &Operator,
@@ -177,13 +177,13 @@ impl Report<'_> {
             };
             let reasons: Vec<_> = order.reasons.iter().map(reason_line).collect();
             vec![
-                order.order_id.clone(),
-                order.amount.to_string(),
-                label.to_owned(),
-                format!("{} → {}", before.0, after.0),
-                format!("{} → {}", before.1, after.1),
-                format!("{} → {}", before.2, after.2),
-                reasons.join("\n"),
+                order.order_id.clone().into(),
+                order.amount.to_string().into(),
+                label.to_owned().into(),
+                format!("{} → {}", before.0, after.0).into(),
+                format!("{} → {}", before.1, after.1).into(),
+                format!("{} → {}", before.2, after.2).into(),
+                Cell::Lines(reasons),
             ]
         };
         let rows = self.comparison.most_changed.iter().map(row).collect();

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 #[schema(as = CentraNotice, example = json!({
     "order": {"order": "1015bd448795c9df7f7bf369ddef09d3"},
     "notificationType": "orderWaitingForFraudCheck",
-    "device_details": {"ip_address": "192.0.2.7", "browser_language": "sv-se", "user_agent": "Mozilla/5.0"},
+    "device_details": {"ip_address": "81.230.44.17", "browser_language": "sv-se", "user_agent": "Mozilla/5.0"},
 }))]
 #[expect(dead_code, reason = "describes the document; read.rs reads it")]
 pub(crate) struct NoticeRequest {

@@ -15,11 +15,11 @@ use utoipa::ToSchema;
 #[derive(Debug, ToSchema)]
 #[schema(as = Order, example = json!({
     "order_id": "1001", "amount": 129.90, "currency": "EUR",
-    "customer": {"email": "ada@example.com", "orders_count": 3},
+    "customer": {"email": "ada@byron-boots.de", "orders_count": 3},
     "billing_address": {"first_name": "Ada", "last_name": "Byron", "address1": "1 Main St", "city": "Berlin", "country": "DE"},
     "payment": {"method": "card", "card_bin": "424242", "card_last4": "4242", "avs_result": "Y", "cvv_result": "M"},
     "line_items": [{"sku": "A-1", "name": "Boots", "quantity": 1, "price": 129.90}],
-    "ip_address": "203.0.113.7"
+    "ip_address": "91.12.34.5"
 }))]
 #[expect(dead_code, reason = "describes the document; schema::order::Order reads it")]
 pub(crate) struct OrderDocument {
@@ -222,6 +222,7 @@ pub(crate) struct ListEntryRequest {
     /// email, email_domain, ip, card, device, phone, address or customer.
     subject: String,
     /// `ann@example.com`, `example.com`, `203.0.113.0/24`, `10 High St; SW1A 1AA; GB`; of a card the gateway's fingerprint.
+    /// One value without wildcards: list several by one call for each, and a whole domain with `email_domain`.
     value: String,
     /// Why it is listed.
     note: Option<String>,

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, FromRedisValue, Pipeline, ScriptInvocation};
+use redis::{Client, Cmd, FromRedisValue, Pipeline, ScriptInvocation, TlsCertificates};
 use touchstone_schema::secret::Secret;
 
 use super::CacheError;
+use crate::transport::Trust;
 
 /// How long any round trip may take, connecting included.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);
@@ -27,9 +28,9 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Prepares a connection, which is made on first use.
-    pub(super) fn open(url: &Secret) -> Result<Self, CacheError> {
+    pub(super) fn open(url: &Secret, trust: &Trust) -> Result<Self, CacheError> {
         let url = url.expose_text().ok_or_else(|| CacheError::new("the Redis URL is not text"))?;
-        let client = Client::open(url).map_err(CacheError::new)?;
+        let client = client(url, trust).map_err(CacheError::new)?;
         Ok(Self { current: ArcSwap::from_pointee(connect(&client)?), client })
     }
 
@@ -59,6 +60,16 @@ impl Connection {
                 Err(CacheError::new(silence))
             }
         }
+    }
+}
+
+/// A client of this server; it connects on first use.
+pub(crate) fn client(url: &str, trust: &Trust) -> redis::RedisResult<Client> {
+    match trust.pem() {
+        Some(pem) if url.starts_with("rediss://") => {
+            Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(pem.as_bytes().to_vec()) })
+        }
+        _ => Client::open(url),
     }
 }
 

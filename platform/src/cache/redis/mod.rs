@@ -24,9 +24,11 @@ use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 
 use self::connection::Connection;
+pub(crate) use self::connection::client;
 use self::history::RedisHistory;
 use super::rate::{REQUEST, rate_state};
 use super::{Admission, Admitted, Cache, CacheError, Finished, Holder, HotHistory, REVOKED_FOR};
+use crate::transport::Trust;
 
 /// Life of a store's backlog; it is empty again after a minute.
 const BACKLOG_TTL: Duration = Duration::from_secs(120);
@@ -48,8 +50,8 @@ pub(super) struct RedisCache {
 
 impl RedisCache {
     /// Prepares a connection, which is made on first use.
-    pub(super) fn open(url: &Secret) -> Result<Self, CacheError> {
-        let connection = Arc::new(Connection::open(url)?);
+    pub(super) fn open(url: &Secret, trust: &Trust) -> Result<Self, CacheError> {
+        let connection = Arc::new(Connection::open(url, trust)?);
         Ok(Self {
             history: RedisHistory::new(Arc::clone(&connection)),
             connection,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions};
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{FieldTable, LongString};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
@@ -22,6 +23,7 @@ use super::requester::Waiters;
 use super::topology;
 use crate::queue::QueueError;
 use crate::retry::Backoff;
+use crate::transport::Trust;
 
 /// Longest that connecting and declaring the topology may take together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,6 +74,7 @@ pub(super) fn current(sessions: &Sessions) -> Result<Arc<Session>, QueueError> {
 pub(super) struct Supervisor {
     uri: AMQPUri,
     name: String,
+    trust: Trust,
     waiters: Arc<Waiters>,
     publish_session: watch::Sender<Option<Arc<Session>>>,
     stop: CancellationToken,
@@ -85,6 +88,7 @@ impl Supervisor {
     pub(super) fn new(
         url: &Secret,
         name: String,
+        trust: Trust,
         waiters: Arc<Waiters>,
         stop: CancellationToken,
     ) -> Result<(Self, Sessions), QueueError> {
@@ -94,7 +98,7 @@ impl Supervisor {
         let mut uri: AMQPUri = url.expose_text().and_then(|text| text.parse().ok()).ok_or_else(malformed)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
         let (publish_session, sessions) = watch::channel(None);
-        Ok((Self { uri, name, waiters, publish_session, stop }, sessions))
+        Ok((Self { uri, name, trust, waiters, publish_session, stop }, sessions))
     }
 
     /// The first attempt, in sight of the caller: a broker that refuses us stops the start, one that is away does not.
@@ -154,7 +158,11 @@ impl Supervisor {
 
     async fn connect(&self) -> Result<(Arc<Session>, lapin::Consumer), QueueError> {
         let properties = ConnectionProperties::default().with_connection_name(LongString::from(self.name.as_str()));
-        let connection = Connection::connect_uri(self.uri.clone(), properties).await.map_err(lapin_error)?;
+        let tls = OwnedTLSConfig { identity: None, cert_chain: self.trust.pem().map(str::to_owned) };
+        let runtime = lapin::runtime::default_runtime().map_err(lapin_error)?;
+        let connection = Connection::connect_uri_with_config(self.uri.clone(), properties, tls, runtime)
+            .await
+            .map_err(lapin_error)?;
         let publishing = connection.create_channel().await.map_err(lapin_error)?;
         topology::declare(&publishing).await?;
         publishing.confirm_select(ConfirmSelectOptions::default()).await.map_err(lapin_error)?;

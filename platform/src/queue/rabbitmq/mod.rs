@@ -29,6 +29,7 @@ use self::publisher::{Outgoing, publish_all};
 use self::requester::{Requester, Waiters};
 use super::{Consumer, DeadLetter, Lane, Queue, QueueError};
 use crate::clock::Clock;
+use crate::transport::Trust;
 
 /// The adapter. Dropping it closes the connection.
 #[derive(Debug)]
@@ -42,10 +43,15 @@ pub(super) struct RabbitMq {
 
 impl RabbitMq {
     /// Connects, or, when the broker is away, goes on trying in the background.
-    pub(super) async fn open(url: &Secret, connection_name: String, clock: Clock) -> Result<Self, QueueError> {
+    pub(super) async fn open(
+        url: &Secret,
+        connection_name: String,
+        clock: Clock,
+        trust: Trust,
+    ) -> Result<Self, QueueError> {
         let waiters = Arc::new(Waiters::default());
         let stop = CancellationToken::new();
-        let (supervisor, sessions) = Supervisor::new(url, connection_name, Arc::clone(&waiters), stop.clone())?;
+        let (supervisor, sessions) = Supervisor::new(url, connection_name, trust, Arc::clone(&waiters), stop.clone())?;
         let supervisor = supervisor.start().await?;
         let requester = Requester::start(waiters, sessions.clone(), clock.clone());
         Ok(Self { sessions, requester, clock, stop, supervisor: Mutex::new(Some(supervisor)) })

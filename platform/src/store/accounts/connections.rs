@@ -1,7 +1,7 @@
 //! Connections to Centra shops.
 
 use sea_orm::QueryResult;
-use touchstone_schema::centra::ConnectionSettings;
+use touchstone_schema::centra::{ConnectionSettings, OrderArgument, OrderArguments};
 use touchstone_schema::ids::{ConnectionId, StoreId};
 use touchstone_schema::time::Timestamp;
 
@@ -23,11 +23,15 @@ impl SystemStore<'_> {
             row.path_hash.as_str().into(),
             settings_text(&row.settings)?.into(),
             row.created_at.as_millis().into(),
+            row.arguments.map(|_| row.created_at.as_millis()).into(),
+            argument_text(row.arguments.and_then(|shown| shown.resume)).into(),
+            argument_text(row.arguments.and_then(|shown| shown.cancel)).into(),
         ];
         let sql =
             "INSERT INTO centra_connections (id, store_id, api_url, sealed_token, token_set_at, path_hash, settings,
-            created_at, paused_until, leased_until, sweep_due_at, releasing)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, $8, 0)";
+            created_at, paused_until, leased_until, sweep_due_at, releasing,
+            arguments_seen_at, resume_argument, cancel_argument)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, $8, 0, $9, $10, $11)";
         execute(change.transaction(), sql, values).await?;
         let line = AuditLine {
             actor: self.actor(),
@@ -81,6 +85,20 @@ impl SystemStore<'_> {
         self.change_connection(id, sql, values, "centra.set_token", now).await
     }
 
+    /// Keeps the arguments that the shop's mutations take; false when there is no such connection, or it has ended. Audited.
+    pub async fn set_connection_arguments(
+        &self,
+        id: &ConnectionId,
+        shown: OrderArguments,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE centra_connections SET arguments_seen_at = $2, resume_argument = $3, cancel_argument = $4
+            WHERE id = $1 AND disconnected_at IS NULL";
+        let values =
+            vec![now.as_millis().into(), argument_text(shown.resume).into(), argument_text(shown.cancel).into()];
+        self.change_connection(id, sql, values, "centra.set_arguments", now).await
+    }
+
     /// Gives a connection a fresh path; the present one is taken until `previous_until`. False when there is no such
     /// connection, or it has ended. Audited.
     pub async fn rotate_connection_path(
@@ -130,6 +148,21 @@ fn settings_text(settings: &ConnectionSettings) -> Result<String, StoreError> {
     serde_json::to_string(settings).map_err(|error| StoreError::corrupt("settings", error))
 }
 
+fn argument_text(argument: Option<OrderArgument>) -> Option<&'static str> {
+    argument.map(OrderArgument::as_str)
+}
+
+fn argument(row: &QueryResult, name: &'static str) -> Result<Option<OrderArgument>, StoreError> {
+    let text: Option<String> = column(row, name)?;
+    text.map(|text| text.parse().map_err(|error: String| StoreError::corrupt(name, error))).transpose()
+}
+
+/// What the shop showed, when it was asked.
+fn arguments(row: &QueryResult) -> Result<Option<OrderArguments>, StoreError> {
+    let shown = OrderArguments { resume: argument(row, "resume_argument")?, cancel: argument(row, "cancel_argument")? };
+    Ok(optional_time(row, "arguments_seen_at")?.map(|_| shown))
+}
+
 pub(in crate::store) fn connection_of(row: &QueryResult) -> Result<ConnectionRow, StoreError> {
     let settings: String = column(row, "settings")?;
     let previous_path: Option<String> = column(row, "previous_path_hash")?;
@@ -147,5 +180,6 @@ pub(in crate::store) fn connection_of(row: &QueryResult) -> Result<ConnectionRow
         stopped_reason: column(row, "stopped_reason")?,
         paused_until: time(row, "paused_until")?,
         swept_at: optional_time(row, "swept_at")?,
+        arguments: arguments(row)?,
     })
 }

@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use touchstone_schema::centra::OrderArgument;
 
 use super::{
     client::{data, refusal},
@@ -57,6 +58,33 @@ async fn rate_limits_can_be_missing() {
 
     assert!(named(&named(&types(&shop).await, "Query").unwrap()["fields"], "rateLimits").is_none());
     assert!(refusal(&shop, "{ rateLimits { quota } }", Value::Null).await.contains("rateLimits"));
+}
+
+#[tokio::test]
+async fn mutations_take_their_order_by_one_argument_or_by_either() {
+    const BY_ORDER: &str = "mutation { resumeDirectToConsumerOrder(order: { id: \"1\" }) { userErrors { message } } }";
+    const BY_ID: &str = "mutation { resumeDirectToConsumerOrder(id: \"1\") { userErrors { message } } }";
+    const BY_NONE: &str = "mutation { resumeDirectToConsumerOrder { userErrors { message } } }";
+    for (argument, taken, refused) in [
+        (Some(OrderArgument::Order), vec![BY_ORDER], vec![BY_ID, BY_NONE]),
+        (Some(OrderArgument::Id), vec![BY_ID], vec![BY_ORDER, BY_NONE]),
+        (None, vec![BY_ORDER, BY_ID], vec![]),
+    ] {
+        let shop = Centra::start(Settings { order_argument: argument, ..Settings::default() }).await.unwrap();
+        for mutation in taken {
+            data(&shop, mutation, Value::Null).await;
+        }
+        for mutation in refused {
+            assert!(refusal(&shop, mutation, Value::Null).await.contains("argument"), "{argument:?}: {mutation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_hides_its_schema_refuses_introspection_alone() {
+    let shop = Centra::start(Settings { hides_schema: true, ..Settings::default() }).await.unwrap();
+    assert!(refusal(&shop, INTROSPECTION, Value::Null).await.contains("introspection"));
+    data(&shop, "{ rateLimits { quota } }", Value::Null).await;
 }
 
 #[tokio::test]

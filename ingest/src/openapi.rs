@@ -19,8 +19,9 @@ const DOOR_REFUSALS: &[(&str, &str, &str)] = &[
 const REFUSALS: &[(&str, &str, &str)] = &[
     (
         "400",
-        "invalid_json, broken_body",
-        "Not an acceptable JSON document: malformed, duplicate keys or NUL characters.",
+        "invalid_json, broken_body, unexpected_body, unescaped_target",
+        "Not an acceptable JSON document: malformed, duplicate keys or NUL characters; or a body where none is \
+         described; or characters in the path or query that have to be percent-encoded.",
     ),
     (
         "401",
@@ -79,7 +80,8 @@ const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
 const ABOUT: &str = "Touchstone screens orders for fraud. Requests are signed: `X-Fraudshield-Signature` is the hex \
     HMAC-SHA256, under the key's secret, of `{timestamp}.{nonce}.{body}` for `POST /v1/analyze`, and of \
     `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route; of an upload, the value of \
-    `X-Content-SHA256` takes the body's place. Every answer has `X-Request-Id`; \
+    `X-Content-SHA256` takes the body's place. Outside of `POST /v1/analyze` a nonce consists of letters, digits, `-` and \
+    `_`, and a body where none is described is refused. Every answer has `X-Request-Id`; \
     every refusal is `application/problem+json` with a stable `code`.";
 
 /// The document for a door at its default address.
@@ -234,7 +236,7 @@ fn security_schemes() -> Value {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "The API key."},
         "apiKeyHeader": header("X-Fraudshield-Key", "The same API key again."),
         "timestamp": header("X-Fraudshield-Timestamp", "Unix seconds, within 300 s of now."),
-        "nonce": header("X-Fraudshield-Nonce", "1 to 128 visible ASCII characters, never used before."),
+        "nonce": header("X-Fraudshield-Nonce", "1 to 128 characters, never used before: visible ASCII for `POST /v1/analyze`, of `[A-Za-z0-9_-]` for every other route."),
         "signature": header("X-Fraudshield-Signature", "Hex HMAC-SHA256 of the request under the key's secret."),
     })
 }

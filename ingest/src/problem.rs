@@ -85,8 +85,9 @@ impl Problem {
             "unauthorized",
             "Not authenticated",
             "Expected the same valid API key in Authorization (Bearer) and X-Fraudshield-Key, X-Fraudshield-Timestamp within \
-             300 seconds of now, X-Fraudshield-Nonce of 1 to 128 visible ASCII characters, and X-Fraudshield-Signature: the \
-             hex HMAC-SHA256 of the request under the key's secret.",
+             300 seconds of now, X-Fraudshield-Nonce of 1 to 128 visible ASCII characters (letters, digits, - and _ alone on \
+             routes other than POST /v1/analyze), and X-Fraudshield-Signature: the hex HMAC-SHA256 of the request under the \
+             key's secret.",
         )
     }
 
@@ -129,6 +130,18 @@ impl Problem {
             Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail).rated(rate);
         problem.retry_after = Some(Duration::from_secs(u64::from(rate.reset_s.max(1))));
         problem
+    }
+
+    /// 400: a body where the operation describes none.
+    pub(crate) fn unexpected_body() -> Self {
+        let detail = "Expected no body: this operation takes none.";
+        Self::new(StatusCode::BAD_REQUEST, "unexpected_body", "Unexpected body", detail)
+    }
+
+    /// 400: a path or query with characters that URLs do not have.
+    pub(crate) fn unescaped_target() -> Self {
+        let detail = "Expected a path and query in which characters that are not of RFC 3986 are percent-encoded.";
+        Self::new(StatusCode::BAD_REQUEST, "unescaped_target", "Path or query not encoded", detail)
     }
 
     /// 400: not an acceptable JSON document.

@@ -5,5 +5,6 @@ mod deliveries;
 pub(crate) mod fixture;
 mod limits;
 pub(crate) mod orders;
+mod replays;
 mod signed;
 mod tenancy;

@@ -38,7 +38,7 @@ pub(crate) async fn decide(
     Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
-    let caller = knock.authenticate_target(&door).await?;
+    let caller = knock.authenticate_document(&door).await?;
     let asked = read(&knock.headers, &knock.arrival.body);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = match asked {

@@ -39,7 +39,7 @@ pub(crate) async fn report(
     Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
-    let caller = knock.authenticate_target(&door).await?;
+    let caller = knock.authenticate_document(&door).await?;
     let reported = read(&knock.headers, &knock.arrival.body, knock.arrival.at);
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = match reported {

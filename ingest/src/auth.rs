@@ -2,7 +2,10 @@
 //!
 //! Guarantee: until the signature has verified, every refusal is the same problem after the same work, whatever was
 //! wrong: one or two HMACs over the body are computed also for keys that do not exist. The signature covers the raw
-//! bytes as received. bcrypt runs only for a key whose signature and peppered MAC both fit.
+//! bytes as received. bcrypt runs only for a key whose signature and peppered MAC both fit. Well-formed credentials that do
+//! not fit are looked for once more, within the budget of [`Directory::look_again`], whether or not their key exists.
+//!
+//! [`Directory::look_again`]: touchstone_platform::directory::Directory::look_again
 //! Surfaces without a signature know a caller by its key alone, which must have been given their scope.
 //! Failure: a key whose store is gone, or whose stored hash is damaged, is refused like a wrong one.
 
@@ -92,9 +95,16 @@ pub(crate) async fn authenticate(
     body: &[u8],
     now: Timestamp,
 ) -> Result<Caller, Problem> {
-    let snapshot = dependencies.directory.snapshot();
-    let (credentials, key) =
-        verify_signature(&snapshot, headers, &signed, body, now).ok_or_else(Problem::unauthorized)?;
+    let mut snapshot = dependencies.directory.snapshot();
+    let mut verified = verify_signature(&snapshot, headers, &signed, body, now);
+    if verified.is_none()
+        && let Some(presented) = read_headers(headers, &signed, now).map(|credentials| credentials.api_key)
+        && let Some(newer) = dependencies.directory.look_again(&snapshot, presented.prefix8()).await
+    {
+        snapshot = newer;
+        verified = verify_signature(&snapshot, headers, &signed, body, now);
+    }
+    let (credentials, key) = verified.ok_or_else(Problem::unauthorized)?;
     let store = snapshot.store(&key.tenant.store_id).cloned().ok_or_else(Problem::unauthorized)?;
     if !fits_pepper(dependencies, &key, &credentials.api_key)
         || !is_proven(dependencies, &key, &credentials.api_key).await
@@ -117,14 +127,20 @@ pub(crate) async fn authenticate_by_key(
     headers: &HeaderMap,
     scope: KeyScope,
 ) -> Result<Caller, Problem> {
-    let snapshot = dependencies.directory.snapshot();
-    let presented = only(headers, &API_KEY).and_then(|value| ApiKey::parse(value.to_str().ok()?));
-    let Some((presented, key)) = known_key(dependencies, &snapshot, presented) else {
+    let mut snapshot = dependencies.directory.snapshot();
+    let Some(presented) = only(headers, &API_KEY).and_then(|value| ApiKey::parse(value.to_str().ok()?)) else {
+        compare_with_nothing(dependencies, &ApiKey::generate(KeyMode::Live));
         return Err(Problem::unauthorized());
     };
-    let Some(store) = snapshot.store(&key.tenant.store_id).cloned() else {
-        return Err(Problem::unauthorized());
-    };
+    let mut known = known_key(dependencies, &snapshot, &presented);
+    if known.is_none()
+        && let Some(newer) = dependencies.directory.look_again(&snapshot, presented.prefix8()).await
+    {
+        snapshot = newer;
+        known = known_key(dependencies, &snapshot, &presented);
+    }
+    let key = known.ok_or_else(Problem::unauthorized)?;
+    let store = snapshot.store(&key.tenant.store_id).cloned().ok_or_else(Problem::unauthorized)?;
     if !is_proven(dependencies, &key, &presented).await || !key.scopes.contains(&scope) {
         return Err(Problem::unauthorized());
     }
@@ -132,23 +148,14 @@ pub(crate) async fn authenticate_by_key(
 }
 
 /// The key whose peppered MAC fits.
-fn known_key(
-    dependencies: &Dependencies,
-    snapshot: &Snapshot,
-    presented: Option<ApiKey>,
-) -> Option<(ApiKey, Arc<KeyEntry>)> {
-    let Some(presented) = presented else {
-        compare_with_nothing(dependencies, &ApiKey::generate(KeyMode::Live));
-        return None;
-    };
+fn known_key(dependencies: &Dependencies, snapshot: &Snapshot, presented: &ApiKey) -> Option<Arc<KeyEntry>> {
     let candidates = snapshot.keys_with_prefix(presented.prefix8()).iter();
     let mut candidates = candidates.filter(|key| key.tenant.mode == presented.mode()).peekable();
     if candidates.peek().is_none() {
-        compare_with_nothing(dependencies, &presented);
+        compare_with_nothing(dependencies, presented);
         return None;
     }
-    let key = candidates.find(|key| fits_pepper(dependencies, key, &presented)).cloned()?;
-    Some((presented, key))
+    candidates.find(|key| fits_pepper(dependencies, key, presented)).cloned()
 }
 
 /// The cheap comparison, in constant time.

@@ -1,7 +1,7 @@
 //! The directory: stores, keys, policies, lists and connections, held in memory and kept fresh by a poll.
 //!
-//! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment; readers see one
-//! consistent state and never wait. Lists are
+//! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment, and what was just
+//! made is found at its first use ([`Directory::look_again`]); readers see one consistent state and never wait. Lists are
 //! read apart from the rest, and only those of stores whose lists have changed. Failure: while the database is away the
 //! last known state stands. A store or key whose secrets do not open is left out and logged, so that one damaged row does
 //! not stop the others.
@@ -27,8 +27,10 @@ use crate::store::accounts::{DATA_KEY, DirectoryRows, DirectoryVersions, HMAC_SE
 use crate::store::lists::ListChanges;
 use crate::store::{Store, StoreError, SystemReason, SystemStore};
 
+mod look;
 mod snapshot;
 
+use look::Looks;
 use snapshot::{Accounts, Lists};
 pub use snapshot::{KeyEntry, Snapshot};
 
@@ -71,6 +73,7 @@ pub struct Directory {
     snapshot: ArcSwap<Snapshot>,
     /// Held while rows are read, so that callers read them once between them.
     last_read: Mutex<LastRead>,
+    looks: Looks,
 }
 
 /// What the snapshot was made from.
@@ -93,6 +96,7 @@ impl Directory {
             master_keys,
             snapshot: ArcSwap::default(),
             last_read: Mutex::new(LastRead { at: clock.now(), versions: NOTHING_READ }),
+            looks: Looks::default(),
             clock,
         };
         directory.refresh_now().await?;

@@ -4,6 +4,7 @@
 //! Guarantee: roles see the ports only; lapin, redis and the database pool are named nowhere else. The embedded and the
 //! production adapters pass the same contract tests.
 
+pub mod bucket;
 pub mod cache;
 pub mod clock;
 pub mod crypto;

@@ -3,6 +3,7 @@
 pub(crate) mod centra;
 mod deliveries;
 pub(crate) mod fixture;
+mod keys;
 mod limits;
 pub(crate) mod orders;
 mod replays;

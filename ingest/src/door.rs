@@ -8,7 +8,7 @@ use touchstone_schema::ids::RequestId;
 use crate::promise::Promises;
 use crate::readiness::Readiness;
 use crate::surfaces::backfill::Uploads;
-use crate::surfaces::centra::Room;
+use crate::surfaces::centra::{Pace, Room};
 use crate::{Dependencies, Settings};
 
 /// The door's settings, its dependencies and what it knows of its own health.
@@ -19,6 +19,8 @@ pub(crate) struct Door {
     pub(crate) promises: Promises,
     /// The notices of Centra shops that are in flight.
     pub(crate) notices: Room,
+    /// How often each of those shops may send.
+    pub(crate) notice_pace: Pace,
     /// The uploads that come in.
     pub(crate) uploads: Uploads,
     /// The OpenAPI document, rendered once.
@@ -38,6 +40,7 @@ impl Door {
             readiness: Readiness::default(),
             promises,
             notices: Room::default(),
+            notice_pace: Pace::default(),
             uploads: Uploads::default(),
             openapi,
         }

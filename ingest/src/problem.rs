@@ -310,6 +310,18 @@ impl Problem {
         problem
     }
 
+    /// 429: a connection sends more notices than it may.
+    pub(crate) fn too_many_notices(wait: Duration) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_notices",
+            "Too many notices",
+            "The notice was not taken: this connection sends more than it may. Orders on hold are found without it.",
+        );
+        problem.retry_after = Some(wait.max(Duration::from_secs(1)));
+        problem
+    }
+
     /// 503: a notice was not taken.
     pub(crate) fn not_taken() -> Self {
         let mut problem = Self::new(

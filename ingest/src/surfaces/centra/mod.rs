@@ -8,6 +8,7 @@
 
 mod attempt;
 mod document;
+mod pace;
 mod read;
 mod room;
 
@@ -29,6 +30,7 @@ use touchstone_schema::tenant::{KeyMode, StoreProfile, Tenant};
 use touchstone_schema::time::Timestamp;
 
 use self::document::{NoticeRequest, TakenDocument};
+pub(crate) use self::pace::Pace;
 use self::read::{NoticeBody, read_notice};
 pub(crate) use self::room::Room;
 use crate::door::{Door, SharedDoor};
@@ -86,7 +88,7 @@ pub(crate) async fn take(State(door): State<SharedDoor>, knock: Knock) -> Result
 }
 
 /// The connection that the path belongs to. The token is hashed whatever it is, and looked up by the hash.
-fn connector(door: &Door, uri: &Uri, now: Timestamp) -> Option<Connector> {
+async fn connector(door: &Door, uri: &Uri, now: Timestamp) -> Option<Connector> {
     let token = uri.path().strip_prefix(BEFORE_TOKEN).unwrap_or_default();
     let path_hash = sha256_hex(token.as_bytes());
     let directory = &door.dependencies.directory;

@@ -18,6 +18,7 @@ mod m0009_delivery_pace;
 mod m0010_history_keys;
 mod m0011_history_periods;
 mod m0014_list_versions;
+mod m0017_old_notices;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_history_keys::Migration),
             Box::new(m0011_history_periods::Migration),
             Box::new(m0014_list_versions::Migration),
+            Box::new(m0017_old_notices::Migration),
         ]
     }
 }

@@ -15,6 +15,7 @@ use super::database::{column, count, parsed};
 
 mod claiming;
 mod ending;
+mod forgetting;
 mod listing;
 mod moving;
 mod opening;

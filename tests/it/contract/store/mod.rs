@@ -2,6 +2,7 @@
 
 mod history;
 mod lists;
+mod notices;
 mod orders;
 mod outage;
 mod outbox;

@@ -13,6 +13,7 @@ pub mod egress;
 pub mod enrichment;
 pub mod inspect;
 pub mod lifecycle;
+pub mod listen;
 pub mod queue;
 pub mod random;
 pub mod refill;

@@ -152,7 +152,7 @@ impl Knock {
         authenticate(&door.dependencies, &self.headers, Signed::Body, &self.arrival.body, self.arrival.at).await
     }
 
-    /// Authenticates a request whose signature covers its method and path too.
+    /// Authenticates a request whose signature covers its method and path too, and which has no body.
     pub(crate) async fn authenticate_target(&self, door: &Door) -> Result<Caller, Problem> {
         let caller = self.authenticate_document(door).await?;
         if self.arrival.body.is_empty() { Ok(caller) } else { Err(Problem::unexpected_body()) }

@@ -2,7 +2,10 @@
 //!
 //! Guarantee: until the signature has verified, every refusal is the same problem after the same work, whatever was
 //! wrong: one or two HMACs over the body are computed also for keys that do not exist. The signature covers the raw
-//! bytes as received. bcrypt runs only for a key whose signature and peppered MAC both fit.
+//! bytes as received. bcrypt runs only for a key whose signature and peppered MAC both fit. Well-formed credentials that do
+//! not fit are looked for once more, within the budget of [`Directory::look_again`], whether or not their key exists.
+//!
+//! [`Directory::look_again`]: touchstone_platform::directory::Directory::look_again
 //! Surfaces without a signature know a caller by its key alone, which must have been given their scope.
 //! Failure: a key whose store is gone, or whose stored hash is damaged, is refused like a wrong one.
 
@@ -27,12 +30,44 @@ const NONCE: HeaderName = HeaderName::from_static("x-fraudshield-nonce");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-fraudshield-signature");
 
 /// What the signature of a request covers, between the nonce and the body.
+///
+/// The signed bytes of two different requests that are accepted are never equal, so a captured request is no other one.
+/// The bytes can be divided again in one way only:
+/// - A nonce of our own routes has no dot, so it ends at the first dot after the timestamp, and the method ends at the first
+///   space. A method of a route has no dot either; so if the nonce of an analyzed order continues behind that first dot, the
+///   bytes before the first space are no method, and if it does not, the body begins with a method and is no JSON object.
+/// - A target has no `{` and no white space, one of which a JSON document begins with. So a document begins at the first of
+///   these; where there is none, the body is empty, or the hash of an upload, which has no dot.
+/// - Of two orders to analyze with the same bytes, the longer nonce would end within a text of the other document. Behind
+///   that place what was a text is none and the reverse, so no name of a required member is left.
 #[derive(Debug, Clone)]
 pub(crate) enum Signed<'a> {
     /// Nothing: `POST /v1/analyze`, as the vendor's document has it.
     Body,
     /// Method and path too, so that a captured request cannot be aimed elsewhere: all our own routes.
     Target(&'a Method, &'a Uri),
+}
+
+impl Signed<'_> {
+    /// Whether a nonce has the form of these requests.
+    fn takes_nonce(&self, nonce: &str) -> bool {
+        let takes = match self {
+            Self::Body => |byte: u8| byte.is_ascii_graphic(),
+            Self::Target(..) => |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+        };
+        (1..=limits::NONCE_CHARS).contains(&nonce.len()) && nonce.bytes().all(takes)
+    }
+
+    /// Whether the target consists of characters of RFC 3986 alone; HTTP libraries escape others.
+    fn is_plain(&self) -> bool {
+        let Self::Target(_, uri) = self else { return true };
+        target(uri).bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte))
+    }
+}
+
+/// Path and query, as they are signed.
+fn target(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
 }
 
 /// A caller whose credentials and scope are right. Not admitted yet: it may be over its limit or a replay.
@@ -60,9 +95,16 @@ pub(crate) async fn authenticate(
     body: &[u8],
     now: Timestamp,
 ) -> Result<Caller, Problem> {
-    let snapshot = dependencies.directory.snapshot();
-    let (credentials, key) =
-        verify_signature(&snapshot, headers, &signed, body, now).ok_or_else(Problem::unauthorized)?;
+    let mut snapshot = dependencies.directory.snapshot();
+    let mut verified = verify_signature(&snapshot, headers, &signed, body, now);
+    if verified.is_none()
+        && let Some(presented) = read_headers(headers, &signed, now).map(|credentials| credentials.api_key)
+        && let Some(newer) = dependencies.directory.look_again(&snapshot, presented.prefix8()).await
+    {
+        snapshot = newer;
+        verified = verify_signature(&snapshot, headers, &signed, body, now);
+    }
+    let (credentials, key) = verified.ok_or_else(Problem::unauthorized)?;
     let store = snapshot.store(&key.tenant.store_id).cloned().ok_or_else(Problem::unauthorized)?;
     if !fits_pepper(dependencies, &key, &credentials.api_key)
         || !is_proven(dependencies, &key, &credentials.api_key).await
@@ -71,6 +113,9 @@ pub(crate) async fn authenticate(
     }
     if !key.scopes.contains(&KeyScope::Signed) {
         return Err(Problem::missing_scope(KeyScope::Signed.as_str()));
+    }
+    if !signed.is_plain() {
+        return Err(Problem::unescaped_target());
     }
     Ok(Caller { nonce: Some(credentials.nonce.to_owned()), key, store })
 }
@@ -82,14 +127,20 @@ pub(crate) async fn authenticate_by_key(
     headers: &HeaderMap,
     scope: KeyScope,
 ) -> Result<Caller, Problem> {
-    let snapshot = dependencies.directory.snapshot();
-    let presented = only(headers, &API_KEY).and_then(|value| ApiKey::parse(value.to_str().ok()?));
-    let Some((presented, key)) = known_key(dependencies, &snapshot, presented) else {
+    let mut snapshot = dependencies.directory.snapshot();
+    let Some(presented) = only(headers, &API_KEY).and_then(|value| ApiKey::parse(value.to_str().ok()?)) else {
+        compare_with_nothing(dependencies, &ApiKey::generate(KeyMode::Live));
         return Err(Problem::unauthorized());
     };
-    let Some(store) = snapshot.store(&key.tenant.store_id).cloned() else {
-        return Err(Problem::unauthorized());
-    };
+    let mut known = known_key(dependencies, &snapshot, &presented);
+    if known.is_none()
+        && let Some(newer) = dependencies.directory.look_again(&snapshot, presented.prefix8()).await
+    {
+        snapshot = newer;
+        known = known_key(dependencies, &snapshot, &presented);
+    }
+    let key = known.ok_or_else(Problem::unauthorized)?;
+    let store = snapshot.store(&key.tenant.store_id).cloned().ok_or_else(Problem::unauthorized)?;
     if !is_proven(dependencies, &key, &presented).await || !key.scopes.contains(&scope) {
         return Err(Problem::unauthorized());
     }
@@ -97,23 +148,14 @@ pub(crate) async fn authenticate_by_key(
 }
 
 /// The key whose peppered MAC fits.
-fn known_key(
-    dependencies: &Dependencies,
-    snapshot: &Snapshot,
-    presented: Option<ApiKey>,
-) -> Option<(ApiKey, Arc<KeyEntry>)> {
-    let Some(presented) = presented else {
-        compare_with_nothing(dependencies, &ApiKey::generate(KeyMode::Live));
-        return None;
-    };
+fn known_key(dependencies: &Dependencies, snapshot: &Snapshot, presented: &ApiKey) -> Option<Arc<KeyEntry>> {
     let candidates = snapshot.keys_with_prefix(presented.prefix8()).iter();
     let mut candidates = candidates.filter(|key| key.tenant.mode == presented.mode()).peekable();
     if candidates.peek().is_none() {
-        compare_with_nothing(dependencies, &presented);
+        compare_with_nothing(dependencies, presented);
         return None;
     }
-    let key = candidates.find(|key| fits_pepper(dependencies, key, &presented)).cloned()?;
-    Some((presented, key))
+    candidates.find(|key| fits_pepper(dependencies, key, presented)).cloned()
 }
 
 /// The cheap comparison, in constant time.
@@ -142,7 +184,7 @@ fn verify_signature<'a>(
     body: &[u8],
     now: Timestamp,
 ) -> Option<(Credentials<'a>, Arc<KeyEntry>)> {
-    let Some(credentials) = read_headers(headers, now) else {
+    let Some(credentials) = read_headers(headers, signed, now) else {
         verify_against_nothing("", "", signed, body);
         return None;
     };
@@ -188,7 +230,6 @@ fn verify(secret: &Secret, timestamp: &str, nonce: &str, signed: &Signed<'_>, bo
     match signed {
         Signed::Body => verify_hex_hmac(secret, &[timestamp.as_bytes(), b".", nonce.as_bytes(), b".", body], signature),
         Signed::Target(method, uri) => {
-            let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             let parts: &[&[u8]] = &[
                 timestamp.as_bytes(),
                 b".",
@@ -196,7 +237,7 @@ fn verify(secret: &Secret, timestamp: &str, nonce: &str, signed: &Signed<'_>, bo
                 b".",
                 method.as_str().as_bytes(),
                 b" ",
-                target.as_bytes(),
+                target(uri).as_bytes(),
                 b".",
                 body,
             ];
@@ -205,7 +246,7 @@ fn verify(secret: &Secret, timestamp: &str, nonce: &str, signed: &Signed<'_>, bo
     }
 }
 
-fn read_headers(headers: &HeaderMap, now: Timestamp) -> Option<Credentials<'_>> {
+fn read_headers<'a>(headers: &'a HeaderMap, signed: &Signed<'_>, now: Timestamp) -> Option<Credentials<'a>> {
     let bearer = only(headers, &AUTHORIZATION)?.to_str().ok()?;
     let (scheme, presented) = bearer.split_once(' ')?;
     let key_header = only(headers, &KEY)?.to_str().ok()?;
@@ -214,8 +255,7 @@ fn read_headers(headers: &HeaderMap, now: Timestamp) -> Option<Credentials<'_>> 
     let signature = only(headers, &SIGNATURE)?.as_bytes();
     let well_formed = scheme.eq_ignore_ascii_case("bearer")
         && presented == key_header
-        && (1..=limits::NONCE_CHARS).contains(&nonce.len())
-        && nonce.bytes().all(|byte| byte.is_ascii_graphic())
+        && signed.takes_nonce(nonce)
         && is_near(timestamp, now);
     if !well_formed {
         return None;
@@ -240,6 +280,9 @@ fn is_near(timestamp: &str, now: Timestamp) -> bool {
 }
 
 #[cfg(test)]
+mod signed_bytes;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
@@ -255,8 +298,11 @@ mod tests {
         #[test]
         fn no_headers_panic_and_those_taken_have_their_forms(
             given in prop::array::uniform5(header()), key in "fcc_(live|test)_[0-9A-Za-z]{31,33}",
-            seconds in 1_767_322_700_i64..1_767_323_400, nonce in "[!-~]{0,129}", has_key in any::<bool>(),
+            seconds in 1_767_322_700_i64..1_767_323_400, nonce in "[!-~]{0,129}|[A-Za-z0-9_-]{1,128}",
+            has_key in any::<bool>(),
         ) {
+            let uri = Uri::from_static("/v1/transactions");
+            let own = Signed::Target(&Method::GET, &uri);
             let right = [format!("Bearer {key}"), key, seconds.to_string(), nonce, "00".to_owned()];
             let mut headers = HeaderMap::new();
             for ((name, given), right) in [AUTHORIZATION, KEY, TIMESTAMP, NONCE, SIGNATURE].iter().zip(given).zip(right) {
@@ -265,11 +311,16 @@ mod tests {
                     headers.append(name, value);
                 }
             }
-            if let Some(credentials) = read_headers(&headers, NOW) {
-                prop_assert!((1..=limits::NONCE_CHARS).contains(&credentials.nonce.len()));
+            for signed in [Signed::Body, own] {
+                let mut headers = headers.clone();
+                let Some(credentials) = read_headers(&headers, &signed, NOW) else { continue };
+                let (nonce, is_own) = (credentials.nonce, matches!(signed, Signed::Target(..)));
+                prop_assert!((1..=limits::NONCE_CHARS).contains(&nonce.len()));
+                let divides = nonce.contains(['.', ' ', '"', '{']);
+                prop_assert!(!(is_own && divides));
                 prop_assert!(seconds.abs_diff(NOW.as_secs()) <= limits::TIMESTAMP_SKEW.as_secs());
                 headers.append(NONCE, HeaderValue::from_static("another"));
-                prop_assert!(read_headers(&headers, NOW).is_none(), "which of two is meant is a guess");
+                prop_assert!(read_headers(&headers, &signed, NOW).is_none(), "which of two is meant is a guess");
             }
         }
     }

@@ -6,15 +6,18 @@
 //! Design: ARCHITECTURE.md, "One order, end to end". A request flows through the modules in this order: `http` → `auth` →
 //! `order_body` → `admit` → `surfaces` → `enqueue` → `promise` → `respond` / `problem`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::cache::Cache;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::{BcryptVerifier, MasterKeys};
 use touchstone_platform::directory::Directory;
+use touchstone_platform::listen::WriteLimits;
 use touchstone_platform::queue::Queue;
 use touchstone_platform::store::Store;
 
@@ -40,6 +43,12 @@ pub struct Settings {
     pub public_url: String,
     /// Most connections at once; one more is answered 503 and closed.
     pub max_connections: usize,
+    /// Most connections of one address; one more is answered 503 and closed.
+    pub connections_per_peer: usize,
+    /// Networks of reverse proxies, whose connections have no limit by address.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a caller may take to read what is sent to it.
+    pub write_limits: WriteLimits,
     /// How long a caller may take to send the head of a request; a kept-alive connection may idle as long.
     pub head_timeout: Duration,
     /// How long a caller may take to send a body.
@@ -53,6 +62,11 @@ impl Default for Settings {
         Self {
             public_url: "http://127.0.0.1:8080".to_owned(),
             max_connections: 4_096,
+            connections_per_peer: 256,
+            trusted_proxies: [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]
+                .map(IpNet::from)
+                .into(),
+            write_limits: WriteLimits::default(),
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),

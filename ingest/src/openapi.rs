@@ -24,8 +24,9 @@ const DOOR_REFUSALS: &[(&str, &str, &str)] = &[
 const REFUSALS: &[(&str, &str, &str)] = &[
     (
         "400",
-        "invalid_json, broken_body",
-        "Not an acceptable JSON document: malformed, duplicate keys or NUL characters.",
+        "invalid_json, broken_body, unexpected_body, unescaped_target",
+        "Not an acceptable JSON document: malformed, duplicate keys or NUL characters; or a body where none is \
+         described; or characters in the path or query that have to be percent-encoded.",
     ),
     (
         "401",
@@ -79,12 +80,14 @@ const CENTRA_REFUSALS: &[(&str, &str, &str)] = &[
     ),
     ("401", "unauthorized", "The path belongs to no connection, or to one that has ended."),
     ("415", "unsupported_media_type", "Expected application/json without Content-Encoding."),
+    ("429", "too_many_notices", "The connection sends more notices than it may; see Retry-After."),
     ("503", "unavailable", "The notice was not taken; send it again after Retry-After."),
 ];
 const ABOUT: &str = "Touchstone screens orders for fraud. Requests are signed: `X-Fraudshield-Signature` is the hex \
     HMAC-SHA256, under the key's secret, of `{timestamp}.{nonce}.{body}` for `POST /v1/analyze`, and of \
     `{timestamp}.{nonce}.{METHOD} {path and query}.{body}` for every other route; of an upload, the value of \
-    `X-Content-SHA256` takes the body's place. Every answer has `X-Request-Id`; \
+    `X-Content-SHA256` takes the body's place. Outside of `POST /v1/analyze` a nonce consists of letters, digits, `-` and \
+    `_`, and a body where none is described is refused. Every answer has `X-Request-Id`; \
     every refusal is `application/problem+json` with a stable `code`.";
 
 /// The document for a door at its default address.
@@ -240,7 +243,7 @@ fn security_schemes() -> Value {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "The API key."},
         "apiKeyHeader": header("X-Fraudshield-Key", "The same API key again."),
         "timestamp": header("X-Fraudshield-Timestamp", "Unix seconds, within 300 s of now."),
-        "nonce": header("X-Fraudshield-Nonce", "1 to 128 visible ASCII characters, never used before."),
+        "nonce": header("X-Fraudshield-Nonce", "1 to 128 characters, never used before: visible ASCII for `POST /v1/analyze`, of `[A-Za-z0-9_-]` for every other route."),
         "signature": header("X-Fraudshield-Signature", "Hex HMAC-SHA256 of the request under the key's secret."),
     })
 }
@@ -281,8 +284,8 @@ mod tests {
         assert!(document["paths"]["/v1/transactions/{id}"]["get"]["responses"]["404"].is_object());
         assert!(document["webhooks"]["order.scored"]["post"].is_object());
         let notice = &document["paths"]["/v1/centra/{connector_token}"]["post"];
-        assert_eq!((&notice["security"], &notice["responses"]["429"]), (&json!([]), &Value::Null));
-        for status in ["202", "400", "401", "413", "415", "503"] {
+        assert_eq!(notice["security"], json!([]));
+        for status in ["202", "400", "401", "413", "415", "429", "503"] {
             assert!(notice["responses"][status].is_object(), "{status}");
         }
         for (path, method, statuses) in [

@@ -105,8 +105,9 @@ impl Problem {
             "unauthorized",
             "Not authenticated",
             "Expected the same valid API key in Authorization (Bearer) and X-Fraudshield-Key, X-Fraudshield-Timestamp within \
-             300 seconds of now, X-Fraudshield-Nonce of 1 to 128 visible ASCII characters, and X-Fraudshield-Signature: the \
-             hex HMAC-SHA256 of the request under the key's secret.",
+             300 seconds of now, X-Fraudshield-Nonce of 1 to 128 visible ASCII characters (letters, digits, - and _ alone on \
+             routes other than POST /v1/analyze), and X-Fraudshield-Signature: the hex HMAC-SHA256 of the request under the \
+             key's secret.",
         )
     }
 
@@ -149,6 +150,18 @@ impl Problem {
             Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests", detail).rated(rate);
         problem.retry_after = Some(Duration::from_secs(u64::from(rate.reset_s.max(1))));
         problem
+    }
+
+    /// 400: a body where the operation describes none.
+    pub(crate) fn unexpected_body() -> Self {
+        let detail = "Expected no body: this operation takes none.";
+        Self::new(StatusCode::BAD_REQUEST, "unexpected_body", "Unexpected body", detail)
+    }
+
+    /// 400: a path or query with characters that URLs do not have.
+    pub(crate) fn unescaped_target() -> Self {
+        let detail = "Expected a path and query in which characters that are not of RFC 3986 are percent-encoded.";
+        Self::new(StatusCode::BAD_REQUEST, "unescaped_target", "Path or query not encoded", detail)
     }
 
     /// 400: not an acceptable JSON document.
@@ -316,6 +329,18 @@ impl Problem {
             "The request could not be answered safely and nothing was promised; retry the same request with a fresh nonce.",
         );
         problem.retry_after = Some(RETRY_AFTER_OUTAGE);
+        problem
+    }
+
+    /// 429: a connection sends more notices than it may.
+    pub(crate) fn too_many_notices(wait: Duration) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_notices",
+            "Too many notices",
+            "The notice was not taken: this connection sends more than it may. Orders on hold are found without it.",
+        );
+        problem.retry_after = Some(wait.max(Duration::from_secs(1)));
         problem
     }
 

@@ -19,7 +19,9 @@ mod m0010_history_keys;
 mod m0011_history_periods;
 mod m0012_input;
 mod m0013_outcomes;
+mod m0014_list_versions;
 mod m0015_centra_arguments;
+mod m0017_old_notices;
 mod m0018_history_rekeys;
 
 /// The list of steps.
@@ -42,7 +44,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_history_periods::Migration),
             Box::new(m0012_input::Migration),
             Box::new(m0013_outcomes::Migration),
+            Box::new(m0014_list_versions::Migration),
             Box::new(m0015_centra_arguments::Migration),
+            Box::new(m0017_old_notices::Migration),
             Box::new(m0018_history_rekeys::Migration),
         ]
     }

@@ -1,5 +1,5 @@
-//! Deletes what is older than it is kept, a bounded number at a time: attempts, settled deliveries, recoveries that ended, and
-//! events that belong to no transaction.
+//! Deletes what is older than it is kept, a bounded number at a time: attempts, settled deliveries, recoveries that ended,
+//! events that belong to no transaction, and notices of Centra shops.
 //!
 //! Failure: what is not deleted in this look is found in the next.
 
@@ -24,7 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 pub(crate) async fn run(settings: Arc<Settings>, store: Store, clock: Clock, shutdown: CancellationToken) {
     let look = async {
         loop {
-            if let Err(error) = look(&store, clock.now() - settings.deliveries_kept).await {
+            let (now, kept) = (clock.now(), (settings.deliveries_kept, settings.notices_kept));
+            if let Err(error) = look(&store, now - kept.0, now - kept.1).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what is old is deleted later");
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -37,8 +38,11 @@ pub(crate) async fn run(settings: Arc<Settings>, store: Store, clock: Clock, shu
 }
 
 /// What was attempted last goes first: a delivery goes when it has no attempts left, an event when it has no deliveries.
-async fn look(store: &Store, before: Timestamp) -> Result<(), StoreError> {
+async fn look(store: &Store, before: Timestamp, notices_before: Timestamp) -> Result<(), StoreError> {
     let system = || store.system(SystemReason::RoleLoop);
+    while system().forget_notices(notices_before, FORGOTTEN_TOGETHER).await? == FORGOTTEN_TOGETHER {
+        tokio::time::sleep(BREATH).await;
+    }
     while system().forget_attempts(before, FORGOTTEN_TOGETHER).await? == FORGOTTEN_TOGETHER {
         tokio::time::sleep(BREATH).await;
     }

@@ -21,7 +21,7 @@ use touchstone_platform::directory::Directory;
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::queue::Queue;
 use touchstone_platform::store::Store;
-use touchstone_schema::limits::{DELIVERIES_KEPT, EVENT_SWEEP_AGE};
+use touchstone_schema::limits::{DELIVERIES_KEPT, EVENT_SWEEP_AGE, NOTICES_KEPT};
 
 mod attempt;
 mod centra;
@@ -76,6 +76,8 @@ pub struct Settings {
     pub sweep_age: Duration,
     /// How long settled deliveries and their attempts are kept; longer than they can be recovered for.
     pub deliveries_kept: Duration,
+    /// How long notices of Centra shops are kept.
+    pub notices_kept: Duration,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
     /// Pause after a first failure at a Centra shop; those after further ones grow from it.
@@ -96,6 +98,7 @@ impl Default for Settings {
             poll_interval: Duration::from_secs(1),
             sweep_age: EVENT_SWEEP_AGE,
             deliveries_kept: DELIVERIES_KEPT,
+            notices_kept: NOTICES_KEPT,
             centra_timeout: Duration::from_secs(10),
             centra_pause: Duration::from_secs(1),
             centra_shops: 16,

@@ -1,30 +1,38 @@
 //! The directory: stores, keys, policies, lists and connections, held in memory and kept fresh by a poll.
 //!
-//! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment; readers see one
-//! consistent state and never wait. Failure: while the database is away the last known state stands. A store or key whose
-//! secrets do not open is left out and told in the log, so that one damaged row does not stop the others.
+//! Guarantee: a change in the database is seen by every process within [`POLL_INTERVAL`] and a moment, and what was just
+//! made is found at its first use ([`Directory::look_again`]); readers see one consistent state and never wait. Lists are
+//! read apart from the rest, and only those of stores whose lists have changed. Failure: while the database is away the
+//! last known state stands. A store or key whose secrets do not open is left out and logged, so that one damaged row does
+//! not stop the others.
 //! Design: ARCHITECTURE.md, "One order, end to end".
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use touchstone_schema::ids::{ConnectionId, KeyId, StoreId};
+use touchstone_schema::ids::StoreId;
 use touchstone_schema::lists::StoreLists;
-use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::secret::Secret;
-use touchstone_schema::tenant::{KeyScope, StoreProfile, Tenant};
+use touchstone_schema::tenant::{StoreProfile, Tenant};
 use touchstone_schema::time::Timestamp;
 
 use crate::clock::Clock;
 use crate::crypto::{CryptoError, MasterKeys, SealContext};
-use crate::store::accounts::{ConnectionRow, DATA_KEY, DirectoryRows, HMAC_SECRET, KeyRow, StoreRow};
+use crate::store::accounts::{DATA_KEY, DirectoryRows, DirectoryVersions, HMAC_SECRET, KeyRow, StoreRow};
+use crate::store::lists::ListChanges;
 use crate::store::{Store, StoreError, SystemReason, SystemStore};
+
+mod look;
+mod snapshot;
+
+use look::Looks;
+use snapshot::{Accounts, Lists};
+pub use snapshot::{KeyEntry, Snapshot};
 
 /// How often the database is asked for changes.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +40,9 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Least time between two readings that are asked for because something was not found: a stranger who names stores that
 /// do not exist must not make us read the database.
 const REFRESH_PAUSE: Duration = Duration::from_millis(500);
+
+/// Before anything was read; the database counts from 1.
+const NOTHING_READ: DirectoryVersions = DirectoryVersions { accounts: 0, lists: 0 };
 
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +71,16 @@ pub struct Directory {
     master_keys: Option<Arc<MasterKeys>>,
     clock: Clock,
     snapshot: ArcSwap<Snapshot>,
-    /// Version of the rows that the snapshot was made from.
-    version: AtomicI64,
-    /// The same of the lists.
-    lists_version: AtomicI64,
-    /// When the rows were last read; held while they are read, so that callers read them once between them.
-    last_read: Mutex<Timestamp>,
+    /// Held while rows are read, so that callers read them once between them.
+    last_read: Mutex<LastRead>,
+    looks: Looks,
+}
+
+/// What the snapshot was made from.
+#[derive(Debug)]
+struct LastRead {
+    at: Timestamp,
+    versions: DirectoryVersions,
 }
 
 impl Directory {
@@ -80,12 +95,11 @@ impl Directory {
             store,
             master_keys,
             snapshot: ArcSwap::default(),
-            version: AtomicI64::new(0),
-            lists_version: AtomicI64::new(0),
-            last_read: Mutex::new(clock.now()),
+            last_read: Mutex::new(LastRead { at: clock.now(), versions: NOTHING_READ }),
+            looks: Looks::default(),
             clock,
         };
-        directory.read().await?;
+        directory.refresh_now().await?;
         Ok(Arc::new(directory))
     }
 
@@ -94,24 +108,21 @@ impl Directory {
         self.snapshot.load_full()
     }
 
-    /// Reads the directory again, unless that happened a moment ago: for a store or key that was not found and may be
+    /// Reads what has changed, unless that happened a moment ago: for a store or connection that was not found and may be
     /// new. Errors are logged; the last known state stands.
     pub async fn refresh(&self) {
         let mut last_read = self.last_read.lock().await;
-        if self.clock.now().since(*last_read) < REFRESH_PAUSE {
+        if self.clock.now().since(last_read.at) < REFRESH_PAUSE {
             return;
         }
-        *last_read = self.clock.now();
-        if let Err(error) = self.read().await {
+        if let Err(error) = self.read(&mut last_read).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the directory could not be read again");
         }
     }
 
-    /// Reads the directory again at once, after a change of this very process.
+    /// Reads what has changed at once, after a change of this very process.
     pub async fn refresh_now(&self) -> Result<(), DirectoryError> {
-        let mut last_read = self.last_read.lock().await;
-        *last_read = self.clock.now();
-        self.read().await
+        self.read(&mut *self.last_read.lock().await).await
     }
 
     /// Asks every [`POLL_INTERVAL`] whether something changed and reads it, until shutdown.
@@ -124,7 +135,7 @@ impl Directory {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = interval.tick() => {}
             }
-            let outcome = self.read_changes().await;
+            let outcome = self.refresh_now().await;
             if let Err(error) = &outcome
                 && reachable
             {
@@ -137,61 +148,74 @@ impl Directory {
         }
     }
 
-    async fn read_changes(&self) -> Result<(), DirectoryError> {
-        let system = self.system();
-        let (version, lists_version) = tokio::try_join!(system.directory_version(), system.lists_version())?;
-        let known = (self.version.load(Ordering::Acquire), self.lists_version.load(Ordering::Acquire));
-        if (version, lists_version) == known {
+    /// Reads what has changed. The versions are read before the rows: a change in between is read again, never missed.
+    async fn read(&self, last: &mut LastRead) -> Result<(), DirectoryError> {
+        last.at = self.clock.now();
+        let (versions, known) = (self.system().directory_versions().await?, last.versions);
+        if versions == known {
             return Ok(());
         }
-        let mut last_read = self.last_read.lock().await;
-        *last_read = self.clock.now();
-        self.read().await
-    }
-
-    /// The version is read before the rows: a change in between is read again, never missed.
-    async fn read(&self) -> Result<(), DirectoryError> {
-        let version = self.system().directory_version().await?;
-        let rows = self.system().directory().await?;
-        let mut snapshot = self.open_rows(rows)?;
-        snapshot.lists = self.read_lists().await?;
-        self.snapshot.store(Arc::new(snapshot));
-        self.version.store(version, Ordering::Release);
+        let before = self.snapshot();
+        let accounts = if versions.accounts == known.accounts {
+            Arc::clone(&before.accounts)
+        } else {
+            Arc::new(self.open_rows(self.system().directory().await?)?)
+        };
+        let lists = if versions.lists == known.lists {
+            Arc::clone(&before.lists)
+        } else {
+            Arc::new(self.read_lists(&before.lists, known.lists, versions.lists).await?)
+        };
+        self.snapshot.store(Arc::new(Snapshot { accounts, lists }));
+        last.versions = versions;
         Ok(())
     }
 
-    /// The lists, read again only when one of them has changed.
-    async fn read_lists(&self) -> Result<Lists, DirectoryError> {
-        let version = self.system().lists_version().await?;
-        if version == self.lists_version.load(Ordering::Acquire) {
-            return Ok(Arc::clone(&self.snapshot().lists));
+    /// The lists, of which only those are read that have changed since the version `known`.
+    async fn read_lists(&self, before: &Lists, known: i64, version: i64) -> Result<Lists, DirectoryError> {
+        let changes = match known == NOTHING_READ.lists {
+            true => ListChanges::Any,
+            false => self.system().list_changes(known, version).await?,
+        };
+        let (mut lists, entries) = match changes {
+            ListChanges::Any => (Lists::default(), self.system().lists().await?),
+            ListChanges::Of(stores) => {
+                let mut entries = Vec::new();
+                for store in &stores {
+                    entries.extend(self.system().lists_of(store).await?);
+                }
+                let mut kept = before.clone();
+                kept.retain(|tenant, _| !stores.contains(&tenant.store_id));
+                (kept, entries)
+            }
+        };
+        metrics::counter!("touchstone_directory_list_entries_read_total").increment(entries.len() as u64);
+        let mut read = HashMap::<Tenant, StoreLists>::new();
+        for (tenant, entry) in entries {
+            read.entry(tenant).or_default().add(entry);
         }
-        let mut lists = HashMap::<Tenant, StoreLists>::new();
-        for (tenant, entry) in self.system().lists().await? {
-            lists.entry(tenant).or_default().add(entry);
-        }
-        self.lists_version.store(version, Ordering::Release);
-        Ok(Arc::new(lists.into_iter().map(|(tenant, lists)| (tenant, Arc::new(lists))).collect()))
+        lists.extend(read.into_iter().map(|(tenant, lists)| (tenant, Arc::new(lists))));
+        Ok(lists)
     }
 
     fn system(&self) -> SystemStore<'_> {
         self.store.system(SystemReason::RoleLoop)
     }
 
-    fn open_rows(&self, rows: DirectoryRows) -> Result<Snapshot, DirectoryError> {
-        let mut snapshot = Snapshot::default();
+    fn open_rows(&self, rows: DirectoryRows) -> Result<Accounts, DirectoryError> {
+        let mut accounts = Accounts::default();
         let (stores, mut last_error) = (rows.stores.len(), None);
         for row in rows.stores {
             let id = row.id.clone();
             match self.open_store(row) {
-                Ok(profile) => drop(snapshot.stores.insert(id, Arc::new(profile))),
+                Ok(profile) => drop(accounts.stores.insert(id, Arc::new(profile))),
                 Err(error) => {
                     tracing::error!(store = %id, error = &error as &dyn std::error::Error, "store left out: its data key does not open");
                     last_error = Some(error);
                 }
             }
         }
-        if stores > 0 && snapshot.stores.is_empty() {
+        if stores > 0 && accounts.stores.is_empty() {
             return Err(DirectoryError::NothingOpens { stores, source: last_error });
         }
         for row in rows.keys {
@@ -199,8 +223,8 @@ impl Directory {
             match self.open_key(row) {
                 Ok(entry) => {
                     let entry = Arc::new(entry);
-                    snapshot.keys_by_prefix.entry(prefix).or_default().push(Arc::clone(&entry));
-                    snapshot.keys_by_id.insert(id, entry);
+                    accounts.keys_by_prefix.entry(prefix).or_default().push(Arc::clone(&entry));
+                    accounts.keys_by_id.insert(id, entry);
                 }
                 Err(error) => {
                     tracing::error!(%store, key = %id, error = &error as &dyn std::error::Error, "key left out: its secret does not open");
@@ -210,12 +234,12 @@ impl Directory {
         for row in rows.connections.into_iter().map(Arc::new) {
             let previous = row.previous_path.as_ref().map(|(path, _)| path);
             for path in std::iter::once(&row.path_hash).chain(previous) {
-                snapshot.connections_by_path.insert(path.clone(), Arc::clone(&row));
+                accounts.connections_by_path.insert(path.clone(), Arc::clone(&row));
             }
-            snapshot.connections.insert(row.id.clone(), row);
+            accounts.connections.insert(row.id.clone(), row);
         }
-        snapshot.policies.extend(rows.policies.into_iter().map(|policy| (policy.store_id.clone(), Arc::new(policy))));
-        Ok(snapshot)
+        accounts.policies.extend(rows.policies.into_iter().map(|policy| (policy.store_id.clone(), Arc::new(policy))));
+        Ok(accounts)
     }
 
     fn open_store(&self, row: StoreRow) -> Result<StoreProfile, CryptoError> {
@@ -262,84 +286,5 @@ impl Directory {
     ) -> Result<Secret, CryptoError> {
         let keys = self.master_keys.as_ref().ok_or_else(|| CryptoError::UnknownKey { id: "any".to_owned() })?;
         keys.open(sealed, &SealContext { store: store.as_str(), record, purpose })
-    }
-}
-
-/// A key as the door needs it.
-#[derive(Debug)]
-pub struct KeyEntry {
-    /// The key.
-    pub id: KeyId,
-    /// Whom it speaks for.
-    pub tenant: Tenant,
-    /// What it may be used for.
-    pub scopes: Vec<KeyScope>,
-    /// bcrypt hash of the whole key.
-    pub key_hash: String,
-    /// Master key that the pepper comes from.
-    pub pepper_id: String,
-    /// Peppered HMAC of the whole key.
-    pub key_mac: Vec<u8>,
-    /// The HMAC secret.
-    pub hmac_secret: Secret,
-    /// The secret before the last rotation, and until when it is valid.
-    pub previous_hmac_secret: Option<(Secret, Timestamp)>,
-    /// bcrypt hash of the Basic-auth password.
-    pub password_hash: String,
-    /// Peppered HMAC of that password.
-    pub password_mac: Option<Vec<u8>>,
-}
-
-/// One consistent state of the directory.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    stores: HashMap<StoreId, Arc<StoreProfile>>,
-    keys_by_prefix: HashMap<String, Vec<Arc<KeyEntry>>>,
-    keys_by_id: HashMap<KeyId, Arc<KeyEntry>>,
-    policies: HashMap<StoreId, Arc<StoredPolicy>>,
-    connections: HashMap<ConnectionId, Arc<ConnectionRow>>,
-    connections_by_path: HashMap<String, Arc<ConnectionRow>>,
-    lists: Lists,
-}
-
-type Lists = Arc<HashMap<Tenant, Arc<StoreLists>>>;
-
-impl Snapshot {
-    /// A store's profile.
-    pub fn store(&self, id: &StoreId) -> Option<&Arc<StoreProfile>> {
-        self.stores.get(id)
-    }
-
-    /// Keys whose first eight characters are these: nearly always one or none.
-    pub fn keys_with_prefix(&self, prefix: &str) -> &[Arc<KeyEntry>] {
-        self.keys_by_prefix.get(prefix).map_or(&[], Vec::as_slice)
-    }
-
-    /// A key by its id (the user name of Basic auth).
-    pub fn key(&self, id: &KeyId) -> Option<&Arc<KeyEntry>> {
-        self.keys_by_id.get(id)
-    }
-
-    /// A Centra connection that has not ended.
-    pub fn connection(&self, id: &ConnectionId) -> Option<&Arc<ConnectionRow>> {
-        self.connections.get(id)
-    }
-
-    /// The Centra connection that takes notices on the path of this hash (SHA-256, hex) at this time.
-    pub fn connection_of_path(&self, path_hash: &str, now: Timestamp) -> Option<&Arc<ConnectionRow>> {
-        self.connections_by_path.get(path_hash).filter(|connection| {
-            let previous = connection.previous_path.as_ref();
-            connection.path_hash == path_hash || previous.is_some_and(|(_, until)| now < *until)
-        })
-    }
-
-    /// The lists of a store in one world; none when they are empty.
-    pub fn lists(&self, tenant: &Tenant) -> Option<&Arc<StoreLists>> {
-        self.lists.get(tenant)
-    }
-
-    /// A store's newest policy; none means the default.
-    pub fn policy(&self, store: &StoreId) -> Option<&Arc<StoredPolicy>> {
-        self.policies.get(store)
     }
 }

@@ -4,6 +4,7 @@
 //! Guarantee: roles see the ports only; lapin, redis and the database pool are named nowhere else. The embedded and the
 //! production adapters pass the same contract tests.
 
+pub mod bucket;
 pub mod cache;
 pub mod clock;
 pub mod crypto;
@@ -12,6 +13,7 @@ pub mod egress;
 pub mod enrichment;
 pub mod inspect;
 pub mod lifecycle;
+pub mod listen;
 pub mod queue;
 pub mod random;
 pub mod refill;

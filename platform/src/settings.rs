@@ -36,6 +36,7 @@ const NAMES: &[&str] = &[
     "TOUCHSTONE_PUBLIC_URL",
     "TOUCHSTONE_EGRESS_ALLOW",
     "TOUCHSTONE_CA_FILE",
+    "TOUCHSTONE_TRUSTED_PROXIES",
     "TOUCHSTONE_CENTRA_TIMEOUT",
     "TOUCHSTONE_LOG",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -44,6 +45,9 @@ const NAMES: &[&str] = &[
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
 ];
+
+/// What reaches the door from the same machine: a reverse proxy, or a program that runs there anyway.
+const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +124,8 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Private networks that webhooks may reach after all.
     pub egress_allow: Vec<IpNet>,
+    /// Networks of reverse proxies, whose connections to the public door are not limited by address.
+    pub trusted_proxies: Vec<IpNet>,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
     /// How logs are written.
@@ -164,7 +170,8 @@ impl Settings {
             needs_volume: value("TOUCHSTONE_DATA_DIR").is_none() && value("TOUCHSTONE_DATA_VOLUME").is_some(),
             master_key: value("TOUCHSTONE_MASTER_KEY").map(Secret::new),
             public_url: public_url(&value)?,
-            egress_allow: networks(&value)?,
+            egress_allow: networks(&value, "TOUCHSTONE_EGRESS_ALLOW", "", "127.0.0.0/8,10.1.0.0/16")?,
+            trusted_proxies: networks(&value, "TOUCHSTONE_TRUSTED_PROXIES", LOOPBACK, "10.1.0.0/16")?,
             centra_timeout: centra_timeout(&value)?,
             log: log_settings(&value)?,
             traces: trace_settings(&value)?,
@@ -287,20 +294,20 @@ fn public_url(value: &impl Fn(&str) -> Option<String>) -> Result<Option<Url>, Se
     Ok(Some(url))
 }
 
-fn networks(value: &impl Fn(&str) -> Option<String>) -> Result<Vec<IpNet>, SettingError> {
-    const NAME: &str = "TOUCHSTONE_EGRESS_ALLOW";
-    let text = value(NAME).unwrap_or_default();
+/// Networks, separated by commas; `none` is none of them, also where there is a default.
+fn networks(
+    value: &impl Fn(&str) -> Option<String>,
+    name: &'static str,
+    default: &str,
+    example: &'static str,
+) -> Result<Vec<IpNet>, SettingError> {
+    let text = value(name).unwrap_or_else(|| default.to_owned());
     text.split(',')
         .map(str::trim)
-        .filter(|part| !part.is_empty())
+        .filter(|part| !part.is_empty() && text != "none")
         .map(|part| {
-            part.parse().map_err(|_| {
-                wrong(
-                    NAME,
-                    format!("`{part}` is not a network, expected comma-separated CIDRs"),
-                    "127.0.0.0/8,10.1.0.0/16",
-                )
-            })
+            let problem = || format!("`{part}` is not a network, expected comma-separated CIDRs");
+            part.parse().map_err(|_| wrong(name, problem(), example))
         })
         .collect()
 }
@@ -400,6 +407,15 @@ mod tests {
     }
 
     #[test]
+    fn proxies_of_the_same_machine_are_trusted_unless_others_are_named() {
+        let proxies = |pairs: &[(&str, &str)]| load(pairs, "").unwrap().trusted_proxies;
+        let local: std::net::IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(proxies(&[]).iter().any(|network| network.contains(&local)));
+        assert_eq!(proxies(&[("TOUCHSTONE_TRUSTED_PROXIES", "10.1.0.0/16")]), ["10.1.0.0/16".parse().unwrap()]);
+        assert!(proxies(&[("TOUCHSTONE_TRUSTED_PROXIES", "none")]).is_empty());
+    }
+
+    #[test]
     fn the_environment_wins_over_the_file() {
         let file = "touchstone_listen = \"127.0.0.1:1\"\nTOUCHSTONE_DATA_DIR = \"/srv/a\"\n";
         let settings = load(&[("TOUCHSTONE_LISTEN", "127.0.0.1:2")], file).unwrap();
@@ -415,6 +431,7 @@ mod tests {
             ("AMQP_URL", "amqp://x", "is missing"),
             ("TOUCHSTONE_PUBLIC_URL", "ftp://x", "must begin with http"),
             ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
+            ("TOUCHSTONE_TRUSTED_PROXIES", "proxy.example", "is not a network"),
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
             ("TOUCHSTONE_CA_FILE", "/no/such/file", "a file of certificates"),

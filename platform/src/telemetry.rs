@@ -4,16 +4,9 @@
 //! Prometheus text form on the probe door only, never on the public one.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use touchstone_schema::visible::visible;
 use tracing_subscriber::EnvFilter;
@@ -27,10 +20,12 @@ use crate::settings::LogSettings;
 
 mod endpoints;
 mod export;
+mod probes;
 mod traces;
 
 pub use endpoints::{Endpoints, endpoints};
 pub use export::TraceExport;
+pub use probes::{Readiness, serve_probes};
 pub use traces::{Sampler, Span, SpanKind, span_of_many};
 
 /// Upper bounds of latency histograms, in seconds.
@@ -42,9 +37,6 @@ const QUIET: &str = "lapin=off";
 
 /// Upper bounds of size histograms.
 const SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
-
-/// How long a probe's connection may take over its request.
-const PROBE_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often histograms are folded, so that an unread recorder does not grow.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -118,70 +110,6 @@ impl Metrics {
             }
         }
     }
-}
-
-/// Tells how one dependency does.
-#[async_trait::async_trait]
-pub trait Readiness: Send + Sync + 'static {
-    /// Each dependency by name, and what is wrong with it if anything is.
-    async fn check(&self) -> Vec<(&'static str, Result<(), String>)>;
-}
-
-/// Serves `/healthz`, `/readyz` (each dependency by name) and `/metrics` to operators until shutdown.
-pub async fn serve_probes(
-    listener: TcpListener,
-    metrics: Metrics,
-    readiness: Arc<dyn Readiness>,
-    shutdown: CancellationToken,
-) -> Result<(), std::io::Error> {
-    loop {
-        let stream = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            accepted = listener.accept() => accepted?.0,
-        };
-        let (metrics, readiness, shutdown) = (metrics.clone(), readiness.clone(), shutdown.clone());
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let (metrics, readiness) = (metrics.clone(), readiness.clone());
-                async move { Ok::<_, Infallible>(answer_probe(&request, &metrics, readiness.as_ref()).await) }
-            });
-            let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(PROBE_HEADER_TIMEOUT);
-            tokio::select! {
-                // A probe that hangs up is its own business.
-                _ = builder.serve_connection(TokioIo::new(stream), service) => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
-    }
-}
-
-async fn answer_probe<B>(request: &Request<B>, metrics: &Metrics, readiness: &dyn Readiness) -> Response<Full<Bytes>> {
-    match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/metrics" => text(StatusCode::OK, metrics.render()),
-        "/readyz" => {
-            let checks = readiness.check().await;
-            let ready = checks.iter().all(|(_, result)| result.is_ok());
-            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            let line = |(name, result): &(&str, Result<(), String>)| match result {
-                Ok(()) => format!("{name}: ok\n"),
-                Err(problem) => format!("{name}: {problem}\n"),
-            };
-            text(status, checks.iter().map(line).collect())
-        }
-        _ => text(StatusCode::NOT_FOUND, "expected /healthz, /readyz or /metrics\n".to_owned()),
-    }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        hyper::header::CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-    );
-    response
 }
 
 #[cfg(test)]

@@ -128,5 +128,7 @@ pub const BACKFILL_REFUSALS: u64 = 1_000;
 pub const RECOVERY_SPAN: Duration = Duration::from_secs(14 * 86_400);
 /// Most deliveries that are looked at to fill one page of the log: a page that found less than it may hold says where to go on.
 pub const LOG_LOOKED_AT: u64 = 5_000;
+/// How long notices of Centra shops are kept, but for those of orders that are still on hold.
+pub const NOTICES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// How long settled deliveries, their attempts, and events that belong to no transaction are kept.
 pub const DELIVERIES_KEPT: Duration = Duration::from_secs(90 * 86_400);

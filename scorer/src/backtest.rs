@@ -93,7 +93,7 @@ impl Backtest<'_> {
 
     async fn lists(&self) -> Result<StoreLists, StoreError> {
         let mut lists = StoreLists::default();
-        for (tenant, entry) in self.system().lists().await? {
+        for (tenant, entry) in self.system().lists_of(&self.tenant.store_id).await? {
             if tenant == *self.tenant {
                 lists.add(entry);
             }

@@ -98,6 +98,14 @@ impl SignedClient {
         self.send(Method::POST, path_and_query, document.to_string()).await
     }
 
+    /// Asks for what needs no document, such as `/v1/transactions/tx_…/reanalyze`.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn act(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(Method::POST, path, "").await
+    }
+
     /// Signs and sends.
     ///
     /// # Errors
@@ -116,9 +124,23 @@ impl SignedClient {
         path_and_query: &str,
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
+        self.request_with_nonce(method, path_and_query, &fresh_nonce(), body)
+    }
+
+    /// The same with a nonce of the caller's choice.
+    ///
+    /// # Errors
+    /// When the path or the nonce is none.
+    pub fn request_with_nonce(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        nonce: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
         let body = body.into();
         let stands_for_body = body.clone();
-        self.request_over(method, path_and_query, &stands_for_body, body)
+        self.request_over(method, path_and_query, nonce, &stands_for_body, body)
     }
 
     /// Uploads a file, signed over its SHA-256.
@@ -142,7 +164,8 @@ impl SignedClient {
         sha256: &str,
         file: impl Into<Bytes>,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
-        let mut request = self.request_over(Method::POST, path_and_query, sha256.as_bytes(), file.into())?;
+        let mut request =
+            self.request_over(Method::POST, path_and_query, &fresh_nonce(), sha256.as_bytes(), file.into())?;
         request.headers_mut().insert("X-Content-SHA256", sha256.parse()?);
         request.headers_mut().insert("Content-Type", media.parse()?);
         Ok(request)
@@ -152,11 +175,11 @@ impl SignedClient {
         &self,
         method: Method,
         path_and_query: &str,
+        nonce: &str,
         stands_for_body: &[u8],
         body: Bytes,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
         let timestamp = self.clock.now().as_millis().div_euclid(1_000).to_string();
-        let nonce = hex::encode(random::bytes::<16>());
         let mut signed = Vec::new();
         if (&method, path_and_query) != (&Method::POST, ANALYZE) {
             signed.extend_from_slice(format!("{method} {path_and_query}.").as_bytes());
@@ -169,8 +192,8 @@ impl SignedClient {
             .header("Authorization", format!("Bearer {api_key}"))
             .header("X-Fraudshield-Key", api_key)
             .header("X-Fraudshield-Timestamp", &timestamp)
-            .header("X-Fraudshield-Nonce", &nonce)
-            .header("X-Fraudshield-Signature", self.credentials.sign(&timestamp, &nonce, &signed)?);
+            .header("X-Fraudshield-Nonce", nonce)
+            .header("X-Fraudshield-Signature", self.credentials.sign(&timestamp, nonce, &signed)?);
         if !body.is_empty() {
             request = request.header("Content-Type", "application/json");
         }
@@ -184,4 +207,8 @@ impl SignedClient {
     pub async fn execute(&self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
         self.http.send(request).await
     }
+}
+
+fn fresh_nonce() -> String {
+    hex::encode(random::bytes::<16>())
 }

@@ -1,7 +1,8 @@
 //! The accept loop.
 //!
-//! Guarantee: never more than the allowed number of connections; a caller too many is told so with a request id. A slow
-//! head or an idle connection is closed after the head time-out. On shutdown nothing new is accepted, requests in
+//! Guarantee: never more than the allowed number of connections, of all and of one address; a caller too many is told so
+//! with a request id. A slow head or an idle connection is closed after the head time-out, and one that does not read its
+//! answers within the limits of [`Paced`]. On shutdown nothing new is accepted, requests in
 //! flight finish, and what is left after the drain time-out is cut.
 //! Failure: errors of single connections are logged and forgotten; running out of open files is waited out.
 
@@ -11,11 +12,11 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use touchstone_platform::retry::Backoff;
+use touchstone_platform::listen::{Acceptor, Paced, Peers, Place};
 
 use super::linger::Lingering;
 use super::service::Front;
@@ -37,62 +38,64 @@ pub(crate) async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), IngestError> {
-    let connections = u32::try_from(door.settings.max_connections.max(1)).unwrap_or(u32::MAX >> 3);
+    let settings = &door.settings;
+    let connections = u32::try_from(settings.max_connections.max(1)).unwrap_or(u32::MAX >> 3);
     let slots = Arc::new(Semaphore::new(connections as usize));
+    let peers = Peers::new(settings.connections_per_peer.max(1), settings.trusted_proxies.clone());
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let front = Front::new(Arc::clone(&door));
-    let mut backoff = Backoff::default();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) if is_fatal(&error) => return Err(IngestError::Listener(error)),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                backoff.wait().await;
-                continue;
-            }
-        };
-        backoff.reset();
-        match Arc::clone(&slots).try_acquire_owned() {
-            Ok(slot) => {
+    let mut acceptor = Acceptor::new(listener, shutdown.clone());
+    while let Some((stream, peer)) = acceptor.next().await.map_err(IngestError::Listener)? {
+        let stream = Lingering::new(Paced::new(stream, settings.write_limits));
+        let slot = peers.enter(peer).and_then(|place| Slot::take(&slots, place));
+        match slot {
+            Some(slot) => {
                 tokio::spawn(connection(front.clone(), stream, slot, shutdown.clone()));
             }
-            Err(_) => {
+            None => {
                 if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                     tokio::spawn(refuse(Arc::clone(&door), stream, permit));
                 }
             }
         }
     }
-    drop(listener);
-    let drained = timeout(door.settings.drain_timeout, slots.acquire_many(connections)).await;
+    drop(acceptor);
+    let drained = timeout(settings.drain_timeout, slots.acquire_many(connections)).await;
     if drained.is_err() {
         tracing::warn!("requests in flight were cut when the time to drain was over");
     }
     Ok(())
 }
 
-fn is_fatal(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::NotConnected)
+/// An open connection's share of what there is: one of all connections, and one of its address's.
+struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+impl Slot {
+    fn take(slots: &Arc<Semaphore>, place: Place) -> Option<Self> {
+        let permit = Arc::clone(slots).try_acquire_owned().ok()?;
+        metrics::gauge!("touchstone_http_connections_open").increment(1.0);
+        Some(Self { _permit: permit, _place: place })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        metrics::gauge!("touchstone_http_connections_open").decrement(1.0);
+    }
 }
 
 /// Serves the requests of one connection. The slot is free again when it ends.
-async fn connection(front: Front, stream: TcpStream, slot: OwnedSemaphorePermit, shutdown: CancellationToken) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
-    }
+async fn connection(front: Front, stream: Lingering, slot: Slot, shutdown: CancellationToken) {
     let head_timeout = front.head_timeout();
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_headers(PARSED_HEADERS)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(Lingering::new(stream)), front);
+        .serve_connection(TokioIo::new(stream), front);
     let mut served = std::pin::pin!(served);
     let result = tokio::select! {
         result = served.as_mut() => result,
@@ -108,7 +111,7 @@ async fn connection(front: Front, stream: TcpStream, slot: OwnedSemaphorePermit,
 }
 
 /// Tells a caller that there is no room, without reading its request.
-async fn refuse(door: SharedDoor, mut stream: TcpStream, permit: OwnedSemaphorePermit) {
+async fn refuse(door: SharedDoor, mut stream: Lingering, permit: OwnedSemaphorePermit) {
     metrics::counter!("touchstone_http_connections_refused_total").increment(1);
     let id = door.mint_request_id();
     let problem = crate::problem::Problem::unavailable();
@@ -120,7 +123,7 @@ async fn refuse(door: SharedDoor, mut stream: TcpStream, permit: OwnedSemaphoreP
     );
     let _ = timeout(REFUSAL_PATIENCE, async {
         stream.write_all(answer.as_bytes()).await?;
-        Lingering::new(stream).shutdown().await
+        stream.shutdown().await
     })
     .await;
     drop(permit);

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+use touchstone_platform::listen::Paced;
 
 /// Most bytes that are thrown away.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A stream whose shutdown lingers.
 #[derive(Debug)]
 pub(crate) struct Lingering {
-    stream: TcpStream,
+    stream: Paced,
     closing: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Lingering {
-    pub(crate) const fn new(stream: TcpStream) -> Self {
+    pub(crate) const fn new(stream: Paced) -> Self {
         Self { stream, closing: None }
     }
 }

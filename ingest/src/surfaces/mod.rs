@@ -153,8 +153,14 @@ impl Knock {
         authenticate(&door.dependencies, &self.headers, Signed::Body, &self.arrival.body, self.arrival.at).await
     }
 
-    /// Authenticates a request whose signature covers its method and path too.
+    /// Authenticates a request whose signature covers its method and path too, and which has no body.
     pub(crate) async fn authenticate_target(&self, door: &Door) -> Result<Caller, Problem> {
+        let caller = self.authenticate_document(door).await?;
+        if self.arrival.body.is_empty() { Ok(caller) } else { Err(Problem::unexpected_body()) }
+    }
+
+    /// The same for a request that carries a document.
+    pub(crate) async fn authenticate_document(&self, door: &Door) -> Result<Caller, Problem> {
         let signed = Signed::Target(&self.method, &self.uri);
         authenticate(&door.dependencies, &self.headers, signed, &self.arrival.body, self.arrival.at).await
     }

@@ -145,7 +145,16 @@ pub struct ConnectionRow {
     pub arguments: Option<OrderArguments>,
 }
 
-/// All that the directory holds: every store, its keys that are not revoked, its Centra connections that have not ended,
+/// What changes whenever something of the directory does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectoryVersions {
+    /// Counts changes of stores, keys, policies and connections.
+    pub accounts: i64,
+    /// Counts changes of lists.
+    pub lists: i64,
+}
+
+/// All that the directory holds but lists: every store, its keys that are not revoked, its Centra connections that have not ended,
 /// and the newest policy of each.
 #[derive(Debug, Default)]
 pub struct DirectoryRows {

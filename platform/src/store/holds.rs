@@ -28,6 +28,7 @@ macro_rules! holds {
 
 mod claiming;
 mod ending;
+mod forgetting;
 mod listing;
 mod moving;
 mod opening;

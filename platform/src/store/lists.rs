@@ -1,11 +1,11 @@
 //! A store's lists: what it always allows and always blocks, one pair of lists for each world.
 //!
-//! Guarantee: a change commits together with the version number that makes every process read the lists again, and with
-//! its line in the audit log. The values of people are not here: only their keyed hash and a hint.
+//! Guarantee: a change commits together with the version number that makes every process read the lists of that store
+//! again, and with its line in the audit log. The values of people are not here: only their keyed hash and a hint.
 
 use sea_orm::{QueryResult, Value};
 use touchstone_schema::history::HistoryKey;
-use touchstone_schema::ids::{ListEntryId, TransactionId};
+use touchstone_schema::ids::{ListEntryId, StoreId, TransactionId};
 use touchstone_schema::limits::LIST_ENTRIES;
 use touchstone_schema::lists::{ListEntry, ListKind, ListMatcher, ListSubject};
 use touchstone_schema::tenant::Tenant;
@@ -40,12 +40,23 @@ const KEY_OF_ORDER: &str = "SELECT {column} AS key FROM transactions CROSS JOIN 
     AND history.received_at = transactions.received_at AND transaction_id = $1 AND what = 'order'";
 /// Locks the row, so that two changes of lists never count or look at the same moment.
 const TOUCH: &str = "UPDATE directory_version SET version = version + 1 WHERE id = 2";
+/// A process of the release before counts a change and does not say whose lists it was.
+const MARK_UNKNOWN: &str = "INSERT INTO list_versions (store_id, version)
+  SELECT '', version FROM directory_version
+  WHERE id = 2 AND version - 1 > (SELECT COALESCE(MAX(version), 0) FROM list_versions)
+  ON CONFLICT (store_id) DO UPDATE SET version = excluded.version";
+const MARK: &str = "INSERT INTO list_versions (store_id, version)
+  VALUES ($1, (SELECT version FROM directory_version WHERE id = 2))
+  ON CONFLICT (store_id) DO UPDATE SET version = excluded.version";
+const MARKED: &str = "SELECT store_id, version FROM list_versions WHERE version > $1 ORDER BY version";
+/// Stores whose lists are read one by one; when those of more have changed, all are read.
+const STORES_APART: usize = 64;
 
 impl TenantStore<'_> {
     /// Puts an entry on a list, on behalf of `actor`. Audited.
     pub async fn add_list_entry(&self, entry: &ListEntry, actor: &'static str) -> Result<Listed, StoreError> {
         let change = self.store.begin().await?;
-        execute(change.transaction(), TOUCH, []).await?;
+        touch(&change, self.tenant).await?;
         let [store, mode] = owner(self.tenant);
         let matcher = entry.matcher.stored();
         let place: Vec<Value> = vec![
@@ -92,7 +103,7 @@ impl TenantStore<'_> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let change = self.store.begin().await?;
-        execute(change.transaction(), TOUCH, []).await?;
+        touch(&change, self.tenant).await?;
         let [store, mode] = owner(self.tenant);
         let found = execute(change.transaction(), DELETE, [store, mode, id.as_str().into()]).await? > 0;
         if found {
@@ -143,22 +154,49 @@ impl TenantStore<'_> {
     }
 }
 
+/// Whose lists have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListChanges {
+    /// Those of so many stores, or of ones not known, that all are to be read.
+    Any,
+    /// Those of these stores.
+    Of(Vec<StoreId>),
+}
+
 impl SystemStore<'_> {
-    /// A number that changes whenever a list does.
-    pub async fn lists_version(&self) -> Result<i64, StoreError> {
-        match row(&self.store.database, "SELECT version FROM directory_version WHERE id = 2", []).await? {
-            Some(row) => column(&row, "version"),
-            None => Err(StoreError::NotMigrated),
+    /// Whose lists have changed since they had the version `known`; the present version is `version` or a later one.
+    pub async fn list_changes(&self, known: i64, version: i64) -> Result<ListChanges, StoreError> {
+        let marked = rows(&self.store.database, MARKED, [known.into()]).await?;
+        let newest = marked.last().map_or(Ok(known), |row| column(row, "version"))?;
+        let stores = marked.iter().map(|row| column::<String>(row, "store_id")).collect::<Result<Vec<_>, _>>()?;
+        if newest < version || stores.len() > STORES_APART || stores.iter().any(String::is_empty) {
+            return Ok(ListChanges::Any);
         }
+        let stores = stores.iter().map(|id| id.parse().map_err(|error| StoreError::corrupt("store_id", error)));
+        stores.collect::<Result<_, _>>().map(ListChanges::Of)
     }
 
     /// Every entry of every list, with its owner.
     pub async fn lists(&self) -> Result<Vec<(Tenant, ListEntry)>, StoreError> {
-        let owned = |row: &QueryResult| -> Result<_, StoreError> {
-            Ok((Tenant { store_id: parsed(row, "store_id")?, mode: parsed(row, "mode")? }, entry(row)?))
-        };
         rows(&self.store.database, "SELECT * FROM list_entries", []).await?.iter().map(owned).collect()
     }
+
+    /// The entries of one store, of both worlds.
+    pub async fn lists_of(&self, store: &StoreId) -> Result<Vec<(Tenant, ListEntry)>, StoreError> {
+        let sql = "SELECT * FROM list_entries WHERE store_id = $1";
+        rows(&self.store.database, sql, [store.as_str().into()]).await?.iter().map(owned).collect()
+    }
+}
+
+/// Counts a change of a store's lists.
+async fn touch(change: &Change, tenant: &Tenant) -> Result<(), StoreError> {
+    execute(change.transaction(), TOUCH, []).await?;
+    execute(change.transaction(), MARK_UNKNOWN, []).await?;
+    execute(change.transaction(), MARK, [tenant.store_id.as_str().into()]).await.map(|_| ())
+}
+
+fn owned(row: &QueryResult) -> Result<(Tenant, ListEntry), StoreError> {
+    Ok((Tenant { store_id: parsed(row, "store_id")?, mode: parsed(row, "mode")? }, entry(row)?))
 }
 
 fn owner(tenant: &Tenant) -> [Value; 2] {

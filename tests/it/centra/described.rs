@@ -142,7 +142,7 @@ async fn live_through_an_order(shop: &HeldShop) -> Result<()> {
         }
         told(&client.post(&format!("{path}/outcome"), &outcome).await?, 200)?;
     }
-    told(&client.post(&format!("{path}/reanalyze"), &json!({})).await?, 200)?;
+    told(&client.act(&format!("{path}/reanalyze")).await?, 200)?;
     let client = checks::client(&shop.pipeline);
     told(&client.check(&checks::check("D-2")).await?, 200)?;
     for update in [

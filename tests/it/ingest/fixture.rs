@@ -172,9 +172,14 @@ impl Door {
 
     /// Makes another key for the store of `key`.
     pub(crate) async fn add_key(&self, key: &Key, mode: KeyMode, scope: KeyScope) -> anyhow::Result<Key> {
-        let made = self.maker().key(&key.tenant.store_id, mode, scope).await?;
+        let made = self.add_unread_key(key, mode, scope).await?;
         self.directory.refresh_now().await?;
         Ok(made)
+    }
+
+    /// The same as another process makes it, without notice to this one.
+    pub(crate) async fn add_unread_key(&self, key: &Key, mode: KeyMode, scope: KeyScope) -> anyhow::Result<Key> {
+        self.maker().key(&key.tenant.store_id, mode, scope).await
     }
 
     /// Connects the store of `key` to a shop that is not there. Returns the connection, and the URL of its notices.

@@ -1,10 +1,17 @@
 //! What strangers may cost: sizes, times, connections.
 
+use std::io::Read as _;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::future::join_all;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use touchstone_ingest::Settings;
+use touchstone_platform::listen::WriteLimits;
 use touchstone_tests::{HttpClient, eventually};
 
 use super::fixture::{Door, order, verdict_of};
@@ -82,6 +89,80 @@ async fn connection_too_many_is_told_so_and_room_comes_back() -> anyhow::Result<
         HttpClient::new().get(&format!("{}/healthz", door.url)).await.ok().filter(|answer| answer.status == 200)
     })
     .await?;
+    Ok(())
+}
+
+/// Sends requests without end and reads nothing; returns when the door has closed the connection.
+async fn pipeline_without_reading(door: &Door) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(door.address).await?;
+    let requests = b"GET /openapi.json HTTP/1.1\r\nhost: t\r\n\r\n".repeat(64);
+    while stream.write_all(&requests).await.is_ok() {}
+    Ok(())
+}
+
+#[tokio::test]
+async fn callers_who_pipeline_and_never_read_are_closed_and_their_slots_are_free() -> anyhow::Result<()> {
+    let write_limits = WriteLimits { stall: Duration::from_millis(500), total: Duration::from_secs(2) };
+    let door = Door::embedded(Settings { max_connections: 60, write_limits, ..Settings::default() }).await?;
+    let callers = join_all((0..60).map(|_| pipeline_without_reading(&door)));
+    let closed = tokio::time::timeout(Duration::from_secs(30), callers).await.context("some were still held")?;
+    closed.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let rooms = join_all((0..60).map(|_| TcpStream::connect(door.address))).await;
+    let mut last = rooms.into_iter().last().context("there are sixty")??;
+    last.write_all(b"GET /healthz HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await?;
+    assert!(read_all(&mut last).await?.starts_with("HTTP/1.1 200"), "every slot is free again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn address_has_its_own_limit_unless_it_is_a_proxys() -> anyhow::Result<()> {
+    let limited = Settings { connections_per_peer: 2, trusted_proxies: Vec::new(), ..Settings::default() };
+    let proxied = Settings { connections_per_peer: 2, ..Settings::default() };
+    for (settings, third) in [(limited, "503"), (proxied, "200")] {
+        let door = Door::embedded(settings).await?;
+        let mut kept = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(door.address).await?;
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: t\r\n\r\n").await?;
+            stream.read_exact(&mut [0u8; 1]).await?;
+            kept.push(stream);
+        }
+        let mut stream = TcpStream::connect(door.address).await?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await?;
+        let answer = read_all(&mut stream).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {third}")), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn document_is_compressed_for_those_who_take_it() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    let http = HttpClient::new();
+    let url = format!("{}/openapi.json", door.url);
+    let plain = http.get(&url).await?;
+    let request = hyper::Request::get(&url).header("accept-encoding", "gzip").body(http_body_util::Full::default())?;
+    let zipped = http.send(request).await?;
+    assert_eq!((zipped.header("content-encoding"), zipped.header("vary")), ("gzip", "accept-encoding"));
+    assert!(zipped.body.len() * 4 < plain.body.len(), "{} of {}", zipped.body.len(), plain.body.len());
+    let mut unzipped = Vec::new();
+    flate2::read::GzDecoder::new(zipped.body.as_ref()).read_to_end(&mut unzipped)?;
+    assert_eq!(unzipped, plain.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reference_runs_the_script_and_style_that_it_is_served_with_and_no_others() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    let page = HttpClient::new().get(&format!("{}/docs", door.url)).await?;
+    let (policy, text) = (page.header("content-security-policy"), String::from_utf8(page.body.to_vec())?);
+    assert!(!policy.contains("unsafe-inline"), "{policy}");
+    for (directive, tag) in [("script-src", "script"), ("style-src", "style")] {
+        let (_, rest) = text.split_once(&format!("<{tag}>")).context("it is there")?;
+        let (inside, _) = rest.split_once(&format!("</{tag}>")).context("it ends")?;
+        let hash = BASE64_STANDARD.encode(Sha256::digest(inside));
+        assert!(policy.contains(&format!("{directive} 'sha256-{hash}';")), "{policy}");
+    }
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 pub(crate) mod centra;
 mod deliveries;
 pub(crate) mod fixture;
+mod keys;
 mod limits;
 pub(crate) mod orders;
+mod replays;
 mod signed;
 mod tenancy;

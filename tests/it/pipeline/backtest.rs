@@ -74,11 +74,11 @@ async fn what_was_recorded_is_as_it_was_afterwards(pipeline: &mut Pipeline) -> R
     let verdicts = card_testing(pipeline).await?;
     let client = pipeline.client();
     let before = shown(&client, &verdicts[3]["transaction_id"]).await?;
-    let directory = pipeline.system().directory_version().await?;
+    let directory = pipeline.system().directory_versions().await?.accounts;
     let held = json!({"actions": {"low": "hold", "medium": "hold", "high": "hold", "critical": "hold"}});
     let comparison = backtest(pipeline, &json!({}), &held).await?;
     assert_eq!(comparison.candidate.money[&("EUR", Action::Hold)].orders, 4);
     assert_eq!(shown(&client, &verdicts[3]["transaction_id"]).await?, before);
-    assert_eq!(pipeline.system().directory_version().await?, directory);
+    assert_eq!(pipeline.system().directory_versions().await?.accounts, directory);
     Ok(())
 }

@@ -97,7 +97,7 @@ async fn outcome_reported_twice_is_one_outcome_and_one_event(pipeline: &mut Pipe
     assert_eq!(transaction["outcomes"][0]["amount"], 129.9);
 
     // An event that came between takes its number, and the next revision the one after it.
-    told(&client.post(&format!("/v1/transactions/{id}/reanalyze"), &json!({})).await?, 200)?;
+    told(&client.act(&format!("/v1/transactions/{id}/reanalyze")).await?, 200)?;
     let transaction = shown(&client, &json!(id)).await?;
     assert_eq!(transaction["events"][3]["sequence"], 4);
     assert_eq!(events(&transaction)[3], "order.rescored");
@@ -140,7 +140,7 @@ async fn reanalysis_makes_a_revision_and_names_the_present_policy(pipeline: &mut
     pipeline.score();
     let client = pipeline.client();
     let id = scored(&client, "T-6").await?;
-    let again = async || client.post(&format!("/v1/transactions/{id}/reanalyze"), &json!({})).await;
+    let again = async || client.act(&format!("/v1/transactions/{id}/reanalyze")).await;
     pipeline.door.clock.advance(Duration::from_secs(60));
     let same = told(&again().await?, 200)?;
     let first = shown(&client, &json!(id)).await?;
@@ -155,7 +155,7 @@ async fn reanalysis_makes_a_revision_and_names_the_present_policy(pipeline: &mut
     assert_eq!((&other["policy_version"], &other["recommended_action"]), (&json!(version), &json!("review")));
     let transaction = shown(&client, &json!(id)).await?;
     assert_eq!((revisions(&transaction), &transaction["status"]), (3, &json!("review")));
-    told(&client.post("/v1/transactions/tx_01ARZ3NDEKTSV4RRFFQ69G5FAV/reanalyze", &json!({})).await?, 404)?;
+    told(&client.act("/v1/transactions/tx_01ARZ3NDEKTSV4RRFFQ69G5FAV/reanalyze").await?, 404)?;
     Ok(())
 }
 

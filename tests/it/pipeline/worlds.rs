@@ -34,7 +34,7 @@ async fn test_keys_open_a_world_of_their_own(pipeline: &mut Pipeline) -> Result<
         shown(client, &own["transaction_id"]).await?;
         let foreign = foreign["transaction_id"].as_str().unwrap_or_default();
         told(&client.get(&format!("/v1/transactions/{foreign}")).await?, 404)?;
-        told(&client.post(&format!("/v1/transactions/{foreign}/reanalyze"), &json!({})).await?, 404)?;
+        told(&client.act(&format!("/v1/transactions/{foreign}/reanalyze")).await?, 404)?;
         let decision = json!({"decision": "approve", "reviewer": "eve"});
         told(&client.post(&format!("/v1/transactions/{foreign}/decision"), &decision).await?, 404)?;
     }
@@ -59,8 +59,10 @@ async fn another_store_neither_sees_nor_changes_a_scored_order(pipeline: &mut Pi
     told(&theirs.get(&path).await?, 404)?;
     let decision = json!({"decision": "approve", "reviewer": "eve"});
     let outcome = json!({"type": "legitimate", "occurred_at": "2026-05-04T12:00:00Z", "amount": 1});
-    for (route, document) in [("decision", decision), ("outcome", outcome), ("reanalyze", json!({}))] {
-        told(&theirs.post(&format!("{path}/{route}"), &document).await?, 404)?;
+    for (route, body) in
+        [("decision", decision.to_string()), ("outcome", outcome.to_string()), ("reanalyze", String::new())]
+    {
+        told(&theirs.send(hyper::Method::POST, &format!("{path}/{route}"), body).await?, 404)?;
     }
     assert_eq!(shown(&mine, &verdict["transaction_id"]).await?, before);
 

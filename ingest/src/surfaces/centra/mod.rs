@@ -2,12 +2,13 @@
 //!
 //! Guarantee: the path is the only credential and gives nothing away: it is never logged, unknown and ended ones get the
 //! same bytes after the same work, and the body is looked at only afterwards. A 202 is a message that the broker has
-//! confirmed. Neither the cache nor the database is asked anything, so notices are taken while both are down.
-//! Failure: a broker that is away, or more notices at once than there is room for, is 503; the shop sends them again, and
-//! for orders on hold the notifier's sweep finds what no notice announced.
+//! confirmed. Neither the cache nor the database is asked about a path that is known, so notices are taken while both are down.
+//! Failure: a broker that is away, or more notices at once than there is room for, is 503, and more than a connection may
+//! send ([`Pace`]) is 429; for orders on hold the notifier's sweep finds what no notice announced.
 
 mod attempt;
 mod document;
+mod pace;
 mod read;
 mod room;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 use touchstone_platform::crypto::sha256_hex;
+use touchstone_platform::directory::Snapshot;
 use touchstone_platform::queue::Lane;
 use touchstone_platform::store::accounts::ConnectionRow;
 use touchstone_schema::centra::{FAILED_NOTICE, Notice, WAITING_NOTICE};
@@ -29,6 +31,7 @@ use touchstone_schema::tenant::{KeyMode, StoreProfile, Tenant};
 use touchstone_schema::time::Timestamp;
 
 use self::document::{NoticeRequest, TakenDocument};
+pub(crate) use self::pace::Pace;
 use self::read::{Content, TakenNotice, read_notice};
 pub(crate) use self::room::Room;
 use crate::door::{Door, SharedDoor};
@@ -65,7 +68,11 @@ impl Connector {
     responses((status = 202, description = "Taken.", body = TakenDocument)))]
 pub(crate) async fn take(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let arrival = &knock.arrival;
-    let connector = connector(&door, &knock.uri, arrival.at).ok_or_else(Problem::unknown_connector)?;
+    let connector = connector(&door, &knock.uri, arrival.at).await.ok_or_else(Problem::unknown_connector)?;
+    door.notice_pace.enter(&connector.connection.id, arrival.body.len(), arrival.at).map_err(|wait| {
+        tracing::warn!(connection = %connector.connection.id, "more notices than one connection may send");
+        Problem::too_many_notices(wait)
+    })?;
     let _place = door.notices.enter(&connector.connection.id).ok_or_else(|| {
         tracing::warn!(connection = %connector.connection.id, "more notices at once than there is room for");
         Problem::not_taken()
@@ -86,11 +93,19 @@ pub(crate) async fn take(State(door): State<SharedDoor>, knock: Knock) -> Result
 }
 
 /// The connection that the path belongs to. The token is hashed whatever it is, and looked up by the hash.
-fn connector(door: &Door, uri: &Uri, now: Timestamp) -> Option<Connector> {
+async fn connector(door: &Door, uri: &Uri, now: Timestamp) -> Option<Connector> {
     let token = uri.path().strip_prefix(BEFORE_TOKEN).unwrap_or_default();
     let path_hash = sha256_hex(token.as_bytes());
-    let snapshot = door.dependencies.directory.snapshot();
-    let connection = Arc::clone(snapshot.connection_of_path(&path_hash, now)?);
+    let directory = &door.dependencies.directory;
+    let snapshot = directory.snapshot();
+    match known_connector(&snapshot, &path_hash, now) {
+        Some(connector) => Some(connector),
+        None => known_connector(&*directory.look_again(&snapshot, &path_hash).await?, &path_hash, now),
+    }
+}
+
+fn known_connector(snapshot: &Snapshot, path_hash: &str, now: Timestamp) -> Option<Connector> {
+    let connection = Arc::clone(snapshot.connection_of_path(path_hash, now)?);
     let store = Arc::clone(snapshot.store(&connection.store_id)?);
     Some(Connector { connection, store })
 }

@@ -39,7 +39,7 @@ pub(crate) async fn decide(
     Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
-    let caller = knock.authenticate_target(&door).await?;
+    let caller = knock.authenticate_document(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = match knock.read(&door, read).await {
         Ok(asked) => answer(&door, &knock, &ticket, &id, asked).await,

@@ -122,7 +122,7 @@ pub(crate) async fn recover(
     Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
-    let caller = knock.authenticate_target(&door).await?;
+    let caller = knock.authenticate_document(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let answer = begin(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await

@@ -40,7 +40,7 @@ struct Asked {
 #[utoipa::path(post, path = "/v1/lists", tag = "Lists", request_body = ListEntryRequest,
     responses((status = 200, description = "Listed, now or before.", body = ListEntryDocument)))]
 pub(crate) async fn add(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
-    let caller = knock.authenticate_target(&door).await?;
+    let caller = knock.authenticate_document(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let now = knock.arrival.at;
     let answer = match knock.read(&door, move |headers, body| read(headers, body, now)).await {

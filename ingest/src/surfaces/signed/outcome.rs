@@ -41,7 +41,7 @@ pub(crate) async fn report(
     Named(id): Named,
     knock: Knock,
 ) -> Result<Response, Problem> {
-    let caller = knock.authenticate_target(&door).await?;
+    let caller = knock.authenticate_document(&door).await?;
     let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
     let now = knock.arrival.at;
     let answer = match knock.read(&door, move |headers, body| read(headers, body, now)).await {

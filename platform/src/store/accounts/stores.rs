@@ -6,7 +6,10 @@ use touchstone_schema::policy::StoredPolicy;
 use touchstone_schema::tenant::{InputSettings, RiskGroups};
 use touchstone_schema::time::Timestamp;
 
-use super::{AuditLine, DirectoryRows, StoreChange, StoreRow, audit, connection_of, keys, time, touch_directory};
+use super::{
+    AuditLine, DirectoryRows, DirectoryVersions, StoreChange, StoreRow, audit, connection_of, keys, time,
+    touch_directory,
+};
 use crate::store::database::{column, count, execute, parsed, row, rows};
 use crate::store::{StoreError, SystemStore};
 
@@ -18,12 +21,18 @@ const NEWEST_POLICIES: &str = "SELECT store_id, version, document FROM policies 
 const DOMAIN_SEPARATOR: &str = ",";
 
 impl SystemStore<'_> {
-    /// A number that changes whenever a store, a key or a policy does; cheap enough to poll every second.
-    pub async fn directory_version(&self) -> Result<i64, StoreError> {
-        match row(&self.store.database, "SELECT version FROM directory_version WHERE id = 1", vec![]).await? {
-            Some(row) => column(&row, "version"),
-            None => Err(StoreError::NotMigrated),
+    /// Numbers that change whenever something of the directory does; cheap enough to be asked every second.
+    pub async fn directory_versions(&self) -> Result<DirectoryVersions, StoreError> {
+        let sql = "SELECT id, version FROM directory_version WHERE id IN (1, 2)";
+        let (mut accounts, mut lists) = (None, None);
+        for row in rows(&self.store.database, sql, vec![]).await? {
+            match column::<i64>(&row, "id")? {
+                1 => accounts = Some(column(&row, "version")?),
+                _ => lists = Some(column(&row, "version")?),
+            }
         }
+        let versions = accounts.zip(lists).map(|(accounts, lists)| DirectoryVersions { accounts, lists });
+        versions.ok_or(StoreError::NotMigrated)
     }
 
     /// All that the directory holds.

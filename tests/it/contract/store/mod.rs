@@ -1,6 +1,8 @@
 //! The store's contract, on PostgreSQL and on SQLite.
 
 mod history;
+mod lists;
+mod notices;
 mod orders;
 mod outage;
 mod outbox;
@@ -13,6 +15,7 @@ mod tenancy;
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::value::RawValue;
 use touchstone_platform::random;
 use touchstone_platform::store::scoring::{NewRevision, verdict_event_data};
@@ -54,6 +57,7 @@ pub(crate) use on_both_databases;
 /// A migrated store of one test.
 struct Database {
     store: Store,
+    url: String,
     _server: Option<Postgres>,
     _folder: Option<TemporaryFolder>,
 }
@@ -61,16 +65,25 @@ struct Database {
 impl Database {
     async fn sqlite() -> anyhow::Result<Self> {
         let folder = TemporaryFolder::new("store")?;
-        let store = Store::open(&StoreSettings::Sqlite { path: folder.path().join("touchstone.db") }).await?;
+        let path = folder.path().join("touchstone.db");
+        let url = format!("sqlite://{}", path.display());
+        let store = Store::open(&StoreSettings::Sqlite { path }).await?;
         store.migrate().await?;
-        Ok(Self { store, _server: None, _folder: Some(folder) })
+        Ok(Self { store, url, _server: None, _folder: Some(folder) })
     }
 
     async fn postgres() -> anyhow::Result<Self> {
         let server = Box::pin(Postgres::start()).await?;
         let store = open_postgres(&server).await?;
         store.migrate().await?;
-        Ok(Self { store, _server: Some(server), _folder: None })
+        Ok(Self { store, url: server.url("postgres"), _server: Some(server), _folder: None })
+    }
+
+    /// Counts a change of lists as the release before did, which did not store whose lists it changed. Gives its number.
+    async fn count_list_change(&self) -> anyhow::Result<i64> {
+        let connection = Box::pin(sea_orm::Database::connect(&self.url)).await?;
+        connection.execute_unprepared("UPDATE directory_version SET version = version + 1 WHERE id = 2").await?;
+        Ok(self.system().directory_versions().await?.lists)
     }
 
     fn system(&self) -> SystemStore<'_> {

@@ -15,7 +15,7 @@ on_both_databases!(
 );
 
 /// A tenant whose store exists.
-async fn known_tenant(database: &Database) -> anyhow::Result<Tenant> {
+pub(super) async fn known_tenant(database: &Database) -> anyhow::Result<Tenant> {
     let tenant = tenant(KeyMode::Live);
     let merchant_id = MerchantId::mint(START, random::bytes());
     database.system().add_merchant(&merchant_id, "Ada", START).await?;
@@ -47,10 +47,10 @@ async fn versions_rise_by_one_and_never_change(database: &Database) -> anyhow::R
     assert_eq!(policies.newest_policy_version().await?, 0);
     assert!(policies.policy(0).await?.is_none() && policies.policies(None, 10).await?.is_empty());
 
-    let before = database.system().directory_version().await?;
+    let before = database.system().directory_versions().await?.accounts;
     let first = r#"{ "points": {"avs_mismatch": 7} }"#;
     assert_eq!(policies.add_policy(&NewPolicy { note: Some("softer"), ..draft(0, first) }).await?, Some(1));
-    assert!(database.system().directory_version().await? > before, "processes are told");
+    assert!(database.system().directory_versions().await?.accounts > before, "processes are told");
     assert_eq!(policies.add_policy(&draft(1, "{}")).await?, Some(2));
     assert_eq!(policies.add_policy(&NewPolicy { rolls_back_to: Some(1), ..draft(2, first) }).await?, Some(3));
 

@@ -14,10 +14,10 @@ use touchstone_platform::store::history::rekey::{ALL_STORES, NewKeys, Progress, 
 use touchstone_platform::store::{Store, StoreError, SystemReason, SystemStore};
 use touchstone_schema::history::HistoryKeys;
 use touchstone_schema::ids::StoreId;
-use touchstone_schema::tenant::KeyMode;
+use touchstone_schema::tenant::{KeyMode, Surface};
 use touchstone_schema::time::Timestamp;
 
-use crate::batch::{PolicyCache, policy_of, read};
+use crate::batch::{PolicyCache, Reading, policy_of};
 use crate::history_keys::OrderKeys;
 
 pub use touchstone_platform::store::history::rekey::Counts;
@@ -149,7 +149,10 @@ impl<'a> Rekey<'a> {
     fn keys_of(&mut self, store: &StoreId, mode: KeyMode, document: &str) -> Result<OrderKeys, String> {
         let profile = self.directory.store(store).ok_or("the store is not known")?;
         let policy = policy_of(&self.directory, store, &mut self.policies)?;
-        read(document, &profile.data_key, mode, &policy).map(|(_, keys)| keys)
+        let (data_key, own_domains) = (&profile.data_key, &profile.input.own_domains);
+        let reading = Reading { data_key, mode, policy: &policy, own_domains };
+        // Only the warnings, which are not needed here, depend on the surface.
+        reading.order(document, Surface::Signed).map(|(_, keys)| keys)
     }
 
     const fn system(&self) -> SystemStore<'a> {

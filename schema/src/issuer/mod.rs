@@ -23,6 +23,7 @@ pub use cvv::SecurityCodeMatch;
 pub use hint::{Gateway, Hints, Scheme};
 
 use crate::order::Payment;
+use crate::tenant::Surface;
 
 /// An answer of the issuer, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,17 @@ impl Field {
             Self::AvsStreet => "/payment/avs_street_result",
             Self::AvsPostal => "/payment/avs_postal_result",
             Self::Cvv => "/payment/cvv_result",
+        }
+    }
+
+    /// The JSON pointer of the field in the document that a shop sends to a surface.
+    pub const fn pointer_of(self, surface: Surface) -> &'static str {
+        match (surface, self) {
+            (Surface::Checks, Self::Avs) => "/payment/avs_result_code",
+            (Surface::Checks, Self::Cvv) => "/payment/cvv_result_code",
+            (Surface::Orders, Self::Avs) => "/payments/0/avsCode",
+            (Surface::Orders, Self::Cvv) => "/payments/0/cidResponse",
+            _ => self.pointer(),
         }
     }
 

@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::ListSubject;
 use crate::card;
 use crate::history::normal;
+use crate::input::{Identity, is_placeholder};
 use crate::limits::FIELD_CHARS;
 use crate::order::{Address, CountryCode};
 
@@ -31,6 +32,8 @@ const NO_DOMAIN_PATTERN: &str =
     "expected a domain without `*`, such as shop.example: it includes every domain below it";
 const A_MAILBOX: &str =
     "expected a domain such as shop.example: to list one mailbox, use the subject email with its whole address";
+const NO_IDENTITY: &str = "expected a value of one customer: this one stands for a missing value, and orders with it count as \
+    having none";
 const A_DOMAIN: &str = "expected a domain such as example.com";
 const AN_EMAIL: &str = "expected an e-mail address such as ann@shop.example";
 const A_PLACE: &str = "expected `street; postcode; country`, such as `10 High St; SW1A 1AA; GB`";
@@ -59,6 +62,9 @@ pub(super) fn read(subject: ListSubject, value: &str) -> Result<Read, &'static s
     if value.chars().any(char::is_control) {
         return Err(ONE_VALUE);
     }
+    if identity_of(subject).is_some_and(|identity| is_placeholder(identity, value)) {
+        return Err(NO_IDENTITY);
+    }
     match subject {
         ListSubject::Email => email(value).map(Read::Text),
         ListSubject::EmailDomain => email_domain(value).map(Read::Domain),
@@ -67,6 +73,16 @@ pub(super) fn read(subject: ListSubject, value: &str) -> Result<Read, &'static s
         ListSubject::Address => place(value).map(Read::Text),
         ListSubject::Card => card_fingerprint(value).map(Read::Text),
         ListSubject::Device | ListSubject::Customer => identifier(value).map(|text| Read::Text(text.to_owned())),
+    }
+}
+
+/// What a value of the subject identifies, where some values stand for a missing one.
+const fn identity_of(subject: ListSubject) -> Option<Identity> {
+    match subject {
+        ListSubject::Email => Some(Identity::Email),
+        ListSubject::Phone => Some(Identity::Phone),
+        ListSubject::Card | ListSubject::Device | ListSubject::Customer => Some(Identity::Id),
+        ListSubject::EmailDomain | ListSubject::Ip | ListSubject::Address => None,
     }
 }
 

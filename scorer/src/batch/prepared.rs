@@ -10,6 +10,7 @@ use touchstone_schema::fault::Fault;
 use touchstone_schema::history::{HistoryKey, HistoryKeyKind, normal};
 use touchstone_schema::ids::StoreId;
 use touchstone_schema::input::is_own_mailbox;
+use touchstone_schema::issuer;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
 use touchstone_schema::lists::StoreLists;
@@ -169,10 +170,12 @@ impl Reading<'_> {
 fn read(document: &str, surface: Surface, own_domains: &[String]) -> Result<Order, String> {
     let json = Json::parse_text(document)
         .map_err(|error| format!("the order is not JSON: {}", Fault::from(&error).place()))?;
-    let mut order = Order::parse(&json).map_err(|faults| format!("the order is not valid: {}", first_place(&faults)))?;
+    let mut order =
+        Order::parse(&json).map_err(|faults| format!("the order is not valid: {}", first_place(&faults)))?;
     if let Some(carried) = carried_warnings(surface, &json) {
         order.warnings = carried;
     }
+    warn_of_issuer_answers(&mut order, surface);
     drop_own_mailbox(&mut order, surface, own_domains);
     Ok(order)
 }
@@ -183,6 +186,19 @@ fn carried_warnings(surface: Surface, order: &Json<'_>) -> Option<Vec<Warning>> 
     match surface {
         Surface::Orders | Surface::Checks => Warning::carried_by(order),
         Surface::Signed | Surface::Centra => None,
+    }
+}
+
+fn warn_of_issuer_answers(order: &mut Order, surface: Surface) {
+    let fields: Vec<_> = issuer::not_understood(&order.payment).collect();
+    for field in fields {
+        add_warning(order, WarningCode::UnknownWord, field.pointer_of(surface), "expected a known answer of an issuer or gateway");
+    }
+}
+
+fn add_warning(order: &mut Order, code: WarningCode, field: &str, message: &str) {
+    if order.warnings.len() < limits::ORDER_WARNINGS {
+        order.warnings.push(Warning { code, field: field.to_owned(), message: message.to_owned() });
     }
 }
 
@@ -197,10 +213,7 @@ fn drop_own_mailbox(order: &mut Order, surface: Surface, own_domains: &[String])
         Surface::Signed | Surface::Centra => "/customer/email",
         Surface::Orders | Surface::Checks => "/billing/email",
     };
-    if order.warnings.len() < limits::ORDER_WARNINGS {
-        let message = "expected the customer's own mailbox; this one is the store's".to_owned();
-        order.warnings.push(Warning { code: WarningCode::Placeholder, field: field.to_owned(), message });
-    }
+    add_warning(order, WarningCode::Placeholder, field, "expected the customer's own mailbox; this one is the store's");
 }
 
 /// Where the first of several faults is. A reason is kept with the dead letter and logged, so it has no values.

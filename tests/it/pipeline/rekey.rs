@@ -91,11 +91,13 @@ async fn record_of(
         amount_minor: 100,
         currency: "EUR".to_owned(),
         quantity: 0,
+        reopens: false,
         scored_at: submission.received_at,
         event: event(&submission, EventKind::OrderScored, &verdict_event_data(1, 1, &verdict))?,
         verdict,
         history: old_entry(pipeline, &submission, address)?,
         declared_keys: Vec::new(),
+        warnings: Vec::new(),
     };
     assert_eq!(pipeline.system().record(&[new], &[]).await?, [true]);
     pipeline.door.clock.advance(Duration::from_secs(1));

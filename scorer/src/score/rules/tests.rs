@@ -33,7 +33,8 @@ fn asks(case: &Case, field: &str, op: &str, value: Json) -> bool {
 
 /// The ordinary order with lists, annotations and outside data.
 fn rich() -> Case {
-    let lines = json!([{"sku": "MUG", "quantity": 2, "price": "42.25"}, {"sku": "Pen", "is_digital": true}, {"name": "Mat"}]);
+    let lines =
+        json!([{"sku": "MUG", "quantity": 2, "price": "42.25"}, {"sku": "Pen", "is_digital": true}, {"name": "Mat"}]);
     let case = Case::ordinary().with("/line_items", lines).with("/metadata", json!({"till": "K 7", "visits": "12.5"}));
     case.enriched(|known| known.ip.country = CountryCode::parse("CA"))
 }

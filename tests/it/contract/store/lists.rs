@@ -52,6 +52,7 @@ impl<'a> Process<'a> {
             currency: "EUR".to_owned(),
             rate_limit_per_minute: 100,
             risk_groups: RiskGroups::default(),
+            input: touchstone_schema::tenant::InputSettings::default(),
             created_at: START,
         };
         self.database.system().add_store(&row).await?;

@@ -29,6 +29,7 @@ async fn old_notices_go_and_those_of_open_holds_stay(database: &Database) -> any
         stopped_reason: None,
         paused_until: START,
         swept_at: None,
+        arguments: None,
     };
     database.system().add_connection(&connection).await?;
     let notice = |kind: &str, reference: &str, seconds: u64| Notice {

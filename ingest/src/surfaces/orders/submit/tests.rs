@@ -110,7 +110,8 @@ fn reading_an_order_costs_a_fixed_multiple_of_its_bytes_whatever_its_shape() {
     };
     let currency = Currency::from_code("USD").expect("a currency");
     assert_within_budget(&documents(form), |shape| {
-        Json::parse_text(&shape.text).map(|document| receive(document, shape.text.as_bytes(), currency, Handling::Lenient))
+        Json::parse_text(&shape.text)
+            .map(|document| receive(document, shape.text.as_bytes(), currency, Handling::Lenient))
     });
 }
 

@@ -7,6 +7,8 @@ mod orders;
 mod values;
 mod webhooks;
 
+pub(crate) use webhooks::example_of;
+
 /// Refusals that every operation may give, whoever asks: status, codes, when.
 const DOOR_REFUSALS: &[(&str, &str, &str)] = &[
     ("400", "broken_body", "The body broke off or was framed wrongly."),

@@ -10,6 +10,7 @@ use touchstone_schema::card;
 use touchstone_schema::fault::Fault;
 use touchstone_schema::json::Json;
 use touchstone_schema::order::Order;
+use touchstone_schema::test_order::{self, AskedOutcome};
 
 use crate::problem::Problem;
 
@@ -21,6 +22,8 @@ pub(crate) struct OrderBody {
     pub(crate) hash: String,
     /// As it was sent, card numbers masked.
     pub(crate) document: Box<RawValue>,
+    /// What it asks for, should it be a test order.
+    pub(crate) asked: Option<AskedOutcome>,
 }
 
 /// Reads an order.
@@ -38,7 +41,8 @@ pub(crate) fn read_order(headers: &HeaderMap, body: &[u8]) -> Result<OrderBody, 
         tracing::error!(%error, "a parsed document could not be stored");
         Problem::invalid_json(&Fault::new("", "expected valid JSON"))
     })?;
-    Ok(OrderBody { order_id: order.order_id, hash, document })
+    let asked = test_order::asked(&order);
+    Ok(OrderBody { order_id: order.order_id, hash, document, asked })
 }
 
 /// Reads any JSON document of an acceptable content type.

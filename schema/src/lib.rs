@@ -26,6 +26,7 @@ pub mod policy;
 pub mod secret;
 pub mod submission;
 pub mod tenant;
+pub mod test_order;
 pub mod time;
 pub mod trace;
 pub mod verdict;

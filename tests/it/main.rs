@@ -13,4 +13,5 @@ mod harness;
 mod ingest;
 mod notifier;
 mod pipeline;
+mod testing;
 mod traces;

@@ -25,6 +25,15 @@ pub(super) fn webhooks() -> Value {
     EventKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), webhook(*kind))).collect::<Map<_, _>>().into()
 }
 
+/// An example of an event's data, as test mode sends it.
+pub(crate) fn example_of(kind: EventKind) -> Value {
+    let (_, _, mut example) = told(kind);
+    if let Some(mode) = example.get_mut("mode") {
+        *mode = json!(VerdictMode::Test);
+    }
+    example
+}
+
 fn webhook(kind: EventKind) -> Value {
     let header = |name: &str, description: &str| json!({"name": name, "in": "header", "required": true, "description": description, "schema": {"type": "string"}});
     let (meaning, data, example) = told(kind);

@@ -7,8 +7,11 @@ use touchstone_platform::random;
 use touchstone_platform::store::transactions::{CheckUpdated, NewCheckUpdate};
 use touchstone_schema::checks::{Check, Subject, Update, read_check};
 use touchstone_schema::ids::{SubmissionId, TransactionId};
+use touchstone_schema::json::Json;
+use touchstone_schema::order::Order;
 use touchstone_schema::submission::{Answer, Submission, SubmissionKind};
-use touchstone_schema::tenant::Surface;
+use touchstone_schema::tenant::{KeyMode, Surface};
+use touchstone_schema::test_order::{self, AskedOutcome};
 
 use super::basic;
 use super::document::{CartCheckDocument, CheckResult, OrderCheckDocument, checked};
@@ -64,6 +67,9 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, (check, hash): Hash
     let (tenant, store) = (&ticket.caller.key.tenant, &ticket.caller.store);
     let transaction_id = check.subject.transaction_id(&store.data_key, tenant.mode, &check.id);
     let (subject, id, cart) = (check.subject, check.id.clone(), check.cart.clone());
+    if tenant.mode == KeyMode::Test && asks_to_be_late(&check.document) {
+        return Err(Problem::unavailable());
+    }
     let submission = submission(knock, ticket, &transaction_id, check, hash)?;
     let verdict = match screen_now(door, &knock.arrival, submission).await? {
         Answer::Verdict { verdict } => verdict,
@@ -79,6 +85,12 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, (check, hash): Hash
     }
     let link = format!("{}/v1/transactions/{transaction_id}", door.settings.public_url.trim_end_matches('/'));
     checked(&id, &verdict, store.risk_groups, link, knock.arrival.instant.elapsed())
+}
+
+/// Whether a test order asks for a verdict that comes too late: a check promises nothing, so it is answered 503.
+fn asks_to_be_late(document: &str) -> bool {
+    let order = Json::parse_text(document).ok().and_then(|json| Order::parse(&json).ok());
+    order.is_some_and(|order| test_order::asked(&order) == Some(AskedOutcome::Late))
 }
 
 fn submission(

@@ -6,13 +6,14 @@ use touchstone_platform::random;
 use touchstone_schema::ids::{SubmissionId, TransactionId};
 use touchstone_schema::limits;
 use touchstone_schema::submission::{Submission, SubmissionKind};
-use touchstone_schema::tenant::Surface;
+use touchstone_schema::tenant::{KeyMode, Surface};
+use touchstone_schema::test_order::AskedOutcome;
 
 use super::document::{OrderDocument, PromiseDocument, VerdictDocument};
 use super::{screened_answer, verdict_answer};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
-use crate::enqueue::screen;
+use crate::enqueue::{screen, screen_late};
 use crate::order_body::{OrderBody, read_order};
 use crate::problem::Problem;
 use crate::surfaces::Knock;
@@ -68,6 +69,9 @@ async fn answer(door: &Door, knock: &Knock, ticket: &mut Ticket, order: OrderBod
         trace: arrival.trace.clone(),
         document: order.document,
     };
-    let screened = screen(door, arrival, submission).await?;
+    let screened = match order.asked {
+        Some(AskedOutcome::Late) if tenant.mode == KeyMode::Test => screen_late(door, arrival, submission).await?,
+        _ => screen(door, arrival, submission).await?,
+    };
     screened_answer(&screened, &transaction_id, arrival)
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::accounts::Tested;
 use touchstone_platform::store::deliveries::{Begun, NewRecovery, RecoveryKind};
+use touchstone_schema::event::EventKind;
 use touchstone_schema::ids::{EndpointId, RecoveryId};
 use touchstone_schema::limits;
 use touchstone_schema::tenant::KeyMode;
@@ -17,10 +18,11 @@ use super::delivery_document::{
     EndpointDocument, EndpointPage, RecoveryDocument, RecoveryPage, RecoveryRequest, TestDocument,
 };
 use super::fields::Fields;
-use super::page_query::{PageQuery, invalid};
+use super::page_query::{PageQuery, invalid, parameters};
 use super::{API, endpoint_is_off};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
+use crate::openapi::example_of;
 use crate::order_body::read_json;
 use crate::problem::Problem;
 use crate::respond::json;
@@ -28,6 +30,9 @@ use crate::surfaces::{Knock, Named, announce};
 
 /// What a `since` has to be.
 const SINCE: &str = "expected a time in RFC 3339, within the last 14 days";
+
+/// What an `event` has to be.
+const EVENT: &str = "expected a type of event, such as payment.failed";
 
 /// List endpoints
 ///
@@ -92,9 +97,11 @@ pub(crate) async fn disable(
 
 /// Try an endpoint
 ///
-/// Sends it an `endpoint.test` event by the way that all events go. The body is empty.
+/// Sends it an `endpoint.test` event by the way that all events go. The body is empty. With a test key, `event` sends an
+/// example of another type instead, in mode `test`, to this endpoint and to all others of the store that want the type.
 #[utoipa::path(post, path = "/v1/endpoints/{id}/test", tag = "Webhooks",
-    params(("id" = String, Path, description = "The endpoint.")),
+    params(("id" = String, Path, description = "The endpoint."),
+        ("event" = Option<String>, Query, description = "A type of event, such as `payment.failed`; test keys only.")),
     responses((status = 200, description = "The event is on its way.", body = TestDocument)))]
 pub(crate) async fn test(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
@@ -178,7 +185,16 @@ async fn switch(door: &Door, knock: &Knock, ticket: &Ticket, id: &str, enabled: 
 async fn try_out(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Response, Problem> {
     let id = endpoint_id(id)?;
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
-    let tested = store.test_endpoint(&id, &knock.arrival.request_id, knock.arrival.at);
+    let mut query = parameters(&knock.uri)?;
+    let example = query.remove("event").filter(|kind| !kind.is_empty());
+    let kind = example.map(|kind| EventKind::parse(&kind).ok_or_else(|| invalid("event", EVENT))).transpose()?;
+    let example = kind.filter(|kind| *kind != EventKind::EndpointTest);
+    if let Some(kind) = example {
+        let endpoint = knock.stored(store.endpoint(&id)).await?.ok_or_else(no_endpoint)?;
+        may_have_example(ticket.caller.key.tenant.mode, &endpoint.events, kind)?;
+    }
+    let example = example.map(|kind| (kind, example_of(kind)));
+    let tested = store.test_endpoint(&id, example, &knock.arrival.request_id, knock.arrival.at);
     let event = match knock.stored(tested).await? {
         Tested::Sent(event) => event,
         Tested::Disabled => return Err(endpoint_is_off()),
@@ -187,6 +203,19 @@ async fn try_out(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Resul
     let event_id = event.id.to_string();
     announce(door, *event).await;
     json(StatusCode::OK, &TestDocument { event_id })
+}
+
+/// Examples are for test keys: an invented chargeback must not be taken for a real one.
+fn may_have_example(mode: KeyMode, wanted: &[EventKind], kind: EventKind) -> Result<(), Problem> {
+    if mode != KeyMode::Test {
+        let detail = "Expected a test key: only in test mode are examples of other events sent.";
+        return Err(Problem::state_conflict("test_key_needed", detail));
+    }
+    if !wanted.is_empty() && !wanted.contains(&kind) {
+        let detail = format!("Expected an endpoint that wants {kind} events: add the type to its events first.");
+        return Err(Problem::state_conflict("event_not_wanted", detail));
+    }
+    Ok(())
 }
 
 async fn begin(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Response, Problem> {

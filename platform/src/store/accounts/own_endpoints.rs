@@ -144,10 +144,12 @@ impl TenantStore<'_> {
         Ok(true)
     }
 
-    /// Puts an `endpoint.test` event of the tenant's world in the outbox, for this endpoint alone.
+    /// Puts an `endpoint.test` event of the tenant's world in the outbox, for this endpoint alone; or an example of another
+    /// type with these data, for all endpoints that want it.
     pub async fn test_endpoint(
         &self,
         id: &EndpointId,
+        example: Option<(EventKind, serde_json::Value)>,
         request_id: &RequestId,
         now: Timestamp,
     ) -> Result<Tested, StoreError> {
@@ -156,13 +158,14 @@ impl TenantStore<'_> {
             Some(endpoint) if !endpoint.enabled => return Ok(Tested::Disabled),
             Some(_) => {}
         }
-        let data = serde_json::json!({ "endpoint_id": id, "message": "Hello from Touchstone." });
+        let greeting = || serde_json::json!({ "endpoint_id": id, "message": "Hello from Touchstone." });
+        let (kind, data) = example.unwrap_or_else(|| (EventKind::EndpointTest, greeting()));
         let event = Event {
             id: EventId::mint(now, random::bytes()),
             tenant: self.tenant.clone(),
             transaction_id: None,
             surface: None,
-            kind: EventKind::EndpointTest,
+            kind,
             sequence: 0,
             occurred_at: now,
             request_id: request_id.clone(),

@@ -1,4 +1,4 @@
-//! What a payment provider's own answer tells of a card and of its issuer's checks.
+//! What a payment provider's own answer says of a card and of its issuer's checks.
 //!
 //! Read are the members that Adyen documents for payments (`additionalData`), Stripe for charges and payment intents
 //! (`payment_method_details.card`), and PayPal for orders (`processor_response`, `payment_source.card`). What the
@@ -14,7 +14,7 @@ const ANSWER_BYTES: usize = 262_144;
 /// Longest answer of an issuer that is passed on, in bytes: the longest known one has 62.
 const CHECK_BYTES: usize = 128;
 
-/// What a provider's answer tells of a card: members of a canonical `payment`.
+/// What a provider's answer says of a card: members of a canonical `payment`.
 pub(super) fn card(answer: &str) -> Value {
     if answer.len() > ANSWER_BYTES {
         return Value::Null;

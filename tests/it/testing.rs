@@ -256,7 +256,7 @@ async fn every_webhook_can_be_had_by_the_call_of_the_table(world: &World) -> Res
         assert!(body["data"].get("mode").is_none_or(|mode| mode == "test"), "{body}");
     }
     let wrong = world.test.send(Method::POST, &format!("{test}?event=order.invented"), "").await?;
-    assert_eq!(wrong.status, 400, "{wrong:?}");
+    assert_eq!(wrong.status, 422, "{wrong:?}");
     Ok(())
 }
 

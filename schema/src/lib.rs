@@ -27,3 +27,4 @@ pub mod tenant;
 pub mod time;
 pub mod trace;
 pub mod verdict;
+pub mod warning;

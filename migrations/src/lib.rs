@@ -17,6 +17,7 @@ mod m0008_changes;
 mod m0009_delivery_pace;
 mod m0010_history_keys;
 mod m0011_history_periods;
+mod m0016_file_forms;
 
 /// The list of steps.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_delivery_pace::Migration),
             Box::new(m0010_history_keys::Migration),
             Box::new(m0011_history_periods::Migration),
+            Box::new(m0016_file_forms::Migration),
         ]
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use touchstone_schema::limits::BACKFILL_DAY_BYTES;
 use touchstone_schema::secret::Secret;
 use url::Url;
 
@@ -29,6 +30,7 @@ const NAMES: &[&str] = &[
     "TOUCHSTONE_PUBLIC_URL",
     "TOUCHSTONE_EGRESS_ALLOW",
     "TOUCHSTONE_CENTRA_TIMEOUT",
+    "TOUCHSTONE_UPLOAD_DAY_BYTES",
     "TOUCHSTONE_LOG",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS",
@@ -110,6 +112,8 @@ pub struct Settings {
     pub egress_allow: Vec<IpNet>,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
+    /// Bytes of past orders that a store may upload in a day (UTC).
+    pub upload_day_bytes: u64,
     /// How logs are written.
     pub log: LogSettings,
     /// Where spans are sent; none: they are not recorded.
@@ -139,6 +143,7 @@ impl Settings {
             public_url: public_url(&value)?,
             egress_allow: networks(&value)?,
             centra_timeout: centra_timeout(&value)?,
+            upload_day_bytes: upload_day_bytes(&value)?,
             log: log_settings(&value)?,
             traces: trace_settings(&value)?,
         })
@@ -272,6 +277,12 @@ fn centra_timeout(value: &impl Fn(&str) -> Option<String>) -> Result<Duration, S
     Ok(Duration::from_secs(seconds))
 }
 
+fn upload_day_bytes(value: &impl Fn(&str) -> Option<String>) -> Result<u64, SettingError> {
+    const NAME: &str = "TOUCHSTONE_UPLOAD_DAY_BYTES";
+    let Some(text) = value(NAME) else { return Ok(BACKFILL_DAY_BYTES) };
+    text.parse().map_err(|_| wrong(NAME, format!("`{text}` cannot be used: expected a number of bytes"), "8589934592"))
+}
+
 fn log_settings(value: &impl Fn(&str) -> Option<String>) -> Result<LogSettings, SettingError> {
     const NAME: &str = "TOUCHSTONE_LOG";
     let text = value(NAME).unwrap_or_else(|| "info".to_owned());
@@ -362,6 +373,7 @@ mod tests {
             ("AMQP_URL", "amqp://x", "is missing"),
             ("TOUCHSTONE_PUBLIC_URL", "ftp://x", "must begin with http"),
             ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
+            ("TOUCHSTONE_UPLOAD_DAY_BYTES", "8 GiB", "expected a number of bytes"),
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
         ] {

@@ -29,7 +29,7 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const EGRESS_ALLOW: (&str, &str) = ("TOUCHSTONE_EGRESS_ALLOW", "127.0.0.0/8");
 
 /// Settings which must not leak from the environment of the tests into the program.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "AMQP_URL",
     "DATABASE_URL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -45,6 +45,7 @@ const SETTINGS: [&str; 15] = [
     "TOUCHSTONE_LOG",
     "TOUCHSTONE_MASTER_KEY",
     "TOUCHSTONE_PUBLIC_URL",
+    "TOUCHSTONE_UPLOAD_DAY_BYTES",
 ];
 
 /// Deliveries to this machine are allowed, because the receivers of tests are here.

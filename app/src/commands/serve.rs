@@ -115,7 +115,11 @@ impl RoleSettings {
             (None, None) => touchstone_ingest::Settings::default().public_url,
         };
         Self {
-            ingest: touchstone_ingest::Settings { public_url, ..Default::default() },
+            ingest: touchstone_ingest::Settings {
+                public_url,
+                upload_day_bytes: settings.upload_day_bytes,
+                ..Default::default()
+            },
             notifier: touchstone_notifier::Settings { centra_timeout: settings.centra_timeout, ..Default::default() },
             egress: EgressPolicy::new(settings.egress_allow.clone()),
         }

@@ -16,6 +16,7 @@ use touchstone_schema::order::Order;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyMode, Surface};
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::warning::Warning;
 
 use crate::history_keys::OrderKeys;
 use crate::score::norms::largest_quantity;
@@ -44,8 +45,12 @@ impl Reader {
         Self { data_key, policy, mode: backfill.tenant.mode, kind, begun_at: created_at }
     }
 
-    /// The order that a row tells of.
-    pub(super) fn read(&self, document: Json<'_>) -> Result<PastOrder, Vec<Fault>> {
+    /// The order that a row is of, and the warnings of the row: those of its file, and those of its fields.
+    pub(super) fn read(
+        &self,
+        document: Json<'_>,
+        warnings: Vec<Warning>,
+    ) -> Result<(PastOrder, Vec<Warning>), Vec<Fault>> {
         let subject = self.subject(&document);
         let check = read_check(&document, subject)?;
         if check.ordered_on > self.begun_at + TIMESTAMP_SKEW {
@@ -58,7 +63,7 @@ impl Reader {
         let id = subject.transaction_id(&self.data_key, self.mode, &check.id);
         let entry = keys.entry(&id, check.ordered_on, &order);
         let quantity = largest_quantity(&order);
-        Ok(PastOrder {
+        let past = PastOrder {
             elsewhere: self.elsewhere(subject, &check.id),
             digest: digest(&entry, quantity),
             id,
@@ -66,7 +71,8 @@ impl Reader {
             declared_keys: keys.declared.iter().map(|(_, key)| *key).collect(),
             quantity,
             told,
-        })
+        };
+        Ok((past, warnings))
     }
 
     /// As was said of the file, or as the row says: one that names a cart and no order is a cart.

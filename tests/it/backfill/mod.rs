@@ -3,7 +3,9 @@
 mod effects;
 mod files;
 mod fixture;
+mod forms;
 mod hot_history;
 mod interruption;
+mod leases;
 mod object_store;
 mod uploads;

@@ -7,3 +7,4 @@ mod limits;
 pub(crate) mod orders;
 mod signed;
 mod tenancy;
+mod uploads;

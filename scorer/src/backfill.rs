@@ -354,7 +354,7 @@ impl Writer {
                 tracing::error!(
                     error = error as &dyn std::error::Error, backfill = %self.backfill.id, read, "an upload cannot be kept"
                 );
-                self.fail(&format!("{error}: nothing after the first {read} rows; tell the operator this id")).await
+                self.fail(&format!("{error}: nothing after the first {read} rows; give this id to the operator")).await
             }
             BackfillError::Changed => self.fail(&error.to_string()).await,
             BackfillError::Interrupted | BackfillError::Source(_) | BackfillError::Store(StoreError::Refused(_)) => {

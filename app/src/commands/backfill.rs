@@ -56,14 +56,14 @@ pub(crate) struct BackfillArguments {
     /// How the rows lie in the file: csv, lines, array or jsonp. Unless given, the file's beginning tells.
     #[arg(long)]
     format: Option<Format>,
-    /// What stands between the values of CSV: comma, semicolon, tab or pipe, or the sign. Unless given, the header tells.
+    /// What stands between the values of CSV: comma, semicolon, tab or pipe, or the sign. By default as in the header.
     #[arg(long, value_parser = Separator::named)]
     separator: Option<Separator>,
-    /// What stands before the decimals of the numbers of CSV: point or comma, or the sign. Unless given, the numbers at the
-    /// beginning of the file tell.
+    /// What stands before the decimals of the numbers of CSV: point or comma, or the sign. By default as in the numbers at
+    /// the beginning of the file.
     #[arg(long, value_parser = DecimalMark::named)]
     decimal: Option<DecimalMark>,
-    /// How the text is written: utf-8, utf-16le, utf-16be or windows-1252. Unless given, the beginning of the file tells.
+    /// How the text is written: utf-8, utf-16le, utf-16be or windows-1252. By default as at the beginning of the file.
     #[arg(long, value_parser = Encoding::named)]
     encoding: Option<Encoding>,
     /// Read and judge everything, and write nothing.

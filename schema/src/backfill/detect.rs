@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::csv::{Header, fields};
-use super::encoding::{decoded, told_by_beginning, told_by_letters};
+use super::encoding::{by_beginning, by_letters, decoded};
 use super::form::{DecimalMark, Encoding, Form, FormError, Separator};
 use super::prologue::{self, Prologue};
 use super::records::separator_line;
 use super::{Format, Splitter};
-use crate::limits::BACKFILL_PROLOGUE_BYTES;
+use crate::limits::{BACKFILL_PROLOGUE_BYTES, BACKFILL_ROW_BYTES};
 
 /// A column that every file of orders or carts has.
 const REQUIRED: &str = "transaction.ordered_on";
@@ -20,19 +20,19 @@ const REQUIRED: &str = "transaction.ordered_on";
 /// # Errors
 /// When something that was not said can be one of several.
 pub(super) fn recognise(sample: &[u8], whole: bool, said: Form) -> Result<Form, FormError> {
-    let told = said.encoding.or_else(|| told_by_beginning(sample));
-    let text = decoded(sample, told.unwrap_or(Encoding::Utf8));
+    let known = said.encoding.or_else(|| by_beginning(sample));
+    let text = decoded(sample, known.unwrap_or(Encoding::Utf8));
     let format = said.format.unwrap_or_else(|| format(&text));
     if format != Format::Csv {
         // JSON is UTF-8 unless a mark or its sender says otherwise (RFC 8259, section 8.1).
-        let encoding = told.unwrap_or(Encoding::Utf8);
+        let encoding = known.unwrap_or(Encoding::Utf8);
         return Ok(Form { format: Some(format), encoding: Some(encoding), ..Form::default() });
     }
-    let encoding = match told {
+    let encoding = match known {
         Some(encoding) => encoding,
-        None => told_by_letters(sample, whole)?,
+        None => by_letters(sample, whole)?,
     };
-    let text = if told.is_none() { decoded(sample, encoding) } else { text };
+    let text = if known.is_none() { decoded(sample, encoding) } else { text };
     let separator = match said.separator {
         Some(separator) => separator,
         None => separator(&text)?,
@@ -69,7 +69,7 @@ enum Within {
     Quotes(u8),
 }
 
-/// Tells which bytes of a text of JavaScript are in comments or quotes.
+/// Follows comments and quotes through a text of JavaScript.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Script {
     within: Within,
@@ -119,7 +119,8 @@ fn separator(text: &[u8]) -> Result<Separator, FormError> {
     if let Some(known) = Separator::ALL.iter().find(|known| said == Some(known.byte())) {
         return Ok(*known);
     }
-    let head = String::from_utf8_lossy(head);
+    // A longer header is refused as a row that is too long.
+    let head = String::from_utf8_lossy(&head[..head.len().min(BACKFILL_ROW_BYTES)]);
     let names = |separator: Separator| fields(&head, separator);
     let dividing: Vec<_> = Separator::ALL.iter().copied().filter(|separator| names(*separator).len() > 1).collect();
     let meant = |names: Vec<Cow<'_, str>>| names.iter().any(|name| name.trim() == REQUIRED);

@@ -179,7 +179,7 @@ impl Documents {
     /// A byte of a value, which ends it when no bracket of it is open any more.
     fn value(&mut self, cursor: &mut Cursor, byte: u8, each: &mut impl FnMut(RawRow<'_>)) {
         if cursor.is_lost() && byte == b'\n' {
-            // No text of JSON goes on over the end of a line: those who lost count begin again.
+            // No text of JSON continues over the end of a line, so these quotes are out of step.
             self.quotes = Quotes::Outside;
         }
         match (self.quotes, byte) {

@@ -145,8 +145,8 @@ pub(super) fn mark(bytes: &[u8], encoding: Encoding) -> usize {
     if bytes.starts_with(mark) { mark.len() } else { 0 }
 }
 
-/// The encoding that the first bytes tell: by a byte order mark, or as UTF-16 by the zeros that are half of its Latin letters.
-pub(super) fn told_by_beginning(bytes: &[u8]) -> Option<Encoding> {
+/// The encoding by the first bytes: a byte order mark, or of UTF-16 the zeros that are half of its Latin letters.
+pub(super) fn by_beginning(bytes: &[u8]) -> Option<Encoding> {
     let marked = [Encoding::Utf8, Encoding::Utf16Le, Encoding::Utf16Be];
     if let Some(encoding) = marked.into_iter().find(|encoding| mark(bytes, *encoding) > 0) {
         return Some(encoding);
@@ -162,7 +162,7 @@ pub(super) fn told_by_beginning(bytes: &[u8]) -> Option<Encoding> {
 ///
 /// # Errors
 /// When some of it is UTF-8 and some is not.
-pub(super) fn told_by_letters(sample: &[u8], whole: bool) -> Result<Encoding, FormError> {
+pub(super) fn by_letters(sample: &[u8], whole: bool) -> Result<Encoding, FormError> {
     let (mut good, mut bad, mut is_western) = (0usize, 0usize, true);
     let mut chunks = sample.utf8_chunks().peekable();
     while let Some(chunk) = chunks.next() {

@@ -10,7 +10,7 @@ use super::form::DecimalMark;
 /// A text of a column of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Number<'a> {
-    /// No number with a mark: left to those who know what the column holds.
+    /// No number with a mark: left to the reader of the field.
     Other,
     /// It can be read in one way only: that of this mark, and as this number.
     Clear(DecimalMark, Cow<'a, str>),

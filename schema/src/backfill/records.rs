@@ -99,7 +99,7 @@ impl Records {
     }
 }
 
-/// The sign of a line by which spreadsheets are told the separator: `sep=;`
+/// The sign of a line that names the separator to spreadsheets: `sep=;`
 pub(super) fn separator_line(line: &[u8]) -> Option<u8> {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);

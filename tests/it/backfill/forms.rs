@@ -117,7 +117,7 @@ async fn rows_with_warnings_are_read_counted_and_listed_beside_those_refused(bac
     let file = "transaction.order_id;transaction.ordered_on;transaction.order_total\n\
         W-1;2026-03-01;12,50\nW-2;2026-03-01;12.50\nW-3;never;12,50\n";
     let file = shop.write("warned.csv", file)?;
-    let answer = shop.backfill(&[&file]).await?;
+    let answer = shop.backfill(&[&file, "--decimal", "comma"]).await?;
     assert_eq!((counts(&answer), &answer["warned"]), ([2, 0, 1], &json!(1)));
     assert_eq!(answer["sources"][0]["warnings"][0]["line"], 3);
     let lines = refused_lines(&answer)?;

@@ -16,13 +16,32 @@ use touchstone_schema::ids::BackfillId;
 use touchstone_schema::secret::Secret;
 use touchstone_scorer::backfill::{Reading, read};
 use touchstone_scorer::score::policy::Policy;
-use touchstone_tests::{Backend, eventually};
+use touchstone_tests::eventually;
 
 use super::fixture::PATIENCE;
-use crate::cli_policy::on_both_ways_to_run;
 use crate::ingest::fixture::Door;
 
-on_both_ways_to_run![
+/// The behaviours on both ways to run.
+macro_rules! on_both_stores {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() -> anyhow::Result<()> {
+                let door = super::Door::embedded(super::Settings::default()).await?;
+                Box::pin(super::$behaviour(&door)).await
+            })+
+        }
+        mod production {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() -> anyhow::Result<()> {
+                let door = super::Door::production(super::Settings::default()).await?;
+                Box::pin(super::$behaviour(&door)).await
+            })+
+        }
+    };
+}
+
+on_both_stores![
     a_row_that_takes_longer_than_the_lease_is_read_by_one_scorer_and_ends_once,
     a_backfill_is_done_only_when_all_of_its_bytes_are_committed,
 ];
@@ -44,9 +63,8 @@ async fn upload(door: &Door) -> Result<BackfillId> {
     Ok(id)
 }
 
-async fn a_row_that_takes_longer_than_the_lease_is_read_by_one_scorer_and_ends_once(backend: &Backend) -> Result<()> {
-    let door = Door::open(backend.clone(), Settings::default()).await?;
-    let id = upload(&door).await?;
+async fn a_row_that_takes_longer_than_the_lease_is_read_by_one_scorer_and_ends_once(door: &Door) -> Result<()> {
+    let id = upload(door).await?;
     let lease = Duration::from_secs(3);
     let system = door.store.system(SystemReason::RoleLoop);
     let now = door.clock.now();
@@ -84,9 +102,8 @@ async fn a_row_that_takes_longer_than_the_lease_is_read_by_one_scorer_and_ends_o
     Ok(())
 }
 
-async fn a_backfill_is_done_only_when_all_of_its_bytes_are_committed(backend: &Backend) -> Result<()> {
-    let door = Door::open(backend.clone(), Settings::default()).await?;
-    let id = upload(&door).await?;
+async fn a_backfill_is_done_only_when_all_of_its_bytes_are_committed(door: &Door) -> Result<()> {
+    let id = upload(door).await?;
     let system = door.store.system(SystemReason::RoleLoop);
     let now = door.clock.now();
     let until = now + Duration::from_secs(60);

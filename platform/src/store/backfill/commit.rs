@@ -68,7 +68,7 @@ pub struct Progress {
     pub accepted: u64,
     /// Rows that told nothing new.
     pub unchanged: u64,
-    /// Rows, of those that told something new or nothing, that were read with warnings.
+    /// Rows, accepted or unchanged, that were read with warnings.
     pub warned: u64,
     /// Warnings of these rows.
     pub warnings: u64,

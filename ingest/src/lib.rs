@@ -20,6 +20,7 @@ use touchstone_platform::directory::Directory;
 use touchstone_platform::listen::WriteLimits;
 use touchstone_platform::queue::Queue;
 use touchstone_platform::store::Store;
+use touchstone_schema::limits::BACKFILL_DAY_BYTES;
 
 mod admit;
 mod auth;
@@ -53,6 +54,12 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// How long a caller may take to send a body.
     pub body_timeout: Duration,
+    /// Bytes that a store may upload in a day (UTC).
+    pub upload_day_bytes: u64,
+    /// Fewest bytes a second at which an upload must come in, over each [`Self::upload_window`].
+    pub upload_least_rate: u64,
+    /// Time that is waited for the sender of an upload, over which its rate is taken.
+    pub upload_window: Duration,
     /// How long requests in flight may go on after the shutdown began.
     pub drain_timeout: Duration,
 }
@@ -69,6 +76,9 @@ impl Default for Settings {
             write_limits: WriteLimits::default(),
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(10),
+            upload_day_bytes: BACKFILL_DAY_BYTES,
+            upload_least_rate: 16 * 1024,
+            upload_window: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(10),
         }
     }

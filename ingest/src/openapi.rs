@@ -54,10 +54,22 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ("/reanalyze", "409", "pending", "The transaction has no verdict yet."),
     ("POST /lists", "409", "lists_full", "The store's lists hold as many entries as there may be."),
     ("/analyze", "422", "invalid_field, card_number", "Fields are at fault; all are listed."),
-    ("/backfill", "409", "too_many_backfills", "Too many uploads of this store are not read yet."),
+    (
+        "/backfill",
+        "408",
+        "body_timeout, upload_too_slow",
+        "The file came too slowly, as a whole or at a lower rate than it must.",
+    ),
+    ("/backfill", "409", "too_many_backfills", "Too many uploads of this store come in or are not read yet."),
     ("/backfill", "413", "body_too_large", "The file is above 1 073 741 824 bytes."),
     ("/backfill", "415", "unsupported_media_type", "Expected a content type of files, without Content-Encoding."),
     ("/backfill", "422", "invalid_field, another_body", "A parameter is at fault, or the body is not what was signed."),
+    (
+        "/backfill",
+        "429",
+        "rate_limited, upload_quota",
+        "Too many requests of this store, or too many bytes of uploads today; see Retry-After.",
+    ),
     ("/backfill/{id}", "422", "invalid_field", "A parameter is at fault."),
     ("/recover", "422", "invalid_field", "`since` is at fault."),
     (

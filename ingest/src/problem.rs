@@ -259,6 +259,24 @@ impl Problem {
         .closing()
     }
 
+    /// 408: an upload came in at a lower rate than it must have.
+    pub(crate) fn upload_too_slow(bytes_a_second: u64, window: Duration) -> Self {
+        let detail = format!(
+            "Expected at least {bytes_a_second} bytes a second over {} s; nothing of the upload was kept.",
+            window.as_secs_f32()
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "upload_too_slow", "Upload too slow", detail).closing()
+    }
+
+    /// 429: the store has uploaded as much today as it may. `next` is the time until the next day.
+    pub(crate) fn upload_quota(quota: u64, next: Duration) -> Self {
+        let detail =
+            format!("Expected at most {quota} bytes of uploads of a store in a day (UTC); nothing of it was kept.");
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "upload_quota", "Too much uploaded today", detail);
+        problem.retry_after = Some(next);
+        problem.closing()
+    }
+
     /// 400: the body broke off or was framed wrongly.
     pub(crate) fn broken_body() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "broken_body", "Body unreadable", "Expected a complete, well-framed body.")

@@ -21,6 +21,7 @@ mod m0012_input;
 mod m0013_outcomes;
 mod m0014_list_versions;
 mod m0015_centra_arguments;
+mod m0016_file_forms;
 mod m0017_old_notices;
 mod m0018_history_rekeys;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_outcomes::Migration),
             Box::new(m0014_list_versions::Migration),
             Box::new(m0015_centra_arguments::Migration),
+            Box::new(m0016_file_forms::Migration),
             Box::new(m0017_old_notices::Migration),
             Box::new(m0018_history_rekeys::Migration),
         ]

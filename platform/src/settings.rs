@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use touchstone_schema::limits::BACKFILL_DAY_BYTES;
 use touchstone_schema::secret::Secret;
 use url::Url;
 
@@ -38,6 +39,7 @@ const NAMES: &[&str] = &[
     "TOUCHSTONE_CA_FILE",
     "TOUCHSTONE_TRUSTED_PROXIES",
     "TOUCHSTONE_CENTRA_TIMEOUT",
+    "TOUCHSTONE_UPLOAD_DAY_BYTES",
     "TOUCHSTONE_LOG",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS",
@@ -128,6 +130,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Longest request to a Centra shop.
     pub centra_timeout: Duration,
+    /// Bytes of past orders that a store may upload in a day (UTC).
+    pub upload_day_bytes: u64,
     /// How logs are written.
     pub log: LogSettings,
     /// Where spans are sent; none: they are not recorded.
@@ -173,6 +177,7 @@ impl Settings {
             egress_allow: networks(&value, "TOUCHSTONE_EGRESS_ALLOW", "", "127.0.0.0/8,10.1.0.0/16")?,
             trusted_proxies: networks(&value, "TOUCHSTONE_TRUSTED_PROXIES", LOOPBACK, "10.1.0.0/16")?,
             centra_timeout: centra_timeout(&value)?,
+            upload_day_bytes: upload_day_bytes(&value)?,
             log: log_settings(&value)?,
             traces: trace_settings(&value)?,
         })
@@ -322,6 +327,12 @@ fn centra_timeout(value: &impl Fn(&str) -> Option<String>) -> Result<Duration, S
     Ok(Duration::from_secs(seconds))
 }
 
+fn upload_day_bytes(value: &impl Fn(&str) -> Option<String>) -> Result<u64, SettingError> {
+    const NAME: &str = "TOUCHSTONE_UPLOAD_DAY_BYTES";
+    let Some(text) = value(NAME) else { return Ok(BACKFILL_DAY_BYTES) };
+    text.parse().map_err(|_| wrong(NAME, format!("`{text}` cannot be used: expected a number of bytes"), "8589934592"))
+}
+
 fn log_settings(value: &impl Fn(&str) -> Option<String>) -> Result<LogSettings, SettingError> {
     const NAME: &str = "TOUCHSTONE_LOG";
     let text = value(NAME).unwrap_or_else(|| "info".to_owned());
@@ -432,6 +443,7 @@ mod tests {
             ("TOUCHSTONE_PUBLIC_URL", "ftp://x", "must begin with http"),
             ("TOUCHSTONE_EGRESS_ALLOW", "10.0.0.0/99", "is not a network"),
             ("TOUCHSTONE_TRUSTED_PROXIES", "proxy.example", "is not a network"),
+            ("TOUCHSTONE_UPLOAD_DAY_BYTES", "8 GiB", "expected a number of bytes"),
             ("TOUCHSTONE_LOG", "a=b=c", "is not a log filter"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "begins with http"),
             ("TOUCHSTONE_CA_FILE", "/no/such/file", "a file of certificates"),

@@ -118,12 +118,25 @@ pub const BACKFILL_ROW_BYTES: usize = 262_144;
 pub const BACKFILL_COLUMNS: usize = 2_048;
 /// Most elements of a list that CSV columns spell out, such as products.
 pub const BACKFILL_LIST_ITEMS: usize = 1_000;
+/// Bytes at the beginning of a file of past orders by which its form is recognised (1 MiB).
+pub const BACKFILL_SAMPLE_BYTES: usize = 1 << 20;
+/// Lists within each other around the rows of a file of past orders: a list of pages is one of two.
+pub const BACKFILL_NESTED_LISTS: usize = 8;
+/// Longest text before the list of a file of past orders that is taken for the opening of a call, in bytes.
+pub const BACKFILL_PROLOGUE_BYTES: usize = 1_024;
 /// Largest upload of past orders, in bytes (1 GiB).
 pub const BACKFILL_UPLOAD_BYTES: u64 = 1 << 30;
 /// Most uploads of one tenant that wait to be read.
 pub const BACKFILLS_OPEN: u64 = 8;
 /// Most refused rows of an upload that are kept to be looked at; all are counted.
 pub const BACKFILL_REFUSALS: u64 = 1_000;
+/// Most warnings of an upload that are kept to be looked at; all are counted.
+pub const BACKFILL_WARNINGS: u64 = 1_000;
+/// Uploads of one store that may come in at once, over all its keys: each holds a slot of the process that takes it.
+pub const BACKFILL_UPLOADS_AT_ONCE: u64 = 2;
+/// Bytes that a store may upload in a day (UTC) unless the settings say otherwise (8 GiB): as many files of the largest size
+/// as may wait at once.
+pub const BACKFILL_DAY_BYTES: u64 = 8 * BACKFILL_UPLOAD_BYTES;
 /// How far back an endpoint can be recovered, and its deliveries replayed together.
 pub const RECOVERY_SPAN: Duration = Duration::from_secs(14 * 86_400);
 /// Most deliveries that are looked at to fill one page of the log: a page that found less than it may hold says where to go on.

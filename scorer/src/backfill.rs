@@ -7,6 +7,7 @@
 //! takes back that it is whole.
 //! Design: docs/backfill.md.
 
+mod conclude;
 mod jobs;
 mod pace;
 mod parse;
@@ -22,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use touchstone_platform::cache::Cache;
 use touchstone_platform::clock::Clock;
 use touchstone_platform::retry::Backoff;
-use touchstone_platform::store::backfill::{Backfill, PastOrder, Progress, Read, Refusal, Took};
+use touchstone_platform::store::backfill::{Backfill, PastOrder, Progress, Read, Refusal, RowWarning};
 use touchstone_platform::store::{Store, StoreError, SystemReason};
+use touchstone_schema::backfill::Form;
 use touchstone_schema::history::KeyedEntry;
 use touchstone_schema::limits::HISTORY_SPAN;
 use touchstone_schema::secret::Secret;
@@ -35,19 +37,22 @@ pub(crate) use jobs::run as run_jobs;
 pub use parse::Refused;
 pub use side_file::SideFile;
 
+use conclude::{Place, concluding};
 use pace::Pace;
 use parse::{Batch, Parser, Row};
 
 /// How long a reading is leased: longer than any commit takes, short enough that a dead process is soon replaced.
 pub const LEASE: Duration = Duration::from_secs(15);
+/// Times that a lease is renewed before it would run out, while no commit does it.
+const HEARTBEATS: u32 = 3;
 /// Pieces of a file that are read ahead.
 pub const PIECES_AHEAD: usize = 4;
 /// Batches that are parsed ahead of their commit.
 const BATCHES_AHEAD: usize = 1_280;
 /// Entries that reach the cache at a time: some milliseconds of the server, which serves others too.
 const SHARED_AT_A_TIME: usize = 200;
-/// Refused rows that are told of in the answer.
-const SHOWN_REFUSALS: usize = 10;
+/// Refused rows, and warnings, that the answer shows.
+const SHOWN: usize = 10;
 
 /// The next bytes of a file, or why there are none.
 pub type Pieces = mpsc::Receiver<std::io::Result<Bytes>>;
@@ -61,6 +66,17 @@ pub enum BackfillError {
     /// The header names what is no column, or the form of the file is not known.
     #[error("the file cannot be read: {0}")]
     Form(String),
+    /// What reading needs beside the file is not there.
+    #[error("the file cannot be read: {0}")]
+    Unready(String),
+    /// Bytes are neither in a row that was read or refused, nor punctuation: a fault of ours.
+    #[error("{position} of {size} bytes were read")]
+    Unread {
+        /// Bytes that were.
+        position: u64,
+        /// Bytes of the file.
+        size: u64,
+    },
     /// Reading went on where it had stopped, but the file is not the same up to there.
     #[error("the file has changed since it was read in part")]
     Changed,
@@ -84,7 +100,7 @@ pub enum BackfillError {
 impl BackfillError {
     /// Whether the same bytes would meet the same end.
     const fn is_final(&self) -> bool {
-        matches!(self, Self::Changed | Self::Store(StoreError::Refused(_)))
+        matches!(self, Self::Changed | Self::Form(_) | Self::Unread { .. } | Self::Store(StoreError::Refused(_)))
     }
 }
 
@@ -102,11 +118,13 @@ pub struct Reading {
     pub policy: Arc<Policy>,
     /// The backfill, leased to the caller.
     pub backfill: Backfill,
+    /// How long its lease is extended for each time.
+    pub lease: Duration,
     /// The file.
     pub pieces: Pieces,
     /// Whether nothing is to be written.
     pub is_dry: bool,
-    /// Where refused rows go.
+    /// Where refused rows and warnings go.
     pub side_file: Option<SideFile>,
     /// Ends the reading early.
     pub shutdown: CancellationToken,
@@ -123,8 +141,12 @@ impl std::fmt::Debug for Reading {
 pub struct Outcome {
     /// How far it came.
     pub progress: Progress,
+    /// The form of the file.
+    pub form: Form,
     /// The first rows that were refused by this reading.
     pub refusals: Vec<Refusal>,
+    /// The first warnings of this reading.
+    pub warnings: Vec<RowWarning>,
 }
 
 /// Reads a file to its end and finishes the backfill. `tell` hears how far it has come after every commit.
@@ -133,16 +155,18 @@ pub struct Outcome {
 /// When the file cannot be read, or the rows cannot be kept. Everything up to the last commit is kept.
 pub async fn read(reading: Reading, mut tell: impl FnMut(&Progress) + Send) -> Result<Outcome, BackfillError> {
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-    let Reading { store, cache, clock, data_key, policy, backfill, pieces, is_dry, side_file, shutdown } = reading;
+    let Reading { store, cache, clock, data_key, policy, backfill, lease, pieces, is_dry, side_file, shutdown } =
+        reading;
     let parser = Parser::new(&backfill, data_key, policy, pieces);
     let parsing = tokio::task::spawn_blocking(move || parser.run(&sender));
-    let outcome = Outcome { progress: backfill.progress.clone(), refusals: Vec::new() };
+    let outcome = Outcome { progress: backfill.progress.clone(), form: backfill.form, ..Outcome::default() };
     let leased_until = backfill.leased_until;
     let mut writer = Writer {
         store,
         cache,
         clock,
         backfill,
+        lease,
         leased_until,
         is_dry,
         side_file,
@@ -153,14 +177,24 @@ pub async fn read(reading: Reading, mut tell: impl FnMut(&Progress) + Send) -> R
     let written = writer.write_all(&mut batches, &shutdown, &mut tell).await;
     writer.share_rest().await;
     drop(batches);
-    let parsed = parsing.await.map_err(|_| BackfillError::Died)?;
-    let shared = writer.own_up().await;
-    shared?;
-    if let Err(error) = written.and(parsed) {
-        writer.let_go(&error).await;
-        return Err(error);
+    let parsed = writer.held(parsing).await.and_then(|parsed| parsed.map_err(|_| BackfillError::Died)?);
+    writer.own_up().await?;
+    let size = match written.and(parsed) {
+        Ok(size) => size.ok_or(BackfillError::Died),
+        Err(error) => Err(error),
+    };
+    let position = writer.outcome.progress.position;
+    let size = size.and_then(|size| match position == size {
+        true => Ok(size),
+        false => Err(BackfillError::Unread { position, size }),
+    });
+    match size {
+        Ok(size) => writer.finish(size).await?,
+        Err(error) => {
+            writer.let_go(&error).await;
+            return Err(error);
+        }
     }
-    writer.finish().await?;
     Ok(writer.outcome)
 }
 
@@ -170,6 +204,7 @@ struct Writer {
     cache: Option<Arc<dyn Cache>>,
     clock: Clock,
     backfill: Backfill,
+    lease: Duration,
     leased_until: Timestamp,
     is_dry: bool,
     side_file: Option<SideFile>,
@@ -189,24 +224,56 @@ impl Writer {
     ) -> Result<(), BackfillError> {
         let mut pace = Pace::new(self.store.is_embedded());
         loop {
-            let Some(batch) = gather(batches, pace.rows(), shutdown).await? else { return Ok(()) };
+            let gathered = self.held(gather(batches, pace.rows(), shutdown)).await??;
+            let Some(batch) = gathered else { return Ok(()) };
             let rows = batch.rows.len();
             let begun = tokio::time::Instant::now();
             self.write(batch, shutdown).await?;
             tell(&self.outcome.progress);
-            pace.rest(&self.store, &self.clock, rows, begun.elapsed()).await;
+            let (store, clock) = (self.store.clone(), self.clock.clone());
+            self.held(pace.rest(&store, &clock, rows, begun.elapsed())).await?;
         }
+    }
+
+    /// Does something that may take longer than the lease, and keeps the lease meanwhile.
+    async fn held<T>(&mut self, work: impl Future<Output = T>) -> Result<T, BackfillError> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(self.lease / HEARTBEATS) => self.renew().await?,
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), BackfillError> {
+        if self.is_dry {
+            return Ok(());
+        }
+        let until = (self.clock.now() + self.lease).max(self.leased_until);
+        let system = self.store.system(SystemReason::RoleLoop);
+        match system.renew_backfill(&self.backfill.id, self.leased_until, until).await {
+            Ok(true) => self.leased_until = until,
+            Ok(false) => return Err(BackfillError::LeaseLost),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the lease of a backfill was not renewed");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// Writes a batch, waiting while the database is away.
     async fn write(&mut self, batch: Batch, shutdown: &CancellationToken) -> Result<(), BackfillError> {
-        let Batch { rows, end, hash } = batch;
+        let Batch { form, rows, end, hash } = batch;
+        self.outcome.form = form;
         let mut orders = Vec::with_capacity(rows.len());
         let mut places = Vec::with_capacity(rows.len());
         for row in rows {
-            let Row { line, text, read } = row;
+            let Row { line, text, read, warnings } = row;
             let read = read.map(|order| orders.push(order));
-            places.push((line, text, read.err()));
+            places.push(Place { line, text, refused: read.err(), warnings });
         }
         let mut backoff = Backoff::default();
         loop {
@@ -227,11 +294,11 @@ impl Writer {
     async fn try_write(
         &mut self,
         orders: &[PastOrder],
-        places: &[(u64, String, Option<Refused>)],
+        places: &[Place],
         (end, hash): (u64, &str),
     ) -> Result<(), BackfillError> {
         let mut made = None;
-        let lease_until = (self.clock.now() + LEASE).max(self.leased_until);
+        let lease_until = (self.clock.now() + self.lease).max(self.leased_until);
         let system = self.store.system(SystemReason::RoleLoop);
         let before = self.outcome.progress.clone();
         let side_file = self.side_file.as_mut().filter(|_| !self.is_dry);
@@ -241,17 +308,20 @@ impl Writer {
             drop(conclude);
         } else {
             let (id, tenant) = (&self.backfill.id, &self.backfill.tenant);
-            let read = Read { id, tenant, leased_until: self.leased_until, lease_until, orders };
+            let (leased_until, form) = (self.leased_until, self.outcome.form);
+            let read = Read { id, tenant, leased_until, lease_until, form, orders };
             let sharing = share(self.cache.as_deref(), &self.clock, std::mem::take(&mut self.to_share));
             let (committed, is_shared) = tokio::join!(system.commit_backfill(&read, conclude), sharing);
             self.is_shared &= is_shared;
             self.to_share = committed?.ok_or(BackfillError::LeaseLost)?.entries;
             self.leased_until = lease_until;
         }
-        if let Some((progress, refusals)) = made {
-            let room = SHOWN_REFUSALS.saturating_sub(self.outcome.refusals.len());
-            self.outcome.refusals.extend(refusals.into_iter().take(room));
-            self.outcome.progress = progress;
+        if let Some(made) = made {
+            let room = SHOWN.saturating_sub(self.outcome.refusals.len());
+            self.outcome.refusals.extend(made.refusals.into_iter().take(room));
+            let room = SHOWN.saturating_sub(self.outcome.warnings.len());
+            self.outcome.warnings.extend(made.warnings.into_iter().take(room));
+            self.outcome.progress = made.progress;
         }
         Ok(())
     }
@@ -277,17 +347,17 @@ impl Writer {
     async fn let_go(&self, error: &BackfillError) {
         let is_upload = self.backfill.source.is_empty();
         let done = match error {
+            _ if self.is_dry => return,
+            BackfillError::Form(_) => self.fail(&error.to_string()).await,
             error if is_upload && error.is_final() => {
                 let read = self.outcome.progress.rows();
                 tracing::error!(
                     error = error as &dyn std::error::Error, backfill = %self.backfill.id, read, "an upload cannot be kept"
                 );
-                self.end(Some(&format!("{error}: nothing after the first {read} rows; tell the operator this id")))
-                    .await
+                self.fail(&format!("{error}: nothing after the first {read} rows; give this id to the operator")).await
             }
-            BackfillError::Interrupted | BackfillError::Source(_) | BackfillError::Store(StoreError::Refused(_))
-                if !self.is_dry =>
-            {
+            BackfillError::Changed => self.fail(&error.to_string()).await,
+            BackfillError::Interrupted | BackfillError::Source(_) | BackfillError::Store(StoreError::Refused(_)) => {
                 let system = self.store.system(SystemReason::RoleLoop);
                 system.leave_backfill(&self.backfill.id, self.leased_until).await.map_err(BackfillError::Store)
             }
@@ -298,14 +368,18 @@ impl Writer {
         }
     }
 
-    async fn finish(&self) -> Result<(), BackfillError> {
-        if self.is_dry { Ok(()) } else { self.end(None).await }
+    async fn finish(&self, size: u64) -> Result<(), BackfillError> {
+        if self.is_dry {
+            return Ok(());
+        }
+        let system = self.store.system(SystemReason::RoleLoop);
+        let ended = system.finish_backfill(&self.backfill.id, self.leased_until, size, self.clock.now()).await?;
+        if ended { Ok(()) } else { Err(BackfillError::LeaseLost) }
     }
 
-    async fn end(&self, failure: Option<&str>) -> Result<(), BackfillError> {
+    async fn fail(&self, failure: &str) -> Result<(), BackfillError> {
         let system = self.store.system(SystemReason::RoleLoop);
-        let now = self.clock.now();
-        let ended = system.finish_backfill(&self.backfill.id, self.leased_until, failure, now).await?;
+        let ended = system.fail_backfill(&self.backfill.id, self.leased_until, failure, self.clock.now()).await?;
         if ended { Ok(()) } else { Err(BackfillError::LeaseLost) }
     }
 }
@@ -343,58 +417,11 @@ async fn gather(
             (Some(batch), None) => gathered = Some(batch),
             (Some(batch), Some(before)) => {
                 before.rows.extend(batch.rows);
-                (before.end, before.hash) = (batch.end, batch.hash);
+                (before.form, before.end, before.hash) = (batch.form, batch.end, batch.hash);
             }
         }
         if gathered.as_ref().is_some_and(|batch| batch.rows.len() >= rows) {
             return Ok(gathered);
         }
-    }
-}
-
-/// What came of a batch.
-type Made = Option<(Progress, Vec<Refusal>)>;
-
-/// What the commit asks once it knows what became of the orders: how far the file is read then, and what was refused. It may
-/// be asked again when the commit has to be repeated.
-fn concluding<'a>(
-    places: &'a [(u64, String, Option<Refused>)],
-    before: &'a Progress,
-    (end, hash): (u64, &'a str),
-    mut side_file: Option<&'a mut SideFile>,
-    made: &'a mut Made,
-) -> impl FnMut(&[Took]) -> std::io::Result<(Progress, Vec<Refusal>)> + Send + use<'a> {
-    move |took| {
-        let mut progress = Progress { position: end, position_hash: hash.to_owned(), ..before.clone() };
-        let mut took = took.iter();
-        let mut refusals = Vec::new();
-        let mut lines = Vec::new();
-        for (line, text, refused) in places {
-            let refused = match refused {
-                Some(refused) => Some(refused.clone()),
-                None => match took.next() {
-                    Some(Took::Accepted) => {
-                        progress.accepted += 1;
-                        None
-                    }
-                    Some(Took::Unchanged) | None => {
-                        progress.unchanged += 1;
-                        None
-                    }
-                    Some(Took::Contradicts) => Some(Refused::contradicting()),
-                },
-            };
-            if let Some(Refused { field, reason }) = refused {
-                progress.refused += 1;
-                let refusal = Refusal { number: progress.refused, line: *line, field, reason };
-                side_file::line(&refusal, text, &mut lines);
-                refusals.push(refusal);
-            }
-        }
-        if let Some(file) = side_file.as_deref_mut().filter(|_| !lines.is_empty()) {
-            progress.refused_bytes = file.write(before.refused_bytes, &lines)?;
-        }
-        *made = Some((progress.clone(), refusals.clone()));
-        Ok((progress, refusals))
     }
 }

@@ -19,12 +19,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use touchstone_platform::random;
-use touchstone_platform::store::backfill::{Backfill, BackfillState, NewBackfill, Progress, Refusal};
-use touchstone_schema::backfill::{Format, RowKind};
+use touchstone_platform::store::backfill::{Backfill, BackfillState, NewBackfill, Progress, Refusal, RowWarning};
+use touchstone_schema::backfill::{DecimalMark, Encoding, Form, Format, RowKind, Separator};
 use touchstone_schema::ids::{BackfillId, StoreId};
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::visible::visible;
+use touchstone_schema::warning::WarningCode;
 use touchstone_scorer::backfill::{BackfillError, LEASE, Outcome, Reading, SideFile, read};
 use touchstone_scorer::score::policy::Policy;
 
@@ -56,10 +57,20 @@ pub(crate) struct BackfillArguments {
     /// How the rows lie in the file: csv, lines, array or jsonp. Unless given, the file's beginning tells.
     #[arg(long)]
     format: Option<Format>,
+    /// What stands between the values of CSV: comma, semicolon, tab or pipe, or the sign. By default as in the header.
+    #[arg(long, value_parser = Separator::named)]
+    separator: Option<Separator>,
+    /// What stands before the decimals of the numbers of CSV: point or comma, or the sign. By default as in the numbers at
+    /// the beginning of the file.
+    #[arg(long, value_parser = DecimalMark::named)]
+    decimal: Option<DecimalMark>,
+    /// How the text is written: utf-8, utf-16le, utf-16be or windows-1252. By default as at the beginning of the file.
+    #[arg(long, value_parser = Encoding::named)]
+    encoding: Option<Encoding>,
     /// Read and judge everything, and write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The folder for files of refused rows.
+    /// The folder for files of refused rows and warnings.
     #[arg(long, default_value = ".")]
     refused_dir: PathBuf,
 }
@@ -69,8 +80,9 @@ pub(crate) struct BackfillArguments {
 struct Answer {
     accepted: u64,
     unchanged: u64,
+    warned: u64,
     refused: u64,
-    /// The file of refused rows; of several, the first.
+    /// The file of refused rows and warnings; of several, the first.
     refused_file: Option<PathBuf>,
     dry_run: bool,
     sources: Vec<SourceAnswer>,
@@ -80,12 +92,58 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct SourceAnswer {
     source: String,
+    #[serde(flatten)]
+    form: ShownForm,
     accepted: u64,
     unchanged: u64,
+    warned: u64,
     refused: u64,
     refused_file: Option<PathBuf>,
     /// The first rows that were refused just now.
     refusals: Vec<ShownRefusal>,
+    /// The first warnings of rows that were read just now.
+    warnings: Vec<ShownWarning>,
+}
+
+/// What was said of the file or recognised; the separator and the decimal mark are those of CSV.
+#[derive(Debug, Serialize)]
+struct ShownForm {
+    format: Option<Format>,
+    encoding: Option<Encoding>,
+    separator: Option<Separator>,
+    decimal: Option<DecimalMark>,
+}
+
+impl From<Form> for ShownForm {
+    fn from(Form { format, encoding, separator, decimal }: Form) -> Self {
+        Self { format, encoding, separator, decimal }
+    }
+}
+
+impl std::fmt::Display for ShownForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = [
+            self.format.map(|format| format.to_string()),
+            self.encoding.map(|encoding| encoding.to_string()),
+            self.separator.map(|separator| format!("separator {separator}")),
+            self.decimal.map(|decimal| format!("decimal {decimal}")),
+        ];
+        f.write_str(&known.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ShownWarning {
+    line: u64,
+    code: WarningCode,
+    field: String,
+    message: String,
+}
+
+impl From<RowWarning> for ShownWarning {
+    fn from(RowWarning { line, warning, .. }: RowWarning) -> Self {
+        Self { line, code: warning.code, field: warning.field, message: warning.message }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -155,21 +213,23 @@ impl Command {
         let mut outcome = self.read_once(&source, backfill.clone()).await;
         if matches!(outcome, Err(BackfillError::Changed)) {
             // What was read of the file before stands; this is another one.
-            self.end(&backfill, "the file has changed since").await?;
             backfill = self.start_anew(&source).await?;
             outcome = self.read_once(&source, backfill.clone()).await;
         }
-        if let Err(BackfillError::Form(reason)) = &outcome {
-            self.end(&backfill, reason).await?;
+        if let Err(BackfillError::Unready(reason)) = &outcome {
+            self.fail(&backfill, reason).await?;
         }
         Ok(self.answer(name, &backfill, outcome?))
     }
 
     fn answer(&self, name: &str, backfill: &Backfill, outcome: Outcome) -> SourceAnswer {
-        let Outcome { progress, refusals } = outcome;
-        let has_file = progress.refused > 0 && !self.arguments.dry_run;
+        let Outcome { progress, form, refusals, warnings } = outcome;
+        let has_file = progress.refused + progress.warned > 0 && !self.arguments.dry_run;
         SourceAnswer {
             source: name.to_owned(),
+            form: form.into(),
+            warned: progress.warned,
+            warnings: warnings.into_iter().map(ShownWarning::from).collect(),
             accepted: progress.accepted,
             unchanged: progress.unchanged,
             refused: progress.refused,
@@ -186,7 +246,12 @@ impl Command {
             let now = clock.now();
             let before = system.take_over_backfill(&self.tenant, source.identity(), now, now + LEASE).await?;
             if let Some(before) = before {
-                return Ok(before);
+                let said_kind = self.arguments.kind.filter(|kind| before.kind != Some(*kind));
+                if said_kind.is_none() && !self.said().contradicts(&before.form) {
+                    return Ok(before);
+                }
+                self.fail(&before, "read again with other options").await?;
+                return self.start_anew(source).await;
             }
             if !system.backfill_is_held(&self.tenant, source.identity(), now).await? {
                 return self.start_anew(source).await;
@@ -206,7 +271,7 @@ impl Command {
                 id: &backfill.id,
                 source: &backfill.source,
                 kind: backfill.kind,
-                format: backfill.format,
+                form: backfill.form,
                 now: backfill.created_at,
                 leased_until: backfill.leased_until,
                 actor: "operator",
@@ -214,6 +279,12 @@ impl Command {
             self.operator.store().tenant(&self.tenant).begin_backfill(&new).await?;
         }
         Ok(backfill)
+    }
+
+    /// What the options say of the form of files.
+    fn said(&self) -> Form {
+        let BackfillArguments { format, encoding, separator, decimal, .. } = self.arguments;
+        Form { format, encoding, separator, decimal }
     }
 
     /// A backfill that nobody knows of yet.
@@ -224,7 +295,7 @@ impl Command {
             tenant: self.tenant.clone(),
             source: source.identity().to_owned(),
             kind: self.arguments.kind,
-            format: self.arguments.format.or_else(|| source.format()),
+            form: Form { format: self.arguments.format.or_else(|| source.format()), ..self.said() },
             state: BackfillState::Running,
             progress: Progress::default(),
             unshared: false,
@@ -236,16 +307,17 @@ impl Command {
         }
     }
 
-    async fn end(&self, backfill: &Backfill, failure: &str) -> anyhow::Result<()> {
+    /// Ends a backfill whose lease was not renewed since it was taken.
+    async fn fail(&self, backfill: &Backfill, failure: &str) -> anyhow::Result<()> {
         if !self.arguments.dry_run {
             let now = self.operator.clock.now();
-            self.operator.system().finish_backfill(&backfill.id, backfill.leased_until, Some(failure), now).await?;
+            self.operator.system().fail_backfill(&backfill.id, backfill.leased_until, failure, now).await?;
         }
         Ok(())
     }
 
     async fn read_once(&self, source: &Source, backfill: Backfill) -> Result<Outcome, BackfillError> {
-        let cache = self.operator.shared_cache().await.map_err(|error| BackfillError::Form(format!("{error:#}")))?;
+        let cache = self.operator.shared_cache().await.map_err(|error| BackfillError::Unready(format!("{error:#}")))?;
         let (size, pieces) = source.open().await.map_err(BackfillError::Source)?;
         let bar = bar(size.filter(|_| !self.output.is_json()), !self.output.is_json());
         let side_file = SideFile::new(self.refused_path(&backfill.id));
@@ -256,6 +328,7 @@ impl Command {
             data_key: self.data_key.clone(),
             policy: Arc::clone(&self.policy),
             backfill,
+            lease: LEASE,
             pieces,
             is_dry: self.arguments.dry_run,
             side_file: Some(side_file),
@@ -299,6 +372,7 @@ impl Answer {
     fn add(&mut self, one: SourceAnswer) {
         self.accepted += one.accepted;
         self.unchanged += one.unchanged;
+        self.warned += one.warned;
         self.refused += one.refused;
         if self.refused_file.is_none() {
             self.refused_file.clone_from(&one.refused_file);
@@ -316,14 +390,20 @@ impl Answer {
         for one in &self.sources {
             text.push_str(&format!("{}\n", visible(&one.source)));
             text.push_str(&fields(&[
+                ("read as", Some(one.form.to_string())),
                 (if self.dry_run { "would be accepted" } else { "accepted" }, Some(one.accepted.to_string())),
                 ("unchanged", Some(one.unchanged.to_string())),
+                ("with warnings", Some(one.warned.to_string())),
                 ("refused", Some(one.refused.to_string())),
-                ("refused rows", one.refused_file.as_ref().map(|path| path.display().to_string())),
+                ("listed in", one.refused_file.as_ref().map(|path| path.display().to_string())),
             ]));
             for refusal in &one.refusals {
                 let told = format!("  line {}: {} {}", refusal.line, refusal.field, refusal.reason);
                 text.push_str(&format!("{}\n", visible(&told)));
+            }
+            for warning in &one.warnings {
+                let warning = format!("  line {}: warning: {} {}", warning.line, warning.field, warning.message);
+                text.push_str(&format!("{}\n", visible(&warning)));
             }
         }
         text

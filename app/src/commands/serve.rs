@@ -118,6 +118,7 @@ impl RoleSettings {
             ingest: touchstone_ingest::Settings {
                 public_url,
                 trusted_proxies: settings.trusted_proxies.clone(),
+                upload_day_bytes: settings.upload_day_bytes,
                 ..Default::default()
             },
             notifier: touchstone_notifier::Settings { centra_timeout: settings.centra_timeout, ..Default::default() },

@@ -5,10 +5,11 @@
 use serde_json::{Value, json};
 use touchstone_platform::store::deliveries::DeliveryState;
 use touchstone_platform::store::transactions::{Decision, OutcomeKind};
-use touchstone_schema::backfill::{Format, RowKind};
+use touchstone_schema::backfill::{DecimalMark, Encoding, Format, RowKind, Separator};
 use touchstone_schema::lists::{ListKind, ListSubject};
 use touchstone_schema::tenant::Surface;
 use touchstone_schema::verdict::{Action, RiskLevel, TransactionStatus, VerdictMode};
+use touchstone_schema::warning::WarningCode;
 
 /// Members whose value is a time, in the documents that say so of any.
 const TIMES: &[(&str, &str)] = &[
@@ -81,8 +82,16 @@ fn sets() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         ("GET /v1/deliveries", "state", names!(DeliveryState)),
         ("GET /v1/lists", "list", names!(ListKind)),
         ("GET /v1/transactions", "status", names!(TransactionStatus)),
+        ("Backfill", "decimal", names!(DecimalMark)),
+        ("Backfill", "encoding", names!(Encoding)),
+        ("Backfill", "format", names!(Format)),
+        ("Backfill", "separator", names!(Separator)),
+        ("POST /v1/backfill", "decimal", names!(DecimalMark)),
+        ("POST /v1/backfill", "encoding", names!(Encoding)),
         ("POST /v1/backfill", "format", names!(Format)),
         ("POST /v1/backfill", "kind", names!(RowKind)),
+        ("POST /v1/backfill", "separator", names!(Separator)),
+        ("WarnedRow", "code", names!(WarningCode)),
         ("Promise", "status", vec!["pending"]),
         ("Status", "status", vec!["ok", "ready", "not ready"]),
         ("StoredVerdict", "mode", names!(VerdictMode)),

@@ -7,17 +7,18 @@ mod commit;
 mod upload;
 
 use sea_orm::{QueryResult, Value};
-use touchstone_schema::backfill::{Format, RowKind};
+use touchstone_schema::backfill::{DecimalMark, Encoding, Form, Format, RowKind, Separator};
 use touchstone_schema::ids::BackfillId;
 use touchstone_schema::tenant::{Tenant, wire_enum};
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::warning::{Warning, WarningCode};
 
 use super::accounts::{AuditLine, audit};
 use super::database::{column, count, execute, parsed, row, rows};
 use super::{Store, StoreError, SystemStore, TenantStore};
 
-pub use commit::{Committed, PastOrder, Progress, Read, Took};
-pub use upload::Chunk;
+pub use commit::{Committed, Conclusion, PastOrder, Progress, Read, Took};
+pub use upload::{Chunk, Kept};
 
 wire_enum! {
     /// What a backfill is doing.
@@ -46,15 +47,15 @@ pub struct Backfill {
     pub source: String,
     /// What the rows are, when that was said.
     pub kind: Option<RowKind>,
-    /// How they lie in the file, when that was said.
-    pub format: Option<Format>,
+    /// The form of the file: what was said of it, and once rows are committed what was recognised.
+    pub form: Form,
     /// What it is doing.
     pub state: BackfillState,
     /// How far it has come.
     pub progress: Progress,
     /// Entries of history may be committed that the cache has not got.
     pub unshared: bool,
-    /// Bytes of an upload.
+    /// Bytes of an upload, and of any file that was read to its end.
     pub size: u64,
     /// Why it failed.
     pub failure: Option<String>,
@@ -79,6 +80,17 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// A warning of a row that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowWarning {
+    /// Its place among the warnings.
+    pub number: u64,
+    /// The line that the row begins on.
+    pub line: u64,
+    /// What was accepted.
+    pub warning: Warning,
+}
+
 /// A backfill that begins.
 #[derive(Debug)]
 pub struct NewBackfill<'a> {
@@ -88,8 +100,8 @@ pub struct NewBackfill<'a> {
     pub source: &'a str,
     /// What the rows are.
     pub kind: Option<RowKind>,
-    /// How they lie in the file.
-    pub format: Option<Format>,
+    /// What was said of the form of the file.
+    pub form: Form,
     /// Now.
     pub now: Timestamp,
     /// Until when the beginner works on it.
@@ -99,8 +111,9 @@ pub struct NewBackfill<'a> {
 }
 
 const INSERT: &str = "INSERT INTO backfills (id, store_id, mode, source, kind, format, state, size, position,
-    position_hash, accepted, unchanged, refused, refused_bytes, unshared, leased_until, created_at)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', 0, 0, 0, 0, 0, $8, $9)";
+    position_hash, accepted, unchanged, refused, refused_bytes, unshared, leased_until, created_at, encoding, separator,
+    decimal_mark)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', 0, 0, 0, 0, 0, $8, $9, $10, $11, $12)";
 
 /// A command's reading of this source that did not come to its end.
 const UNFINISHED: &str = "UPDATE backfills SET leased_until = $5 WHERE id IN (SELECT id FROM backfills
@@ -125,13 +138,23 @@ const SHARED: &str = "UPDATE backfills SET unshared = 0
 
 const LEAVE: &str = "UPDATE backfills SET leased_until = 0 WHERE id = $1 AND leased_until = $2";
 
-const FINISH: &str = "UPDATE backfills SET state = $3, failure = NULLIF($4, ''), unshared = 0, finished_at = $5,
-    leased_until = 0
+const RENEW: &str = "UPDATE backfills SET leased_until = $3
+  WHERE id = $1 AND leased_until = $2 AND finished_at IS NULL";
+
+const FAIL: &str =
+    "UPDATE backfills SET state = 'failed', failure = $3, unshared = 0, finished_at = $4, leased_until = 0
   WHERE id = $1 AND leased_until = $2";
+
+/// Done is what was read to its last byte: an upload has its size from when it came in, other files by now.
+const FINISH: &str = "UPDATE backfills SET state = 'done', size = $3, unshared = 0, finished_at = $4, leased_until = 0
+  WHERE id = $1 AND leased_until = $2 AND position = $3 AND (source <> '' OR size = $3)";
 
 const SHOW: &str = "SELECT * FROM backfills WHERE id = $1 AND store_id = $2 AND mode = $3";
 
 const REFUSALS: &str = "SELECT number, line, field, reason FROM backfill_refusals
+  WHERE backfill_id = $1 AND number > $2 ORDER BY number LIMIT $3";
+
+const WARNINGS: &str = "SELECT number, line, code, field, message FROM backfill_warnings
   WHERE backfill_id = $1 AND number > $2 ORDER BY number LIMIT $3";
 
 /// An order of any store that was received a moment ago.
@@ -192,23 +215,42 @@ impl SystemStore<'_> {
         written(self.store, LEAVE, [id.as_str().into(), until.as_millis().into()]).await.map(|_| ())
     }
 
-    /// Ends a backfill whose lease is held until `until`. Everything it committed must have been handed to the cache.
+    /// Extends a lease that is held until `until`. False: it was lost.
+    pub async fn renew_backfill(
+        &self,
+        id: &BackfillId,
+        until: Timestamp,
+        renewed: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let values: [Value; 3] = [id.as_str().into(), until.as_millis().into(), renewed.as_millis().into()];
+        Ok(written(self.store, RENEW, values).await? > 0)
+    }
+
+    /// Ends a backfill whose lease is held until `until` and of whose `size` bytes all are committed. Everything that it
+    /// committed must have been handed to the cache. False: the lease was lost, or not everything is committed.
     pub async fn finish_backfill(
         &self,
         id: &BackfillId,
         until: Timestamp,
-        failure: Option<&str>,
+        size: u64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let state = if failure.is_some() { BackfillState::Failed } else { BackfillState::Done };
-        let values: [Value; 5] = [
-            id.as_str().into(),
-            until.as_millis().into(),
-            state.as_str().into(),
-            failure.unwrap_or_default().into(),
-            now.as_millis().into(),
-        ];
+        let values: [Value; 4] =
+            [id.as_str().into(), until.as_millis().into(), number(size).into(), now.as_millis().into()];
         Ok(written(self.store, FINISH, values).await? > 0)
+    }
+
+    /// Ends a backfill, whose lease is held until `until`, that cannot be read on. As with [`Self::finish_backfill`],
+    /// the cache must have what was committed. False: the lease was lost.
+    pub async fn fail_backfill(
+        &self,
+        id: &BackfillId,
+        until: Timestamp,
+        failure: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let values: [Value; 4] = [id.as_str().into(), until.as_millis().into(), failure.into(), now.as_millis().into()];
+        Ok(written(self.store, FAIL, values).await? > 0)
     }
 
     /// Whether an order of any store was received since then: whether anybody would notice a busy database.
@@ -221,19 +263,27 @@ impl TenantStore<'_> {
     /// Begins a backfill, leased to its beginner. Audited.
     pub async fn begin_backfill(&self, new: &NewBackfill<'_>) -> Result<(), StoreError> {
         let state = if new.source.is_empty() { BackfillState::Receiving } else { BackfillState::Running };
-        let values: [Value; 9] = [
+        let values: [Value; 12] = [
             new.id.as_str().into(),
             self.tenant.store_id.as_str().into(),
             self.tenant.mode.as_str().into(),
             new.source.into(),
             new.kind.map_or("", RowKind::as_str).into(),
-            new.format.map_or("", Format::as_str).into(),
+            new.form.format.map_or("", Format::as_str).into(),
             state.as_str().into(),
             new.leased_until.as_millis().into(),
             new.now.as_millis().into(),
+            new.form.encoding.map_or("", Encoding::as_str).into(),
+            new.form.separator.map_or("", Separator::as_str).into(),
+            new.form.decimal.map_or("", DecimalMark::as_str).into(),
         ];
         let change = self.store.begin().await?;
         execute(change.transaction(), INSERT, values).await?;
+        if new.source.is_empty() {
+            // The days before yesterday, which no quota asks for any more.
+            let values: [Value; 2] = [self.tenant.store_id.as_str().into(), (upload::day(new.now) - 1).into()];
+            execute(change.transaction(), upload::FORGET_DAYS, values).await?;
+        }
         let detail = format!("{} {} {}", new.id, self.tenant.mode, new.source);
         let line = AuditLine {
             actor: new.actor,
@@ -270,6 +320,26 @@ impl TenantStore<'_> {
         };
         found.iter().map(refusal).collect()
     }
+
+    /// Warnings of a backfill of this tenant, after that number.
+    pub async fn backfill_warnings(
+        &self,
+        id: &BackfillId,
+        after: u64,
+        most: u64,
+    ) -> Result<Vec<RowWarning>, StoreError> {
+        if self.backfill(id).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let values: [Value; 3] = [id.as_str().into(), number(after).into(), number(most).into()];
+        let found = rows(&self.store.database, WARNINGS, values).await?;
+        let warning = |row: &QueryResult| {
+            let code = parsed::<WarningCode>(row, "code")?;
+            let warning = Warning { code, field: column(row, "field")?, message: column(row, "message")? };
+            Ok(RowWarning { number: count(row, "number")?, line: count(row, "line")?, warning })
+        };
+        found.iter().map(warning).collect()
+    }
 }
 
 /// Runs one statement that writes; how many rows it changed.
@@ -287,19 +357,27 @@ fn number(number: u64) -> i64 {
 fn backfill_of(row: &QueryResult) -> Result<Backfill, StoreError> {
     let at = |name| column::<i64>(row, name).map(Timestamp::from_millis);
     let kind: String = column(row, "kind")?;
-    let format: String = column(row, "format")?;
+    let text = |name| column::<String>(row, name);
+    let form = Form {
+        format: Format::parse(&text("format")?),
+        encoding: Encoding::parse(&text("encoding")?),
+        separator: Separator::parse(&text("separator")?),
+        decimal: DecimalMark::parse(&text("decimal_mark")?),
+    };
     Ok(Backfill {
         id: parsed(row, "id")?,
         tenant: Tenant { store_id: parsed(row, "store_id")?, mode: parsed(row, "mode")? },
         source: column(row, "source")?,
         kind: RowKind::parse(&kind),
-        format: Format::parse(&format),
+        form,
         state: parsed(row, "state")?,
         progress: Progress {
             position: count(row, "position")?,
             position_hash: column(row, "position_hash")?,
             accepted: count(row, "accepted")?,
             unchanged: count(row, "unchanged")?,
+            warned: count(row, "warned")?,
+            warnings: count(row, "warnings")?,
             refused: count(row, "refused")?,
             refused_bytes: count(row, "refused_bytes")?,
         },

@@ -11,7 +11,7 @@ use crate::input::{Findings, Handling, Section, decimal};
 use crate::json::{Json, Path};
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
-use crate::warning::WarningCode;
+use crate::warning::{Warning, WarningCode};
 
 /// What an update says of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,6 +77,8 @@ pub struct Update {
     pub payment: BTreeMap<String, Option<String>>,
     /// The update as it was sent, card numbers masked.
     pub document: String,
+    /// Members that could not be used as they were sent; only of an update that was read leniently.
+    pub warnings: Vec<Warning>,
 }
 
 /// Reads an update. Its members may be at the top, or within a member `transaction` or `cart`. A value that cannot be read is
@@ -100,12 +102,12 @@ pub fn read_update(document: &Json<'_>, subject: Subject, handling: Handling) ->
         Subject::Cart => payment_members(root, &mut findings),
         Subject::Transaction => (Change::Keep, BTreeMap::new()),
     };
-    let (faults, _) = findings.into_parts();
+    let (faults, warnings) = findings.into_parts();
     let Some(mut update) = update.filter(|_| faults.is_empty()) else { return Err(faults) };
     if update.payment_status == Change::Keep {
         update.payment_status = payment_status;
     }
-    Ok(Update { wrapper, payment, document: masked.to_json_string(), ..update })
+    Ok(Update { wrapper, payment, document: masked.to_json_string(), warnings, ..update })
 }
 
 impl Update {
@@ -143,6 +145,7 @@ impl Update {
             agent_updated_on: Change::Keep,
             payment: BTreeMap::new(),
             document: String::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -197,6 +200,7 @@ fn read(section: Section<'_>, subject: Subject, findings: &mut Findings) -> Opti
         agent_updated_on: changed(section, "agent_updated_on", findings, moment),
         payment: BTreeMap::new(),
         document: String::new(),
+        warnings: Vec::new(),
         id: id?,
     })
 }

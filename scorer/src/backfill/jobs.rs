@@ -57,9 +57,8 @@ async fn work(dependencies: &Dependencies, shutdown: &CancellationToken) -> Resu
         let leased_until = backfill.leased_until;
         match upload(dependencies, backfill, shutdown).await {
             Ok(()) => system.forget_backfill_chunks(&id).await?,
-            Err(BackfillError::Form(reason)) => {
-                let failure = format!("the file cannot be read: {reason}");
-                system.finish_backfill(&id, leased_until, Some(&failure), dependencies.clock.now()).await?;
+            Err(error @ BackfillError::Unready(_)) => {
+                system.fail_backfill(&id, leased_until, &error.to_string(), dependencies.clock.now()).await?;
                 system.forget_backfill_chunks(&id).await?;
             }
             // Told and ended by the reading. Its pieces are cleared up once that is kept: else it is read again, and ends then.
@@ -85,8 +84,8 @@ async fn upload(
         snapshot = dependencies.directory.snapshot();
     }
     let store_id = &backfill.tenant.store_id;
-    let profile = snapshot.store(store_id).ok_or_else(|| BackfillError::Form("the store is unknown".to_owned()))?;
-    let policy = policy_of(&snapshot, store_id, &mut PolicyCache::new()).map_err(BackfillError::Form)?;
+    let profile = snapshot.store(store_id).ok_or_else(|| BackfillError::Unready("the store is unknown".to_owned()))?;
+    let policy = policy_of(&snapshot, store_id, &mut PolicyCache::new()).map_err(BackfillError::Unready)?;
     let (pieces, fetching) = pieces(dependencies.store.clone(), &backfill);
     let id = backfill.id.clone();
     let reading = Reading {
@@ -96,6 +95,7 @@ async fn upload(
         data_key: profile.data_key.clone(),
         policy,
         backfill,
+        lease: LEASE,
         pieces,
         is_dry: false,
         side_file: None,
@@ -105,7 +105,8 @@ async fn upload(
     fetching.abort();
     let progress = outcome?.progress;
     tracing::info!(
-        backfill = %id, accepted = progress.accepted, unchanged = progress.unchanged, refused = progress.refused,
+        backfill = %id, accepted = progress.accepted, unchanged = progress.unchanged, warned = progress.warned,
+        refused = progress.refused,
         "past orders were read"
     );
     Ok(())

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use touchstone_platform::store::backfill::{Backfill, PastOrder};
 use touchstone_schema::backfill::csv::Header;
-use touchstone_schema::backfill::{Format, RawRow, RowFault, Splitter};
+use touchstone_schema::backfill::{Form, Format, RawRow, RowFault, Separator, Splitter};
 use touchstone_schema::fault::Fault;
 use touchstone_schema::json::Json;
 use touchstone_schema::secret::Secret;
+use touchstone_schema::warning::Warning;
 
 use super::row::Reader;
 use super::{BackfillError, Pieces};
@@ -48,6 +49,14 @@ impl Refused {
         }
     }
 
+    /// The same of a row over several lines, which may be several rows to its sender.
+    fn reaching(mut self, line: u64, last_line: u64) -> Self {
+        if last_line > line {
+            let _ = write!(self.reason, "; the row reaches to line {last_line}");
+        }
+        self
+    }
+
     /// The first of some faults, and what the others say.
     fn of(faults: &[Fault]) -> Self {
         let field = faults.first().map(|fault| fault.pointer.clone()).unwrap_or_default();
@@ -69,11 +78,15 @@ pub(super) struct Row {
     /// Its text, where it was refused or may still be.
     pub(super) text: String,
     pub(super) read: Result<PastOrder, Refused>,
+    /// What was accepted of it although it was expected otherwise; none of a row that was refused.
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Some rows, and how far the file is read with them.
 #[derive(Debug)]
 pub(super) struct Batch {
+    /// The form of the file.
+    pub(super) form: Form,
     pub(super) rows: Vec<Row>,
     pub(super) end: u64,
     pub(super) hash: String,
@@ -84,13 +97,17 @@ pub(super) struct Parser {
     reader: Reader,
     pieces: Pieces,
     splitter: Splitter,
-    header: Option<Header>,
+    header: Option<(String, Header)>,
     /// Where reading goes on, and the hash of what is before it.
     from: (u64, String),
+    /// Whether reading has come to there.
+    is_caught_up: bool,
     hash: Sha256,
     rows: Vec<Row>,
     bytes: usize,
     end: u64,
+    /// How far the file is read with what was handed on.
+    handed_on: u64,
 }
 
 impl Parser {
@@ -98,37 +115,44 @@ impl Parser {
         Self {
             reader: Reader::new(backfill, data_key, policy),
             pieces,
-            splitter: Splitter::new(backfill.format),
+            splitter: Splitter::new(backfill.form),
             header: None,
             from: (backfill.progress.position, backfill.progress.position_hash.clone()),
+            is_caught_up: backfill.progress.position == 0,
             hash: Sha256::new(),
             rows: Vec::new(),
             bytes: 0,
             end: 0,
+            handed_on: backfill.progress.position,
         }
     }
 
-    /// Reads to the end of the file, or until nobody takes batches any more.
-    pub(super) fn run(mut self, batches: &mpsc::Sender<Batch>) -> Result<(), BackfillError> {
+    /// Reads to the end of the file: the size of the file, all of which was handed on. None: batches are not taken any more.
+    pub(super) fn run(mut self, batches: &mpsc::Sender<Batch>) -> Result<Option<u64>, BackfillError> {
         while let Some(piece) = self.pieces.blocking_recv() {
             let piece = piece.map_err(BackfillError::Source)?;
             for some in piece.chunks(SPLIT_AT_A_TIME) {
                 let mut found = Vec::new();
-                self.splitter.feed(some, &mut |raw| found.push(Found::of(&raw)));
+                let fed = self.splitter.feed(some, &mut |raw| found.push(Found::of(&raw)));
+                fed.map_err(|error| BackfillError::Form(error.to_string()))?;
                 if !self.take(found, batches)? {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
         let mut found = Vec::new();
-        self.splitter.finish(&mut |raw| found.push(Found::of(&raw)));
-        if self.take(found, batches)? {
-            if self.from.0 > self.end {
-                return Err(BackfillError::Changed);
-            }
-            self.hand_on(batches);
+        let size = self.splitter.finish(&mut |raw| found.push(Found::of(&raw)));
+        let size = size.map_err(|error| BackfillError::Form(error.to_string()))?;
+        if !self.take(found, batches)? {
+            return Ok(None);
         }
-        Ok(())
+        if self.from.0 > size {
+            return Err(BackfillError::Changed);
+        }
+        self.catch_up(size)?;
+        // What is behind the last row is punctuation.
+        self.end = size;
+        Ok(self.hand_on(batches).then_some(size))
     }
 
     /// Reads rows. False: nobody takes batches any more.
@@ -144,35 +168,60 @@ impl Parser {
     }
 
     fn row(&mut self, found: Found) -> Result<(), BackfillError> {
+        let is_ahead = found.end > self.from.0;
+        if is_ahead {
+            self.catch_up(found.start)?;
+        }
         self.hash.update(found.text.as_deref().unwrap_or_default());
         self.hash.update(b"\n");
-        let before = std::mem::replace(&mut self.end, found.end);
-        if found.format == Format::Csv && self.header.is_none() {
-            let header = found.text.map_err(|fault| BackfillError::Form(fault.to_string()))?;
-            self.header = Some(Header::parse(&header).map_err(|faults| BackfillError::Form(told(&faults)))?);
-            return Ok(());
+        self.end = found.end;
+        if found.format == Format::Csv {
+            let Some((first, _)) = &self.header else { return self.read_header(found) };
+            if found.text.as_ref().is_ok_and(|text| text.trim_start_matches('\u{feff}') == first) {
+                // Another file of the same columns was put behind the first.
+                return Ok(());
+            }
         }
-        if found.end <= self.from.0 {
-            let is_last = found.end == self.from.0;
-            return if is_last && self.hash_so_far() != self.from.1 { Err(BackfillError::Changed) } else { Ok(()) };
+        if is_ahead {
+            let (read, warnings) = match self.read(&found) {
+                Ok((order, warnings)) => (Ok(order), warnings),
+                Err(refused) => (Err(refused.reaching(found.line, found.last_line)), Vec::new()),
+            };
+            let text = found.text.unwrap_or_default();
+            self.bytes += text.len();
+            self.rows.push(Row { line: found.line, text, read, warnings });
         }
-        if before < self.from.0 {
-            return Err(BackfillError::Changed);
-        }
-        let read = self.read(&found);
-        let text = found.text.unwrap_or_default();
-        self.bytes += text.len();
-        self.rows.push(Row { line: found.line, text, read });
         Ok(())
     }
 
-    fn read(&self, found: &Found) -> Result<PastOrder, Refused> {
+    /// Compares what was passed over with what was read before, when the next thing begins at `start`.
+    fn catch_up(&mut self, start: u64) -> Result<(), BackfillError> {
+        if !self.is_caught_up && (start < self.from.0 || self.hash_so_far() != self.from.1) {
+            return Err(BackfillError::Changed);
+        }
+        self.is_caught_up = true;
+        Ok(())
+    }
+
+    fn read_header(&mut self, found: Found) -> Result<(), BackfillError> {
+        let header = found.text.map_err(|fault| BackfillError::Form(fault.to_string()))?;
+        let separator = self.form().separator.unwrap_or(Separator::Comma);
+        let columns = Header::parse(&header, separator).map_err(|faults| BackfillError::Form(told(&faults)))?;
+        self.header = Some((header, columns));
+        Ok(())
+    }
+
+    fn read(&self, found: &Found) -> Result<(PastOrder, Vec<Warning>), Refused> {
         let text = found.text.as_ref().map_err(|fault| Refused::of(&[Fault::new("", fault.to_string())]))?;
-        let document = match &self.header {
-            Some(header) => header.document(text).map_err(|fault| Refused::of(&[fault]))?,
-            None => Json::parse_text(text).map_err(|error| Refused::of(&[Fault::from(&error)]))?,
+        let (document, warnings) = match &self.header {
+            Some((_, header)) => header.document(text, &self.form()).map_err(|fault| Refused::of(&[fault]))?,
+            None => (Json::parse_text(text).map_err(|error| Refused::of(&[Fault::from(&error)]))?, Vec::new()),
         };
-        self.reader.read(document).map_err(|faults| Refused::of(&faults))
+        self.reader.read(document, warnings).map_err(|faults| Refused::of(&faults))
+    }
+
+    fn form(&self) -> Form {
+        self.splitter.form().unwrap_or_default()
     }
 
     fn hash_so_far(&self) -> String {
@@ -181,18 +230,20 @@ impl Parser {
 
     /// Hands the rows on. False: nobody takes them any more.
     fn hand_on(&mut self, batches: &mpsc::Sender<Batch>) -> bool {
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && self.end <= self.handed_on {
             return true;
         }
-        self.bytes = 0;
-        let batch = Batch { rows: std::mem::take(&mut self.rows), end: self.end, hash: self.hash_so_far() };
-        batches.blocking_send(batch).is_ok()
+        (self.bytes, self.handed_on) = (0, self.end);
+        let (form, hash) = (self.form(), self.hash_so_far());
+        batches.blocking_send(Batch { form, rows: std::mem::take(&mut self.rows), end: self.end, hash }).is_ok()
     }
 }
 
 /// A row as it was found.
 struct Found {
     line: u64,
+    last_line: u64,
+    start: u64,
     end: u64,
     format: Format,
     text: Result<String, RowFault>,
@@ -200,7 +251,8 @@ struct Found {
 
 impl Found {
     fn of(raw: &RawRow<'_>) -> Self {
-        Self { line: raw.line, end: raw.end, format: raw.format, text: raw.text.map(str::to_owned) }
+        let RawRow { line, last_line, start, end, format, text } = *raw;
+        Self { line, last_line, start, end, format, text: text.map(str::to_owned) }
     }
 }
 

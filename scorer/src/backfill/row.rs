@@ -9,15 +9,16 @@ use touchstone_platform::store::backfill::{Backfill, PastOrder};
 use touchstone_schema::backfill::RowKind;
 use touchstone_schema::checks::{State, Subject, read_check, read_update};
 use touchstone_schema::fault::Fault;
-use touchstone_schema::history::{HistoryEntry, HistoryKey};
+use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::input::Handling;
 use touchstone_schema::json::Json;
-use touchstone_schema::limits::TIMESTAMP_SKEW;
+use touchstone_schema::limits::{ORDER_WARNINGS, TIMESTAMP_SKEW};
 use touchstone_schema::order::Order;
 use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{KeyMode, Surface};
 use touchstone_schema::time::Timestamp;
+use touchstone_schema::warning::Warning;
 
 use crate::history_keys::OrderKeys;
 use crate::score::norms::largest_quantity;
@@ -46,14 +47,18 @@ impl Reader {
         Self { data_key, policy, mode: backfill.tenant.mode, kind, begun_at: created_at }
     }
 
-    /// The order that a row tells of.
-    pub(super) fn read(&self, document: Json<'_>) -> Result<PastOrder, Vec<Fault>> {
+    /// The order that a row is of, and the warnings of the row: those of its file, and those of its fields.
+    pub(super) fn read(
+        &self,
+        document: Json<'_>,
+        warnings: Vec<Warning>,
+    ) -> Result<(PastOrder, Vec<Warning>), Vec<Fault>> {
         let subject = self.subject(&document);
         let check = read_check(&document, subject, Handling::Lenient)?;
         if check.ordered_on > self.begun_at + TIMESTAMP_SKEW {
             return Err(vec![Fault::new("/transaction/ordered_on", "expected a time that is not in the future")]);
         }
-        let told = self.told(document, subject, check.ordered_on)?;
+        let (told, told_warnings) = self.told(document, subject, check.ordered_on)?;
         let canonical = Json::parse_text(&check.document).map_err(|error| vec![Fault::from(&error)])?;
         let order = Order::parse(&canonical)?;
         let keys = OrderKeys::of(&order, &self.data_key, self.mode, &self.policy);
@@ -62,7 +67,7 @@ impl Reader {
         let quantity = largest_quantity(&order);
         // Of the address as the row has it: one that is no key any more must not make a row contradict itself.
         let ip = order.ip_address.map(|ip| HistoryKey::of(&self.data_key, self.mode, "ip", &ip.to_string()));
-        Ok(PastOrder {
+        let past = PastOrder {
             elsewhere: self.elsewhere(subject, &check.id),
             digest: digest(&entry, ip, quantity),
             id,
@@ -70,7 +75,9 @@ impl Reader {
             declared_keys: keys.declared.iter().map(|(_, key)| *key).collect(),
             quantity,
             told,
-        })
+        };
+        let warnings = warnings.into_iter().chain(check.warnings).chain(told_warnings).take(ORDER_WARNINGS).collect();
+        Ok((past, warnings))
     }
 
     /// As was said of the file, or as the row says: one that names a cart and no order is a cart.
@@ -92,14 +99,15 @@ impl Reader {
         document: Json<'_>,
         subject: Subject,
         ordered_on: Timestamp,
-    ) -> Result<Vec<(touchstone_schema::history::Happening, Timestamp)>, Vec<Fault>> {
+    ) -> Result<(Vec<(Happening, Timestamp)>, Vec<Warning>), Vec<Fault>> {
         let update = read_update(&flattened(document), subject, Handling::Lenient)
-            .map_err(|faults| faults.into_iter().map(placed).collect::<Vec<_>>())?;
+            .map_err(|faults| faults.into_iter().map(placed_fault).collect::<Vec<_>>())?;
         let meaning = State::new(subject).apply(&update);
         let at = update.updated_on.unwrap_or(self.begun_at).min(self.begun_at).max(ordered_on);
         let mut told: Vec<_> = meaning.happenings.into_iter().map(|what| (what, at)).collect();
         told.dedup();
-        Ok(told)
+        let warnings = update.warnings.into_iter().map(|warning| Warning { field: placed(warning.field), ..warning });
+        Ok((told, warnings.collect()))
     }
 
     fn elsewhere(&self, subject: Subject, id: &str) -> Vec<TransactionId> {
@@ -141,11 +149,14 @@ fn flattened(document: Json<'_>) -> Json<'_> {
     Json::Object(members)
 }
 
-/// A fault of the update, told where most files have the member.
-fn placed(fault: Fault) -> Fault {
-    let section = if fault.pointer == "/payment_status" { "/payment" } else { "/transaction" };
-    let pointer = if fault.pointer.is_empty() { fault.pointer } else { format!("{section}{}", fault.pointer) };
-    Fault { pointer, message: fault.message }
+fn placed_fault(fault: Fault) -> Fault {
+    Fault { pointer: placed(fault.pointer), message: fault.message }
+}
+
+/// The pointer of a member of the update where most files have it.
+fn placed(pointer: String) -> String {
+    let section = if pointer == "/payment_status" { "/payment" } else { "/transaction" };
+    if pointer.is_empty() { pointer } else { format!("{section}{pointer}") }
 }
 
 /// 63 bits that tell equal facts: what is remembered of the order, without what a policy declares, which may change.

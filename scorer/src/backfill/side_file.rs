@@ -1,6 +1,7 @@
-//! The side file of refused rows: a JSON object on each line, with the line, the field, the reason and the row.
+//! The side file of a file's rows that were refused or read with warnings: a JSON object on each line, with the kind, the
+//! line, the field, what was expected, and the row.
 //!
-//! Guarantee: for its owner alone, and without full card numbers. After an interruption it holds each refused row once: it
+//! Guarantee: for its owner alone, and without full card numbers. After an interruption it holds each of them once: it
 //! is cut to the length that was committed.
 
 use std::borrow::Cow;
@@ -10,10 +11,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use touchstone_platform::store::backfill::Refusal;
+use touchstone_platform::store::backfill::{Refusal, RowWarning};
 use touchstone_schema::card::mask_text;
 
-/// See the module. The file is made when the first row is refused.
+/// See the module. The file is made with its first line.
 #[derive(Debug)]
 pub struct SideFile {
     path: PathBuf,
@@ -49,18 +50,30 @@ impl SideFile {
 
 /// One line of the file.
 #[derive(Serialize)]
-struct Line<'a> {
-    line: u64,
-    field: &'a str,
-    reason: &'a str,
-    row: Cow<'a, str>,
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line<'a> {
+    Refused { line: u64, field: &'a str, reason: &'a str, row: Cow<'a, str> },
+    Warning { line: u64, code: &'static str, field: &'a str, message: &'a str, row: Cow<'a, str> },
 }
 
 /// Appends the line of a refused row.
-pub(super) fn line(refusal: &Refusal, row: &str, lines: &mut Vec<u8>) {
-    let row = mask_text(row).map_or(Cow::Borrowed(row), Cow::Owned);
-    let line = Line { line: refusal.line, field: &refusal.field, reason: &refusal.reason, row };
-    if serde_json::to_writer(&mut *lines, &line).is_ok() {
+pub(super) fn refused(refusal: &Refusal, row: &str, lines: &mut Vec<u8>) {
+    let Refusal { line, field, reason, .. } = refusal;
+    append(&Line::Refused { line: *line, field, reason, row: masked(row) }, lines);
+}
+
+/// Appends the line of a warning.
+pub(super) fn warned(RowWarning { line, warning, .. }: &RowWarning, row: &str, lines: &mut Vec<u8>) {
+    let (code, field, message) = (warning.code.as_str(), &warning.field, &warning.message);
+    append(&Line::Warning { line: *line, code, field, message, row: masked(row) }, lines);
+}
+
+fn masked(row: &str) -> Cow<'_, str> {
+    mask_text(row).map_or(Cow::Borrowed(row), Cow::Owned)
+}
+
+fn append(line: &Line<'_>, lines: &mut Vec<u8>) {
+    if serde_json::to_writer(&mut *lines, line).is_ok() {
         lines.push(b'\n');
     }
 }

@@ -144,6 +144,21 @@ pub(super) fn csv(orders: &[Value]) -> String {
     file
 }
 
+/// Orders as a spreadsheet of a country with decimal commas writes them: semicolons, commas in numbers, and empty columns
+/// and rows at the end.
+pub(super) fn sheet(orders: &[Value]) -> String {
+    let mut is_quoted = false;
+    let signs = csv(orders).trim_start_matches('\u{feff}').to_owned();
+    let sheet: String = signs
+        .chars()
+        .map(|sign| {
+            is_quoted ^= sign == '"';
+            if sign == ',' && !is_quoted { ';' } else { sign }
+        })
+        .collect();
+    format!("{};;\r\n;;;;\r\n", sheet.replace(";20.50;", ";20,50;").trim_end())
+}
+
 /// Orders as JSON lines.
 pub(super) fn lines(orders: &[Value]) -> String {
     orders.iter().map(|order| format!("{order}\n")).collect()

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 use touchstone_platform::random;
-use touchstone_platform::store::backfill::{NewBackfill, PastOrder, Progress, Read};
+use touchstone_platform::store::backfill::{Conclusion, NewBackfill, PastOrder, Read};
+use touchstone_schema::backfill::Form;
 use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, HistoryKeys};
 use touchstone_schema::ids::{BackfillId, TransactionId};
 use touchstone_schema::limits::HISTORY_SPAN;
@@ -40,11 +41,12 @@ async fn history_that_a_dead_process_did_not_hand_on_reaches_redis() -> Result<(
     let past = PastOrder { id, elsewhere: vec![], digest: 1, entry, declared_keys: vec![], quantity: 1, told: vec![] };
     let (tenant, backfill) = (&pipeline.door.keys.mine.tenant, BackfillId::mint(now, random::bytes()));
     let source = "orders.csv";
-    let new =
-        NewBackfill { id: &backfill, source, kind: None, format: None, now, leased_until: now, actor: "operator" };
+    let form = Form::default();
+    let new = NewBackfill { id: &backfill, source, kind: None, form, now, leased_until: now, actor: "operator" };
     pipeline.door.store.tenant(tenant).begin_backfill(&new).await?;
-    let read = Read { id: &backfill, tenant, leased_until: now, lease_until: now, orders: std::slice::from_ref(&past) };
-    let committed = pipeline.system().commit_backfill(&read, |_| Ok((Progress::default(), vec![]))).await?;
+    let orders = std::slice::from_ref(&past);
+    let read = Read { id: &backfill, tenant, leased_until: now, lease_until: now, form, orders };
+    let committed = pipeline.system().commit_backfill(&read, |_| Ok(Conclusion::default())).await?;
     anyhow::ensure!(committed.is_some_and(|committed| committed.entries.len() == 1));
 
     eventually(PATIENCE, "hot history to be distrusted", async || {

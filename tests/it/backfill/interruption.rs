@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use touchstone_tests::{Backend, eventually, touchstone, touchstone_running};
 
-use super::fixture::{PATIENCE, Shop, ago, counts, csv, order};
+use super::fixture::{PATIENCE, Shop, ago, counts, csv, order, sheet};
 use crate::cli_policy::on_both_ways_to_run;
 
 on_both_ways_to_run![
@@ -25,7 +25,8 @@ async fn killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap(backend: &B
     for refused in [10, ROWS / 2, ROWS - 10] {
         orders[refused]["transaction"]["ordered_on"] = Value::from("never");
     }
-    let file = shop.write("orders.csv", csv(&orders))?;
+    // What was recognised of it is what the second process goes on with.
+    let file = shop.write("orders.csv", sheet(&orders))?;
     let running = touchstone_running(backend, shop.folder.path(), &shop.call(&[&file, "--json"]))?;
     eventually(PATIENCE, "some of it to be committed", async || {
         (shop.count("backfilled").await.ok()? > 0).then_some(())
@@ -43,6 +44,9 @@ async fn killed_reading_is_gone_on_with_without_a_duplicate_or_a_gap(backend: &B
     assert_eq!(shop.count("history WHERE what = 'order'").await?, orders);
     assert_eq!(shop.count("history WHERE what = 'fulfilled'").await?, orders);
     assert_eq!(shop.count("backfills").await?, 1);
+    assert_eq!(shop.count("backfills WHERE separator = 'semicolon' AND decimal_mark = 'comma'").await?, 1);
+    assert_eq!(shop.count("backfilled WHERE amount_minor = 2050").await?, orders);
+    assert_eq!(answer["sources"][0]["decimal"], "comma");
     let refused = std::fs::read_to_string(answer["refused_file"].as_str().unwrap_or_default())?;
     assert_eq!(refused.lines().count(), 3);
     Ok(())

@@ -3,8 +3,10 @@
 mod effects;
 mod files;
 mod fixture;
+mod forms;
 mod hot_history;
 mod interruption;
+mod leases;
 mod object_store;
 mod rekey;
 mod uploads;

@@ -13,6 +13,7 @@ use crate::cli_policy::on_both_ways_to_run;
 
 on_both_ways_to_run![
     upload_is_read_in_the_background_and_tells_its_refused_rows,
+    upload_says_the_form_of_its_file_in_the_signed_path,
     upload_whose_rows_the_database_refuses_fails_and_says_how_far_it_came,
     an_upload_that_is_not_what_was_signed_leaves_nothing,
     uploads_of_a_scorer_that_was_killed_are_read_by_the_next,
@@ -43,6 +44,9 @@ async fn upload_is_read_in_the_background_and_tells_its_refused_rows(backend: &B
     let location = answer.header("location").to_owned();
     let shown = done(&mine, &location).await?;
     assert_eq!((shown["state"].as_str(), counts(&shown)), (Some("done"), [4_000, 0, 1]), "{shown}");
+    assert_eq!(shown["position"], shown["size"], "nothing of it is left");
+    let form = ["format", "encoding", "separator", "decimal"].map(|name| &shown[name]);
+    assert_eq!(form, ["csv", "utf-8", "comma", "point"].map(Value::from).each_ref());
     assert!(shown["refusals"][0]["reason"].as_str().context("it has a reason")?.contains("13 values"), "{shown}");
     assert_eq!(theirs.get(&location).await?.status, 404);
     let again = mine.upload("/v1/backfill?kind=order", "application/x-ndjson", lines(&past(3))).await?;
@@ -56,6 +60,34 @@ async fn upload_is_read_in_the_background_and_tells_its_refused_rows(backend: &B
     let broken = mine.upload("/v1/backfill", "text/csv", "a,a\n1,2\n").await?;
     let shown = done(&mine, broken.header("location")).await?;
     assert!(shown["failure"].as_str().is_some_and(|failure| failure.contains("column `a`")), "{shown}");
+    Ok(())
+}
+
+async fn upload_says_the_form_of_its_file_in_the_signed_path(backend: &Backend) -> Result<()> {
+    let server = Touchstone::new("all", backend)?.start().await?;
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let mine = shop.client(&server).await?;
+    let file = "transaction.order_id|transaction.ordered_on|transaction.order_total|note\n\
+        F-1|2026-03-01|1,234|M\u{fc}ller\nF-2|2026-03-01|12.50|x\n";
+    let windows: Vec<u8> = file.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect();
+    let said = "/v1/backfill?separator=pipe&decimal=comma&encoding=windows-1252&kind=order";
+    let answer = mine.upload(said, "text/csv", windows).await?;
+    anyhow::ensure!(answer.status == 202, "{answer:?}");
+    let location = answer.header("location").to_owned();
+    let shown = done(&mine, &location).await?;
+    // USD has no three decimals, so what would be 1234 with a decimal point is refused.
+    assert_eq!((counts(&shown), shown["warned"].as_u64()), ([1, 0, 1], Some(1)), "{shown}");
+    let form = ["format", "encoding", "separator", "decimal"].map(|name| &shown[name]);
+    assert_eq!(form, ["csv", "windows-1252", "pipe", "comma"].map(Value::from).each_ref());
+    let warning = ["line", "code", "field"].map(|name| &shown["warnings"][0][name]);
+    assert_eq!(warning, [Value::from(3), "malformed".into(), "/transaction/order_total".into()].each_ref());
+    assert_eq!(mine.get(&format!("{location}?warnings_after=1")).await?.json()?["warnings"], Value::Array(vec![]));
+    for (parameter, field) in
+        [("separator=x", "/separator"), ("decimal=;", "/decimal"), ("encoding=ebcdic", "/encoding")]
+    {
+        let refused = mine.upload(&format!("/v1/backfill?{parameter}"), "text/csv", "a\n").await?;
+        assert_eq!((refused.status.as_u16(), &refused.json()?["field"]), (422, &Value::from(field)));
+    }
     Ok(())
 }
 

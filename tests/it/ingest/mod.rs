@@ -9,3 +9,4 @@ pub(crate) mod orders;
 mod replays;
 mod signed;
 mod tenancy;
+mod uploads;

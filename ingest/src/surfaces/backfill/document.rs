@@ -1,7 +1,8 @@
 //! What is answered of backfills.
 
 use serde::Serialize;
-use touchstone_platform::store::backfill::{Backfill, BackfillState, Refusal};
+use touchstone_platform::store::backfill::{Backfill, BackfillState, Refusal, RowWarning};
+use touchstone_schema::backfill::{DecimalMark, Encoding, Format, Separator};
 use touchstone_schema::ids::BackfillId;
 use touchstone_schema::limits::PAGE_ITEMS;
 use utoipa::ToSchema;
@@ -22,7 +23,7 @@ impl BackfillTaken {
     }
 }
 
-/// A backfill, and a page of its refused rows.
+/// A backfill, and a page each of its refused rows and warnings.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Backfill)]
 pub(crate) struct BackfillDocument {
@@ -31,10 +32,20 @@ pub(crate) struct BackfillDocument {
     /// receiving, waiting, running, done or failed.
     #[schema(example = "done")]
     state: &'static str,
+    /// How the rows lie in the file: said, or recognised once it is being read.
+    format: Option<&'static str>,
+    /// How the text of the file is written.
+    encoding: Option<&'static str>,
+    /// What stands between the values of CSV.
+    separator: Option<&'static str>,
+    /// What stands before the decimals of the numbers of CSV; null where no number settles it.
+    decimal: Option<&'static str>,
     /// Rows that told something new.
     accepted: u64,
     /// Rows that told nothing new.
     unchanged: u64,
+    /// Rows, accepted or unchanged, that were read with warnings.
+    warned: u64,
     /// Rows that were refused.
     refused: u64,
     /// Bytes that were read.
@@ -51,6 +62,10 @@ pub(crate) struct BackfillDocument {
     refusals: Vec<RefusedRow>,
     /// `after` of the next page; null at the end.
     next_after: Option<u64>,
+    /// A page of the warnings, in the order of the file.
+    warnings: Vec<WarnedRow>,
+    /// `warnings_after` of the next page; null at the end.
+    next_warnings_after: Option<u64>,
 }
 
 /// A row that was refused.
@@ -64,15 +79,33 @@ pub(crate) struct RefusedRow {
     reason: String,
 }
 
+/// A warning of a row that was read.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WarnedRow {
+    /// The line that the row begins on, from 1.
+    line: u64,
+    /// What kind of a deviation it is.
+    code: &'static str,
+    /// JSON pointer to the value; empty of the whole row.
+    field: String,
+    /// What was expected and what was done.
+    message: String,
+}
+
 impl BackfillDocument {
-    pub(crate) fn new(backfill: Backfill, refusals: Vec<Refusal>) -> Self {
+    pub(crate) fn new(backfill: Backfill, refusals: Vec<Refusal>, warnings: Vec<RowWarning>) -> Self {
         let is_full = refusals.len() as u64 >= PAGE_ITEMS;
         let progress = backfill.progress;
         Self {
             backfill_id: backfill.id.to_string(),
             state: backfill.state.as_str(),
+            format: backfill.form.format.map(Format::as_str),
+            encoding: backfill.form.encoding.map(Encoding::as_str),
+            separator: backfill.form.separator.map(Separator::as_str),
+            decimal: backfill.form.decimal.map(DecimalMark::as_str),
             accepted: progress.accepted,
             unchanged: progress.unchanged,
+            warned: progress.warned,
             refused: progress.refused,
             position: progress.position,
             size: backfill.size,
@@ -81,7 +114,18 @@ impl BackfillDocument {
             finished_at: backfill.finished_at.map(touchstone_schema::time::Timestamp::to_rfc3339),
             next_after: refusals.last().filter(|_| is_full).map(|refusal| refusal.number),
             refusals: refusals.into_iter().map(RefusedRow::from).collect(),
+            next_warnings_after: warnings
+                .last()
+                .filter(|_| warnings.len() as u64 >= PAGE_ITEMS)
+                .map(|warning| warning.number),
+            warnings: warnings.into_iter().map(WarnedRow::from).collect(),
         }
+    }
+}
+
+impl From<RowWarning> for WarnedRow {
+    fn from(RowWarning { line, warning, .. }: RowWarning) -> Self {
+        Self { line, code: warning.code.as_str(), field: warning.field, message: warning.message }
     }
 }
 

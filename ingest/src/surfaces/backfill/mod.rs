@@ -5,14 +5,19 @@
 //! Failure: an upload that breaks off or is another than was signed leaves nothing.
 
 mod document;
+mod rate;
 mod receive;
+mod slots;
+
+use std::collections::HashMap;
+use std::str::FromStr;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
-use touchstone_schema::backfill::{Format, RowKind};
+use touchstone_schema::backfill::{Form, Format, RowKind};
 use touchstone_schema::fault::Fault;
 use touchstone_schema::ids::BackfillId;
 use touchstone_schema::limits::{BACKFILL_UPLOAD_BYTES, PAGE_ITEMS};
@@ -25,7 +30,7 @@ use crate::surfaces::signed::page_query::parameters;
 use crate::surfaces::{Knock, Named};
 use document::{BackfillDocument, BackfillTaken};
 
-pub(crate) use receive::Uploads;
+pub(crate) use slots::Uploads;
 
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-content-sha256");
 const PATH: &str = "/v1/backfill";
@@ -40,7 +45,9 @@ pub(crate) fn streams(parts: &request::Parts) -> bool {
 struct Head {
     sha256: String,
     kind: Option<RowKind>,
-    format: Option<Format>,
+    form: Form,
+    /// Bytes of the body, where that is announced.
+    announced: Option<u64>,
 }
 
 /// Upload past orders
@@ -52,6 +59,9 @@ struct Head {
         ("X-Content-SHA256" = String, Header, description = "SHA-256 of the body, hex in small letters; what the signature covers."),
         ("kind" = Option<String>, Query, description = "What the rows are; unless given, each row tells."),
         ("format" = Option<String>, Query, description = "How the rows lie; unless given, the content type and the beginning tell."),
+        ("separator" = Option<String>, Query, description = "What stands between the values of CSV; by default as in the header."),
+        ("decimal" = Option<String>, Query, description = "What stands before the decimals of the numbers of CSV; by default as in the numbers at the beginning."),
+        ("encoding" = Option<String>, Query, description = "How the text is written; by default as at the beginning."),
     ),
     request_body(description = "The file: text/csv, application/x-ndjson, application/json (an array) or application/javascript (JSONP).",
         content(("text/csv"), ("application/x-ndjson"), ("application/json"), ("application/javascript"))),
@@ -72,11 +82,12 @@ pub(crate) async fn upload(State(door): State<SharedDoor>, knock: Knock, body: B
 
 /// Show a backfill
 ///
-/// How far it has come, and the rows that were refused, of which the first 1 000 are kept.
+/// How far it has come, and the rows that were refused and the warnings of others, of which the first 1 000 each are kept.
 #[utoipa::path(get, path = "/v1/backfill/{id}", tag = "Backfill",
     params(
         ("id" = String, Path, description = "The backfill."),
         ("after" = Option<u64>, Query, description = "`next_after` of the page before."),
+        ("warnings_after" = Option<u64>, Query, description = "`next_warnings_after` of the page before."),
     ),
     responses((status = 200, description = "The backfill.", body = BackfillDocument)))]
 pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
@@ -89,14 +100,19 @@ pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock
 async fn one(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Response, Problem> {
     let none = || Problem::not_found("This store has no such backfill.");
     let id: BackfillId = id.parse().map_err(|_| none())?;
-    let after = match parameters(&knock.uri)?.remove("after").filter(|text| !text.is_empty()) {
-        Some(text) => read_after(&text).ok_or_else(|| invalid("/after", "expected a next_after of ours"))?,
-        None => 0,
+    let mut query = parameters(&knock.uri)?;
+    let mut take = |name: &str| match query.remove(name).filter(|text| !text.is_empty()) {
+        Some(text) => {
+            read_after(&text).ok_or_else(|| invalid(&format!("/{name}"), format!("expected a next_{name} of ours")))
+        }
+        None => Ok(0),
     };
+    let (after, warnings_after) = (take("after")?, take("warnings_after")?);
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     let backfill = knock.stored(store.backfill(&id)).await?.ok_or_else(none)?;
     let refusals = knock.stored(store.backfill_refusals(&id, after, PAGE_ITEMS)).await?;
-    json(StatusCode::OK, &BackfillDocument::new(backfill, refusals))
+    let warnings = knock.stored(store.backfill_warnings(&id, warnings_after, PAGE_ITEMS)).await?;
+    json(StatusCode::OK, &BackfillDocument::new(backfill, refusals, warnings))
 }
 
 /// The number of a row; none is beyond what a database counts to.
@@ -118,12 +134,15 @@ fn invalid(pointer: &str, expected: impl Into<String>) -> Problem {
 
 /// Refuses a body that says itself that it is too large.
 fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > BACKFILL_UPLOAD_BYTES) {
+    if announced(headers).is_some_and(|length| length > BACKFILL_UPLOAD_BYTES) {
         Err(Problem::upload_too_large())
     } else {
         Ok(())
     }
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 fn read_head(headers: &HeaderMap, uri: &Uri, sha256: &[u8]) -> Result<Head, Problem> {
@@ -133,14 +152,19 @@ fn read_head(headers: &HeaderMap, uri: &Uri, sha256: &[u8]) -> Result<Head, Prob
         .filter(|text| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     let sha256 = sha256.ok_or_else(|| invalid("/X-Content-SHA256", "expected 64 hex digits in small letters"))?;
     let mut query = parameters(uri)?;
-    let mut take = |name: &str| query.remove(name).filter(|text| !text.is_empty());
-    let kind = take("kind").map(|text| text.parse()).transpose();
-    let format = take("format").map(|text| text.parse()).transpose();
-    Ok(Head {
-        sha256: sha256.to_owned(),
-        kind: kind.map_err(|expected: String| invalid("/kind", expected))?,
-        format: format.map_err(|expected: String| invalid("/format", expected))?.or(media),
-    })
+    let form = Form {
+        format: take(&mut query, "format")?.or(media),
+        encoding: take(&mut query, "encoding")?,
+        separator: take(&mut query, "separator")?,
+        decimal: take(&mut query, "decimal")?,
+    };
+    Ok(Head { sha256: sha256.to_owned(), kind: take(&mut query, "kind")?, form, announced: announced(headers) })
+}
+
+/// A parameter of a closed set; the empty value counts as absent.
+fn take<T: FromStr<Err = String>>(query: &mut HashMap<String, String>, name: &str) -> Result<Option<T>, Problem> {
+    let given = query.remove(name).filter(|text| !text.is_empty());
+    given.map(|text| text.parse().map_err(|expected: String| invalid(&format!("/{name}"), expected))).transpose()
 }
 
 /// The format that the content type names, where it names one alone.
@@ -161,7 +185,8 @@ fn media_format(headers: &HeaderMap) -> Result<Option<Format>, Problem> {
         ("application/javascript", true) => Ok(Some(Format::Jsonp)),
         ("application/json", true) => Ok(None),
         _ => Err(Problem::unsupported_media(
-            "Expected Content-Type text/csv, application/x-ndjson, application/json or application/javascript, in UTF-8.",
+            "Expected Content-Type text/csv, application/x-ndjson, application/json or application/javascript, without a \
+             charset but utf-8; the parameter `encoding` names another encoding.",
         )),
     }
 }

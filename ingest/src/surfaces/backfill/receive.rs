@@ -1,53 +1,36 @@
 //! Taking an upload in, piece by piece, and comparing it with its hash.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use touchstone_platform::random;
-use touchstone_platform::store::backfill::{Chunk, NewBackfill};
+use touchstone_platform::store::backfill::{Chunk, Kept, NewBackfill};
 use touchstone_platform::store::{StoreError, TenantStore};
 use touchstone_schema::ids::BackfillId;
-use touchstone_schema::limits::{BACKFILL_UPLOAD_BYTES, BACKFILLS_OPEN};
+use touchstone_schema::limits::{BACKFILL_UPLOAD_BYTES, BACKFILL_UPLOADS_AT_ONCE, BACKFILLS_OPEN};
+use touchstone_schema::time::Timestamp;
 
 use super::Head;
+use super::rate::Rate;
+use super::slots::too_many_at_once;
 use crate::admit::Ticket;
 use crate::door::Door;
 use crate::http::service::Arrival;
 use crate::problem::Problem;
 use crate::surfaces::Knock;
 
-/// Uploads that a process takes in at once; each holds a piece.
-const AT_ONCE: usize = 8;
 /// Bytes of a piece.
 const PIECE: usize = 1024 * 1024;
 /// How long a whole upload may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// How long a piece may take to be kept.
 const KEEPING_PATIENCE: Duration = Duration::from_secs(10);
-/// How long an upload lives after its last piece, should its process die.
+/// How long an upload lives after its last piece, or the last time its sender was fast enough, should its process die.
 const LEASE: Duration = Duration::from_secs(60);
-
-/// Room for uploads.
-#[derive(Debug, Clone)]
-pub(crate) struct Uploads(Arc<Semaphore>);
-
-impl Default for Uploads {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-}
-
-impl Uploads {
-    fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| Problem::unavailable())
-    }
-}
 
 /// An upload that comes in.
 struct Upload<'a> {
@@ -70,18 +53,27 @@ pub(super) async fn receive(
     head: &Head,
     body: Body,
 ) -> Result<BackfillId, Problem> {
-    let _room = door.uploads.enter()?;
-    let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
-    if knock.stored(store.open_backfills()).await? >= BACKFILLS_OPEN {
+    let tenant = &ticket.caller.key.tenant;
+    let _slot = door.uploads.enter(&tenant.store_id)?;
+    let store = door.dependencies.store.tenant(tenant);
+    let now = door.dependencies.clock.now();
+    // Those of other processes are counted too.
+    if knock.stored(store.receiving_backfills(now)).await? >= BACKFILL_UPLOADS_AT_ONCE {
+        return Err(too_many_at_once());
+    }
+    let uploaded = knock.stored(store.uploaded_today(now)).await?;
+    if uploaded.saturating_add(head.announced.unwrap_or(0)) > door.settings.upload_day_bytes {
+        return Err(over_quota(door, now));
+    }
+    if knock.stored(store.open_backfills(now)).await? >= BACKFILLS_OPEN {
         return Err(Problem::state_conflict(
             "too_many_backfills",
             format!("Expected at most {BACKFILLS_OPEN} uploads that are not read yet; wait for one of them."),
         ));
     }
-    let now = knock.arrival.at;
     let id = BackfillId::mint(now, random::bytes());
-    let (kind, format, leased_until) = (head.kind, head.format, now + LEASE);
-    let new = NewBackfill { id: &id, source: "", kind, format, now, leased_until, actor: "merchant" };
+    let (kind, form, leased_until) = (head.kind, head.form, now + LEASE);
+    let new = NewBackfill { id: &id, source: "", kind, form, now, leased_until, actor: "merchant" };
     knock.stored(store.begin_backfill(&new)).await?;
     let arrival = &knock.arrival;
     let mut upload =
@@ -99,15 +91,42 @@ pub(super) async fn receive(
 
 impl Upload<'_> {
     async fn take(&mut self, mut body: Body) -> Result<(), Problem> {
+        let settings = &self.door.settings;
         let deadline = Instant::now() + PATIENCE;
+        let mut silent_since = Instant::now();
+        let mut rate = Rate::new(settings.upload_least_rate, settings.upload_window);
         loop {
-            let wait = deadline.min(Instant::now() + self.door.settings.body_timeout);
-            let frame = timeout_at(wait, body.frame()).await.map_err(|_| Problem::body_timeout())?;
-            let Some(frame) = frame else { return Ok(()) };
-            if let Ok(data) = frame.map_err(|_| Problem::broken_body())?.into_data() {
-                self.add(data).await?;
+            let begun = Instant::now();
+            let end = deadline.min(silent_since + settings.body_timeout);
+            let frame = timeout_at(end.min(begun + rate.left()), body.frame()).await;
+            rate.waited(begun.elapsed());
+            match frame {
+                Ok(None) => return Ok(()),
+                Ok(Some(frame)) => {
+                    if let Ok(data) = frame.map_err(|_| Problem::broken_body())?.into_data() {
+                        rate.came(data.len() as u64);
+                        self.add(data).await?;
+                    }
+                    silent_since = Instant::now();
+                }
+                Err(_) if Instant::now() >= end => return Err(Problem::body_timeout()),
+                Err(_) => {}
+            }
+            match rate.judge() {
+                None => {}
+                Some(true) => self.renew().await?,
+                Some(false) => {
+                    return Err(Problem::upload_too_slow(settings.upload_least_rate, settings.upload_window));
+                }
             }
         }
+    }
+
+    /// Keeps the upload's lease: a piece of a slow sender takes longer than that.
+    async fn renew(&self) -> Result<(), Problem> {
+        let until = self.door.dependencies.clock.now() + LEASE;
+        let is_there = self.stored(self.store.renew_upload(&self.id, until)).await?;
+        if is_there { Ok(()) } else { Err(Problem::body_timeout()) }
     }
 
     async fn add(&mut self, mut data: Bytes) -> Result<(), Problem> {
@@ -129,11 +148,16 @@ impl Upload<'_> {
     async fn keep(&mut self) -> Result<(), Problem> {
         let bytes = std::mem::replace(&mut self.rest, Vec::with_capacity(PIECE));
         let chunk = Chunk { backfill: &self.id, number: self.pieces, bytes };
-        let until = self.door.dependencies.clock.now() + LEASE;
-        let kept = self.stored(self.store.put_backfill_chunk(chunk, until)).await?;
+        let now = self.door.dependencies.clock.now();
+        let quota = self.door.settings.upload_day_bytes;
+        let kept = self.stored(self.store.put_backfill_chunk(chunk, (now, now + LEASE), quota)).await?;
         self.pieces += 1;
-        // It stood still for so long that it was dropped.
-        if kept { Ok(()) } else { Err(Problem::body_timeout()) }
+        match kept {
+            Kept::Yes => Ok(()),
+            // It stood still for so long that it was dropped.
+            Kept::Dropped => Err(Problem::body_timeout()),
+            Kept::OverQuota => Err(over_quota(self.door, now)),
+        }
     }
 
     async fn finish(&mut self, signed: &str) -> Result<(), Problem> {
@@ -159,4 +183,12 @@ impl Upload<'_> {
             Err(_) => Err(Problem::unavailable()),
         }
     }
+}
+
+fn over_quota(door: &Door, now: Timestamp) -> Problem {
+    const DAY_MS: i64 = 86_400_000;
+    let left_ms = DAY_MS - now.as_millis().rem_euclid(DAY_MS);
+    // Whole seconds, rounded up: the quota begins again at midnight.
+    let left = Duration::from_secs(left_ms.unsigned_abs().div_ceil(1_000));
+    Problem::upload_quota(door.settings.upload_day_bytes, left)
 }

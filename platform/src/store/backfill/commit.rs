@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use sea_orm::{DbBackend, Value};
+use touchstone_schema::backfill::{DecimalMark, Encoding, Form, Format, Separator};
 use touchstone_schema::history::{Happening, HistoryEntry, HistoryKey, KeyedEntry};
 use touchstone_schema::ids::{BackfillId, TransactionId};
-use touchstone_schema::limits::{BACKFILL_REFUSALS, HISTORY_SPAN};
+use touchstone_schema::limits::{BACKFILL_REFUSALS, BACKFILL_WARNINGS, HISTORY_SPAN};
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
 
@@ -21,7 +22,7 @@ use super::super::history::{ENTRY, declared_keys, entry, index, place};
 use super::super::insert::Insert;
 use super::super::table::{Cell, Columns, Kind, expression, parameters};
 use super::super::{StoreError, SystemStore};
-use super::{Refusal, number};
+use super::{Refusal, RowWarning, number};
 
 /// Times that a batch is tried again after it met another's orders.
 const COLLISIONS: u32 = 8;
@@ -67,9 +68,13 @@ pub struct Progress {
     pub accepted: u64,
     /// Rows that told nothing new.
     pub unchanged: u64,
+    /// Rows, accepted or unchanged, that were read with warnings.
+    pub warned: u64,
+    /// Warnings of these rows.
+    pub warnings: u64,
     /// Rows that were refused.
     pub refused: u64,
-    /// Length of the side file of refused rows.
+    /// Length of the side file of refused rows and warnings.
     pub refused_bytes: u64,
 }
 
@@ -91,8 +96,21 @@ pub struct Read<'a> {
     pub leased_until: Timestamp,
     /// The lease, as it is to be.
     pub lease_until: Timestamp,
+    /// The form of the file, as it was recognised.
+    pub form: Form,
     /// The orders.
     pub orders: &'a [PastOrder],
+}
+
+/// What is to be committed once it is known what became of the orders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conclusion {
+    /// How far the file is read then.
+    pub progress: Progress,
+    /// The rows that are refused.
+    pub refusals: Vec<Refusal>,
+    /// The warnings of those that are not.
+    pub warnings: Vec<RowWarning>,
 }
 
 /// What a commit came to.
@@ -147,6 +165,15 @@ const REFUSED: &Columns = &[
     ("reason", Kind::Text),
 ];
 
+const WARNED: &Columns = &[
+    ("backfill_id", Kind::Text),
+    ("number", Kind::Number),
+    ("line", Kind::Number),
+    ("code", Kind::Text),
+    ("field", Kind::Text),
+    ("message", Kind::Text),
+];
+
 /// The statements of one database.
 struct Texts {
     known: String,
@@ -160,6 +187,7 @@ static ORDERS: LazyLock<Insert> = LazyLock::new(|| Insert::into("backfilled", NE
 static HISTORY: LazyLock<Insert> = LazyLock::new(|| Insert::into("history", ENTRIES));
 static DECLARED_KEYS: LazyLock<Insert> = LazyLock::new(|| Insert::into("history_declared", DECLARED));
 static REFUSALS: LazyLock<Insert> = LazyLock::new(|| Insert::into("backfill_refusals", REFUSED));
+static WARNINGS: LazyLock<Insert> = LazyLock::new(|| Insert::into("backfill_warnings", WARNED));
 static POSTGRES: LazyLock<Texts> = LazyLock::new(|| texts(DbBackend::Postgres));
 static SQLITE: LazyLock<Texts> = LazyLock::new(|| texts(DbBackend::Sqlite));
 
@@ -207,7 +235,8 @@ const SCREENED: &str = "SELECT 1 FROM transactions WHERE store_id = $1 AND mode 
 const OPENED: &str = "SELECT created_at FROM stores WHERE id = $1";
 
 const MOVE_ON: &str = "UPDATE backfills SET position = $3, position_hash = $4, accepted = $5, unchanged = $6,
-    refused = $7, refused_bytes = $8, leased_until = $9, unshared = CASE WHEN $10 = 1 THEN 1 ELSE unshared END
+    refused = $7, refused_bytes = $8, leased_until = $9, unshared = CASE WHEN $10 = 1 THEN 1 ELSE unshared END,
+    warned = $11, warnings = $12, format = $13, encoding = $14, separator = $15, decimal_mark = $16
   WHERE id = $1 AND leased_until = $2";
 
 /// What is known of an order while a batch is taken.
@@ -233,12 +262,11 @@ struct Taken {
 }
 
 impl SystemStore<'_> {
-    /// Commits what was read. `conclude` is told what became of the orders, and says how far the file is read then and
-    /// which rows are refused. None: the lease was lost, and nothing is committed.
+    /// Commits what was read. `conclude` is given what became of the orders, and returns what is committed with them. None: the lease was lost, and nothing is committed.
     pub async fn commit_backfill(
         &self,
         read: &Read<'_>,
-        mut conclude: impl FnMut(&[Took]) -> std::io::Result<(Progress, Vec<Refusal>)> + Send,
+        mut conclude: impl FnMut(&[Took]) -> std::io::Result<Conclusion> + Send,
     ) -> Result<Option<Committed>, StoreError> {
         let mut collisions = 0;
         loop {
@@ -262,7 +290,7 @@ impl SystemStore<'_> {
     async fn try_backfill(
         &self,
         read: &Read<'_>,
-        conclude: &mut (impl FnMut(&[Took]) -> std::io::Result<(Progress, Vec<Refusal>)> + Send),
+        conclude: &mut (impl FnMut(&[Took]) -> std::io::Result<Conclusion> + Send),
     ) -> Result<Attempt, StoreError> {
         let change = self.store.begin().await?;
         let known = self.known(change.transaction(), read.tenant, read.orders).await?;
@@ -271,11 +299,13 @@ impl SystemStore<'_> {
         if !self.write_orders(&change, read, &mut taken).await? {
             return Ok(Attempt::Met);
         }
-        let (progress, refusals) =
+        let Conclusion { progress, refusals, warnings } =
             conclude(&taken.took).map_err(|error| StoreError::corrupt("side file of refused rows", error))?;
         self.write_refusals(&change, read.id, &refusals).await?;
+        self.write_warnings(&change, read.id, &warnings).await?;
         let is_unshared = i64::from(!taken.entries.is_empty());
-        let values: [Value; 10] = [
+        let form = read.form;
+        let values: [Value; 16] = [
             read.id.as_str().into(),
             read.leased_until.as_millis().into(),
             number(progress.position).into(),
@@ -286,6 +316,12 @@ impl SystemStore<'_> {
             number(progress.refused_bytes).into(),
             read.lease_until.as_millis().into(),
             is_unshared.into(),
+            number(progress.warned).into(),
+            number(progress.warnings).into(),
+            form.format.map_or("", Format::as_str).into(),
+            form.encoding.map_or("", Encoding::as_str).into(),
+            form.separator.map_or("", Separator::as_str).into(),
+            form.decimal.map_or("", DecimalMark::as_str).into(),
         ];
         if execute(change.transaction(), MOVE_ON, values).await? == 0 {
             return Ok(Attempt::Lost);
@@ -429,6 +465,26 @@ impl SystemStore<'_> {
             ]
         });
         REFUSALS.run(change, &cells.collect::<Vec<_>>()).await.map(|_| ())
+    }
+
+    async fn write_warnings(
+        &self,
+        change: &Change,
+        id: &BackfillId,
+        warnings: &[RowWarning],
+    ) -> Result<(), StoreError> {
+        let kept = warnings.iter().filter(|row| row.number <= BACKFILL_WARNINGS);
+        let cells = kept.map(|row| {
+            vec![
+                id.as_str().into(),
+                number(row.number).into(),
+                number(row.line).into(),
+                row.warning.code.as_str().into(),
+                row.warning.field.as_str().into(),
+                row.warning.message.as_str().into(),
+            ]
+        });
+        WARNINGS.run(change, &cells.collect::<Vec<_>>()).await.map(|_| ())
     }
 }
 

@@ -192,7 +192,12 @@ fn carried_warnings(surface: Surface, order: &Json<'_>) -> Option<Vec<Warning>> 
 fn warn_of_issuer_answers(order: &mut Order, surface: Surface) {
     let fields: Vec<_> = issuer::not_understood(&order.payment).collect();
     for field in fields {
-        add_warning(order, WarningCode::UnknownWord, field.pointer_of(surface), "expected a known answer of an issuer or gateway");
+        add_warning(
+            order,
+            WarningCode::UnknownWord,
+            field.pointer_of(surface),
+            "expected a known answer of an issuer or gateway",
+        );
     }
 }
 

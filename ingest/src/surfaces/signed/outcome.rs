@@ -22,6 +22,7 @@ use crate::respond::json;
 use crate::surfaces::{Knock, Named, announce, remember};
 
 /// What was reported, read but not yet recorded. The amount waits for the order's currency.
+#[derive(Debug)]
 struct Reported {
     kind: OutcomeKind,
     occurred_at: Timestamp,

@@ -119,7 +119,7 @@ pub struct Form {
 impl Form {
     /// Whether something is said here that is otherwise there.
     pub fn contradicts(&self, other: &Self) -> bool {
-        fn differs<T: PartialEq>(said: Option<T>, other: Option<T>) -> bool {
+        fn differs<T: PartialEq + Copy>(said: Option<T>, other: Option<T>) -> bool {
             said.is_some() && said != other
         }
         differs(self.format, other.format)

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use touchstone_platform::store::backfill::Refusal;
-use touchstone_schema::card::mask_text;
+use touchstone_schema::card::{mask, mask_text};
+use touchstone_schema::json::Json;
 
 /// See the module. The file is made when the first row is refused.
 #[derive(Debug)]
@@ -56,11 +57,41 @@ struct Line<'a> {
     row: Cow<'a, str>,
 }
 
+/// The row with card numbers masked: of JSON by its fields, so that article numbers stay, of anything else wherever they are.
+fn without_cards(row: &str) -> Cow<'_, str> {
+    let masked = match Json::parse_text(row) {
+        Ok(mut document @ Json::Object(_)) => mask(&mut document).then(|| document.to_json_string()),
+        _ => mask_text(row),
+    };
+    masked.map_or(Cow::Borrowed(row), Cow::Owned)
+}
+
 /// Appends the line of a refused row.
 pub(super) fn line(refusal: &Refusal, row: &str, lines: &mut Vec<u8>) {
-    let row = mask_text(row).map_or(Cow::Borrowed(row), Cow::Owned);
+    let row = without_cards(row);
     let line = Line { line: refusal.line, field: &refusal.field, reason: &refusal.reason, row };
     if serde_json::to_writer(&mut *lines, &line).is_ok() {
         lines.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_row_keeps_article_numbers_and_no_card_number() {
+        for (row, kept) in [
+            (r#"{"sku":"4006381300063", "note":1}"#, r#"{"sku":"4006381300063", "note":1}"#),
+            (
+                r#"{"sku": "4006381300063", "payment": {"number": "4111111111111111"}}"#,
+                r#"{"sku":"4006381300063","payment":{"number":"************1111"}}"#,
+            ),
+            (r#"{"note":"4111111111111111""#, r#"{"note":"************1111""#),
+            ("A-1,4111111111111111", "A-1,************1111"),
+            ("4111111111111111", "************1111"),
+        ] {
+            assert_eq!(without_cards(row), kept);
+        }
     }
 }

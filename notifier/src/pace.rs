@@ -81,6 +81,9 @@ impl Pace {
             self.breakers.remove(endpoint);
             return None;
         }
+        if self.breakers.len() >= WINDOWS && !self.breakers.contains_key(endpoint) {
+            self.breakers.retain(|_, breaker| breaker.open_until > now);
+        }
         let fresh = Breaker { timeouts: 0, pause: FIRST_PAUSE / 2, open_until: now };
         let breaker = self.breakers.entry(endpoint.clone()).or_insert(fresh);
         breaker.timeouts = breaker.timeouts.saturating_add(1);

@@ -1,6 +1,7 @@
 //! The integration tests, one binary.
 
 mod backfill;
+mod bounds;
 mod centra;
 mod chaos;
 mod cli;

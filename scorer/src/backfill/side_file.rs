@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use touchstone_platform::store::backfill::{Refusal, RowWarning};
-use touchstone_schema::card::mask_text;
+use touchstone_schema::card::{mask, mask_text};
+use touchstone_schema::json::Json;
 
 /// See the module. The file is made with its first line.
 #[derive(Debug)]
@@ -56,24 +57,50 @@ enum Line<'a> {
     Warning { line: u64, code: &'static str, field: &'a str, message: &'a str, row: Cow<'a, str> },
 }
 
+/// The row with card numbers masked: of JSON by its fields, so that article numbers stay, of anything else wherever they are.
+fn without_cards(row: &str) -> Cow<'_, str> {
+    let masked = match Json::parse_text(row) {
+        Ok(mut document @ Json::Object(_)) => mask(&mut document).then(|| document.to_json_string()),
+        _ => mask_text(row),
+    };
+    masked.map_or(Cow::Borrowed(row), Cow::Owned)
+}
+
 /// Appends the line of a refused row.
 pub(super) fn refused(refusal: &Refusal, row: &str, lines: &mut Vec<u8>) {
     let Refusal { line, field, reason, .. } = refusal;
-    append(&Line::Refused { line: *line, field, reason, row: masked(row) }, lines);
+    append(&Line::Refused { line: *line, field, reason, row: without_cards(row) }, lines);
 }
 
 /// Appends the line of a warning.
 pub(super) fn warned(RowWarning { line, warning, .. }: &RowWarning, row: &str, lines: &mut Vec<u8>) {
     let (code, field, message) = (warning.code.as_str(), &warning.field, &warning.message);
-    append(&Line::Warning { line: *line, code, field, message, row: masked(row) }, lines);
-}
-
-fn masked(row: &str) -> Cow<'_, str> {
-    mask_text(row).map_or(Cow::Borrowed(row), Cow::Owned)
+    append(&Line::Warning { line: *line, code, field, message, row: without_cards(row) }, lines);
 }
 
 fn append(line: &Line<'_>, lines: &mut Vec<u8>) {
     if serde_json::to_writer(&mut *lines, line).is_ok() {
         lines.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_row_keeps_article_numbers_and_no_card_number() {
+        for (row, kept) in [
+            (r#"{"sku":"4006381300063", "note":1}"#, r#"{"sku":"4006381300063", "note":1}"#),
+            (
+                r#"{"sku": "4006381300063", "payment": {"number": "4111111111111111"}}"#,
+                r#"{"sku":"4006381300063","payment":{"number":"************1111"}}"#,
+            ),
+            (r#"{"note":"4111111111111111""#, r#"{"note":"************1111""#),
+            ("A-1,4111111111111111", "A-1,************1111"),
+            ("4111111111111111", "************1111"),
+        ] {
+            assert_eq!(without_cards(row), kept);
+        }
     }
 }

@@ -167,6 +167,23 @@ async fn reference_runs_the_script_and_style_that_it_is_served_with_and_no_other
 }
 
 #[tokio::test]
+async fn a_captured_request_sent_again_takes_none_of_the_stores_rate_limit() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    door.scorer(verdict_of).await?;
+    // Two requests a minute.
+    let client = door.client(&door.keys.few);
+    let captured = client.request(hyper::Method::POST, "/v1/analyze", order("R-1").to_string())?;
+    assert_eq!(client.execute(captured.clone()).await?.status, 200);
+    for _ in 0..5 {
+        assert_eq!(client.execute(captured.clone()).await?.status, 401);
+    }
+    assert_eq!(client.analyze(&order("R-2")).await?.status, 200);
+    assert_eq!(client.analyze(&order("R-3")).await?.status, 429);
+    assert_eq!(client.execute(captured).await?.status, 401, "it is a replay also when no slot is left");
+    Ok(())
+}
+
+#[tokio::test]
 async fn unknown_routes_and_methods_are_problems_with_a_request_id() -> anyhow::Result<()> {
     let door = Door::embedded(Settings::default()).await?;
     assert_refused(&converse(&door, b"GET /nowhere HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").await?, "404");

@@ -21,6 +21,7 @@ macro_rules! on_both_ways_to_run {
     };
 }
 
+mod articles;
 mod attempts;
 mod backtest;
 pub(crate) mod checks;

@@ -14,6 +14,9 @@ use super::journal::Record;
 
 /// Most unexpired nonces: 1 500 requests a second.
 const NONCES: usize = 1_000_000;
+/// Keys that commands given to this process revoked. When there are as many they are forgotten: the directory refuses them
+/// within two seconds.
+const REVOKED: usize = 16_384;
 /// Stores whose backlog is held before the drained ones are forgotten.
 const BACKLOGS: usize = 16_384;
 
@@ -50,7 +53,6 @@ struct Held {
 /// See the module.
 #[derive(Default)]
 pub(super) struct Admissions {
-    /// Grows with commands given to this process only, which the directory makes superfluous soon.
     revoked: HashSet<KeyId>,
     backlogs: HashMap<Tenant, Backlog>,
     nonces: HashMap<NonceDigest, Held>,
@@ -109,6 +111,9 @@ impl Admissions {
 
     /// Refuses a key from now on.
     pub(super) fn revoke(&mut self, key: &KeyId) {
+        if self.revoked.len() >= REVOKED {
+            self.revoked.clear();
+        }
         self.revoked.insert(key.clone());
     }
 

@@ -3,8 +3,7 @@
 use touchstone_platform::store::transactions::RevisionView;
 use touchstone_schema::ids::{PlacedOrderId, TransactionId};
 use touchstone_schema::money::{Currency, Money};
-use touchstone_schema::tenant::Surface;
-use touchstone_schema::verdict::{Action, TransactionStatus, VerdictMode};
+use touchstone_schema::verdict::{Action, VerdictMode};
 
 use super::*;
 
@@ -35,7 +34,7 @@ fn order(product: Product, number: &str, total: &str) -> PlacedOrder {
     }
 }
 
-fn scored(level: RiskLevel) -> TransactionView {
+fn scored(level: RiskLevel) -> Known {
     let assessment = Assessment {
         risk_score: 42,
         risk_level: level,
@@ -61,34 +60,23 @@ fn scored(level: RiskLevel) -> TransactionView {
         enrichment_version: None,
         verdict: serde_json::to_string(&verdict).unwrap(),
     };
-    TransactionView {
-        check: None,
-        id: id(),
-        order_id: "1".to_owned(),
-        surface: Surface::Orders,
-        status: TransactionStatus::Review,
-        received_at: at(100),
-        revisions: vec![revision],
-        decisions: Vec::new(),
-        outcomes: Vec::new(),
-        events: Vec::new(),
-    }
+    Known { revision: Some(revision), ..Known::default() }
 }
 
-fn decided(level: RiskLevel, decision: Decision) -> TransactionView {
+fn decided(level: RiskLevel, decision: Decision) -> Known {
     let reviewer = "ada".to_owned();
     let decision = DecisionView { revision: 1, decision, reviewer, note: None, decided_at: at(300) };
-    TransactionView { decisions: vec![decision], ..scored(level) }
+    Known { decision: Some(decision), ..scored(level) }
 }
 
-fn told(mut transaction: TransactionView, kind: OutcomeKind, recorded: i64) -> TransactionView {
+fn told(mut transaction: Known, kind: OutcomeKind, recorded: i64) -> Known {
     let (occurred_at, recorded_at) = (at(recorded), at(recorded));
     transaction.outcomes.push(OutcomeView { kind, occurred_at, amount_minor: None, recorded_at });
     transaction
 }
 
-fn status(product: Product, transaction: &TransactionView) -> (Status, Option<EfraudClass>) {
-    let standing = of(&order(product, "1", "10"), Some(transaction)).unwrap();
+fn status(product: Product, transaction: &Known) -> (Status, Option<EfraudClass>) {
+    let standing = of(&order(product, "1", "10"), transaction).unwrap();
     (standing.status, standing.class)
 }
 
@@ -120,7 +108,7 @@ fn a_decision_outranks_the_verdict() {
         assert_eq!(status(product, &decided(level, decision)).0, expected, "{product} {level} {decision}");
     }
     let mut stale = decided(RiskLevel::High, approve);
-    stale.decisions[0].revision = 0;
+    stale.decision.as_mut().unwrap().revision = 0;
     assert_eq!(status(Product::Guaranteed, &stale).0, Status::Rejected, "it was about another verdict");
 }
 
@@ -142,32 +130,32 @@ fn fraud_in_what_was_approved_was_missed() {
 fn a_cancellation_outranks_all_and_needs_no_verdict() {
     let mut waiting = told(scored(RiskLevel::Low), OutcomeKind::Cancelled, 150);
     assert_eq!(status(Product::ScoreOnly, &waiting).0, Status::Cancelled);
-    waiting.revisions.clear();
-    let standing = of(&order(Product::Guaranteed, "1", "10"), Some(&waiting)).unwrap();
+    waiting.revision = None;
+    let standing = of(&order(Product::Guaranteed, "1", "10"), &waiting).unwrap();
     assert_eq!((standing.status, standing.resolved_at), (Status::Cancelled, Some(at(150))));
 }
 
 #[test]
 fn times_tell_what_changed_last_and_since_when_nothing_is_waited_for() {
-    let standing = |transaction: Option<&TransactionView>, product| {
-        let standing = of(&order(product, "1", "10"), transaction).unwrap();
+    let standing = |known: &Known, product| {
+        let standing = of(&order(product, "1", "10"), known).unwrap();
         (standing.resolved_at, standing.changed_at)
     };
-    assert_eq!(standing(None, Product::Safe), (None, at(100)));
-    assert_eq!(standing(Some(&scored(RiskLevel::Low)), Product::Safe), (Some(at(200)), at(200)));
-    assert_eq!(standing(Some(&scored(RiskLevel::High)), Product::Safe), (None, at(200)));
+    assert_eq!(standing(&Known::default(), Product::Safe), (None, at(100)));
+    assert_eq!(standing(&scored(RiskLevel::Low), Product::Safe), (Some(at(200)), at(200)));
+    assert_eq!(standing(&scored(RiskLevel::High), Product::Safe), (None, at(200)));
     let approved = decided(RiskLevel::High, Decision::Approve);
-    assert_eq!(standing(Some(&approved), Product::Safe), (Some(at(300)), at(300)));
+    assert_eq!(standing(&approved, Product::Safe), (Some(at(300)), at(300)));
     let shipped = told(approved, OutcomeKind::Fulfilled, 400);
-    assert_eq!(standing(Some(&shipped), Product::Safe), (Some(at(300)), at(400)));
+    assert_eq!(standing(&shipped, Product::Safe), (Some(at(300)), at(400)));
 }
 
 #[test]
 fn a_trial_order_stands_where_its_total_says() {
     let trial = order(Product::Guaranteed, "TEST-1", "0.18");
-    let standing = of(&trial, Some(&scored(RiskLevel::Critical))).unwrap();
+    let standing = of(&trial, &scored(RiskLevel::Critical)).unwrap();
     assert_eq!((standing.status, standing.resolved_at, standing.score), (Status::Safe, Some(at(100)), None));
     let trial = order(Product::Guaranteed, "TEST-1", "0.11");
-    assert_eq!(of(&trial, None).unwrap().score, None);
-    assert_eq!(of(&trial, Some(&scored(RiskLevel::Low))).unwrap().score, Some(42));
+    assert_eq!(of(&trial, &Known::default()).unwrap().score, None);
+    assert_eq!(of(&trial, &scored(RiskLevel::Low)).unwrap().score, Some(42));
 }

@@ -52,6 +52,12 @@ const OWN_REFUSALS: &[(&str, &str, &str, &str)] = &[
     ),
     ("/outcome", "409", "pending", "An amount needs a transaction that has a verdict."),
     ("/reanalyze", "409", "pending", "The transaction has no verdict yet."),
+    (
+        "/reanalyze",
+        "429",
+        "rate_limited, too_many_revisions",
+        "Too many requests of this store, or too many revisions of this transaction within a day; see Retry-After.",
+    ),
     ("POST /lists", "409", "lists_full", "The store's lists hold as many entries as there may be."),
     ("/analyze", "422", "invalid_field, card_number", "Fields are at fault; all are listed."),
     (
@@ -310,7 +316,7 @@ mod tests {
                 assert!(operation["responses"][status].is_object(), "{path} {status}");
             }
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 30);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 34);
         let lists = &document["paths"]["/v1/lists"];
         for status in ["409", "415", "422"] {
             assert!(lists["post"]["responses"][status].is_object(), "{status}");

@@ -15,6 +15,7 @@ use touchstone_platform::cache::RateState;
 use touchstone_platform::store::transactions::Standing;
 use touchstone_schema::fault::Fault;
 use touchstone_schema::ids::PlacedOrderId;
+use touchstone_schema::limits;
 
 use crate::respond::rate_headers;
 use crate::surfaces::{Envelope, checks, orders};
@@ -347,6 +348,20 @@ impl Problem {
             "The request could not be answered safely and nothing was promised; retry the same request with a fresh nonce.",
         );
         problem.retry_after = Some(RETRY_AFTER_OUTAGE);
+        problem
+    }
+
+    /// 429: the transaction was scored as often as it may be in a day.
+    pub(crate) fn too_many_revisions(wait: Duration) -> Self {
+        let wait = wait.max(Duration::from_secs(1));
+        let detail = format!(
+            "A transaction is scored again on demand until it has {} revisions within a day; retry in {} s.",
+            limits::REVISIONS_PER_DAY,
+            wait.as_secs()
+        );
+        let title = "Scored too often";
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_revisions", title, detail);
+        problem.retry_after = Some(wait);
         problem
     }
 

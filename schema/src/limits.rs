@@ -76,6 +76,13 @@ pub const PAGE_ITEMS: u64 = 100;
 pub const DEFAULT_RISK_LOW: u8 = 30;
 /// Highest score of the risk group medium of a store that set none.
 pub const DEFAULT_RISK_MEDIUM: u8 = 75;
+/// Most revisions, decisions, outcomes and events that a transaction shows of itself, of each the newest.
+pub const TRANSACTION_LIST_ITEMS: u64 = 100;
+/// Revisions of a transaction within [`REVISION_DAY`] from which on it is not scored again on demand. An order that comes
+/// again is, so there may be one more for each hour ([`IDEMPOTENCY_WINDOW`]).
+pub const REVISIONS_PER_DAY: u64 = 100;
+/// The day in which they are counted, back from now.
+pub const REVISION_DAY: Duration = Duration::from_secs(86_400);
 /// Requests a minute of a store that set none.
 pub const DEFAULT_RATE_PER_MINUTE: u32 = 100;
 /// Largest policy document, in bytes.

@@ -258,6 +258,12 @@ fn document(order: &TransactionView) -> anyhow::Result<serde_json::Value> {
         "decisions": decisions,
         "outcomes": outcomes,
         "events": events,
+        "totals": {
+            "revisions": order.totals.revisions,
+            "decisions": order.totals.decisions,
+            "outcomes": order.totals.outcomes,
+            "events": order.totals.events,
+        },
     }))
 }
 

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -41,6 +41,8 @@ pub struct Paced {
     stream: TcpStream,
     limits: WriteLimits,
     waiting: Option<Waiting>,
+    /// Who wanted to read while a write waited.
+    reader: Option<Waker>,
 }
 
 /// A write that has to wait, until all is written.
@@ -61,7 +63,7 @@ impl Paced {
         if let Err(error) = set {
             tracing::debug!(%error, "an option of a connection was refused");
         }
-        Self { stream, limits, waiting: None }
+        Self { stream, limits, waiting: None, reader: None }
     }
 
     /// Watches the clock over a write.
@@ -85,6 +87,14 @@ impl Paced {
         if is_over { Poll::Ready(Err(self.give_up())) } else { written }
     }
 
+    /// All is written: reading goes on.
+    fn is_written(&mut self) {
+        self.waiting = None;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
     /// Has the connection reset when it is closed, so that the kernel does not keep what was not taken.
     fn give_up(&self) -> io::Error {
         metrics::counter!("touchstone_http_connections_dropped_total", "reason" => "not_read").increment(1);
@@ -97,8 +107,8 @@ impl Paced {
 
 impl AsyncRead for Paced {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // The write that waits wakes this task.
         if self.waiting.is_some() {
+            self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
@@ -113,7 +123,7 @@ impl AsyncWrite for Paced {
 
     /// What was written is with the kernel: nothing waits any more.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waiting = None;
+        self.is_written();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -131,13 +141,17 @@ impl AsyncWrite for Paced {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.waiting = None;
+        self.is_written();
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -175,6 +189,29 @@ mod tests {
         assert!(began.elapsed() >= FAST.total, "it was not the stall");
         drop(paced);
         reading.await.unwrap();
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn reader_that_had_to_wait_for_a_write_is_woken_when_it_is_over() {
+        let (mut paced, _near) = pair(WriteLimits::default()).await;
+        assert!(futures_util::poll!(Box::pin(paced.write_all(&vec![b'x'; 8 << 20]))).is_pending());
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        let (mut cx, mut byte) = (Context::from_waker(&waker), [0]);
+        let mut buf = ReadBuf::new(&mut byte);
+        assert!(Pin::new(&mut paced).poll_read(&mut cx, &mut buf).is_pending());
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        paced.flush().await.unwrap();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "else nothing would ask whether there is something to read");
     }
 
     #[tokio::test]

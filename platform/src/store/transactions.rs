@@ -16,6 +16,7 @@ use super::history::Remembered;
 use super::{StoreError, TenantStore};
 
 pub(super) mod change;
+mod children;
 mod read;
 
 wire_enum! {
@@ -96,7 +97,57 @@ impl From<OutcomeKind> for Happening {
     }
 }
 
-/// A transaction with all that is known of it.
+/// What a transaction is and where it stands.
+#[derive(Debug, Clone)]
+pub struct TransactionHead {
+    /// Whether it has a verdict.
+    pub is_scored: bool,
+    /// The merchant's order id.
+    pub order_id: String,
+    /// How it came in.
+    pub surface: Surface,
+    /// Where it stands.
+    pub status: TransactionStatus,
+    /// The outcome that ended it.
+    pub ended_by: Option<OutcomeKind>,
+    /// When its newest submission was received.
+    pub received_at: Timestamp,
+}
+
+/// How much of everything a transaction has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Verdicts.
+    pub revisions: u64,
+    /// Decisions.
+    pub decisions: u64,
+    /// Outcomes.
+    pub outcomes: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// How often a transaction was scored lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecentRevisions {
+    /// How often, promised ones included.
+    pub made: u64,
+    /// When the first of them was received.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Where a page of outcomes begins: just before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutcomeCursor {
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// What happened.
+    pub kind: OutcomeKind,
+}
+
+/// A transaction with what is known of it: the newest [`TRANSACTION_LIST_ITEMS`] of each list.
+///
+/// [`TRANSACTION_LIST_ITEMS`]: touchstone_schema::limits::TRANSACTION_LIST_ITEMS
 #[derive(Debug, Clone)]
 pub struct TransactionView {
     /// Its id.
@@ -119,6 +170,8 @@ pub struct TransactionView {
     pub outcomes: Vec<OutcomeView>,
     /// Events with the state of their deliveries.
     pub events: Vec<EventView>,
+    /// How many there are of all these.
+    pub totals: Totals,
     /// What the updates of a checked order told, as JSON; none before the first.
     pub check: Option<String>,
 }
@@ -322,6 +375,11 @@ impl TenantStore<'_> {
     /// status is that of its newest revision until the pending one is scored.
     pub async fn transaction(&self, id: &TransactionId) -> Result<Option<TransactionView>, StoreError> {
         read::transaction(self.store, self.tenant, id).await
+    }
+
+    /// What a transaction of the tenant is and where it stands, without its lists.
+    pub async fn transaction_head(&self, id: &TransactionId) -> Result<Option<TransactionHead>, StoreError> {
+        read::head(self.store, self.tenant, id).await
     }
 
     /// A page of the tenant's transactions, newest first, pending ones included when `status` is `None`, `Pending` or

@@ -80,7 +80,7 @@ async fn foreign_and_malformed_ids_are_404_on_every_route() -> anyhow::Result<()
             }
         }
     }
-    assert_eq!(tried, 14 * 6, "all routes that name something of a store");
+    assert_eq!(tried, 18 * 6, "all routes that name something of a store");
     assert_eq!(mine.get("/v1/lists").await?.json()?["entries"][0]["id"], listed, "a stranger took it off");
     assert_eq!(
         mine.get(&format!("/v1/endpoints/{endpoint}")).await?.json()?["enabled"],

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use touchstone_schema::limits::{IDEMPOTENCY_WINDOW, REVISION_DAY, REVISIONS_PER_DAY};
 use touchstone_tests::{SignedClient, touchstone};
 
 use super::fixture::{Pipeline, events, revisions, shown, told};
@@ -17,6 +18,8 @@ on_both_ways_to_run![
     an_order_cancelled_while_it_waits_leaves_the_queue_and_cannot_be_decided,
     reanalysis_makes_a_revision_and_names_the_present_policy,
     pages_show_every_transaction_once_and_the_filter_holds,
+    transaction_is_scored_again_on_demand_so_often_a_day_and_shows_the_newest,
+    decisions_and_outcomes_come_a_page_at_a_time,
 ];
 
 /// Every order goes to review.
@@ -156,6 +159,88 @@ async fn reanalysis_makes_a_revision_and_names_the_present_policy(pipeline: &mut
     let transaction = shown(&client, &json!(id)).await?;
     assert_eq!((revisions(&transaction), &transaction["status"]), (3, &json!("review")));
     told(&client.act("/v1/transactions/tx_01ARZ3NDEKTSV4RRFFQ69G5FAV/reanalyze").await?, 404)?;
+    Ok(())
+}
+
+/// All numbers that the pages of a list show, newest first.
+async fn paged(client: &SignedClient, path: &str, list: &str, number: &str) -> Result<Vec<u64>> {
+    let (mut seen, mut query) = (Vec::new(), "?limit=40".to_owned());
+    loop {
+        let page = told(&client.get(&format!("{path}/{list}{query}")).await?, 200)?;
+        let items = page[list].as_array().context("it is a page")?;
+        assert!(items.len() <= 40);
+        seen.extend(items.iter().filter_map(|item| item[number].as_u64()));
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            assert_eq!(page["total"], seen.len(), "{list}");
+            return Ok(seen);
+        };
+        query = format!("?limit=40&cursor={cursor}");
+    }
+}
+
+async fn transaction_is_scored_again_on_demand_so_often_a_day_and_shows_the_newest(
+    pipeline: &mut Pipeline,
+) -> Result<()> {
+    pipeline.score();
+    let client = pipeline.client();
+    let id = scored(&client, "T-8").await?;
+    let path = format!("/v1/transactions/{id}");
+    for _ in 1..REVISIONS_PER_DAY {
+        told(&client.act(&format!("{path}/reanalyze")).await?, 200)?;
+    }
+    let refused = client.act(&format!("{path}/reanalyze")).await?;
+    assert_eq!((refused.status.as_u16(), &refused.json()?["code"]), (429, &json!("too_many_revisions")));
+    assert!((80_000..=86_400).contains(&refused.header("retry-after").parse::<u64>()?), "{refused:?}");
+
+    // An order that comes again after the hour gets its answer all the same.
+    pipeline.door.clock.advance(IDEMPOTENCY_WINDOW + Duration::from_secs(1));
+    told(&client.analyze(&order("T-8")).await?, 200)?;
+    let transaction = shown(&client, &json!(id)).await?;
+    let all = REVISIONS_PER_DAY + 1;
+    assert_eq!(transaction["totals"], json!({"revisions": all, "decisions": 0, "outcomes": 0, "events": all}));
+    for (list, number) in [("revisions", "revision"), ("events", "sequence")] {
+        let newest: Vec<_> =
+            transaction[list].as_array().context("a list")?.iter().map(|item| item[number].as_u64()).collect();
+        assert_eq!(newest, (2..=all).map(Some).collect::<Vec<_>>(), "the newest, oldest first");
+        assert_eq!(paged(&client, &path, list, number).await?, (1..=all).rev().collect::<Vec<_>>(), "{list}");
+    }
+    let newest = transaction["revisions"][99]["verdict"].clone();
+    assert_eq!(transaction["verdict"], newest);
+
+    pipeline.door.clock.advance(REVISION_DAY);
+    told(&client.act(&format!("{path}/reanalyze")).await?, 200)?;
+    Ok(())
+}
+
+async fn decisions_and_outcomes_come_a_page_at_a_time(pipeline: &mut Pipeline) -> Result<()> {
+    pipeline.apply_policy(&review_everything()).await?;
+    pipeline.score();
+    let client = pipeline.client();
+    let id = scored(&client, "T-9").await?;
+    let path = format!("/v1/transactions/{id}");
+    told(&client.post(&format!("{path}/decision"), &json!({"decision": "approve", "reviewer": "ada"})).await?, 200)?;
+    let received = pipeline.door.clock.now();
+    for hours in 1..=5u64 {
+        let at = (received - Duration::from_secs(hours * 3_600)).to_rfc3339();
+        let outcome = json!({"type": "refunded", "occurred_at": at, "amount": 1.5});
+        told(&client.post(&format!("{path}/outcome"), &outcome).await?, 200)?;
+    }
+    let (mut seen, mut query) = (Vec::new(), "?limit=2".to_owned());
+    loop {
+        let page = told(&client.get(&format!("{path}/outcomes{query}")).await?, 200)?;
+        assert_eq!(page["total"], 5);
+        for outcome in page["outcomes"].as_array().context("it is a page")? {
+            assert_eq!(outcome["amount"], 1.5);
+            seen.push(outcome["occurred_at"].as_str().context("a time")?.to_owned());
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("?limit=2&cursor={cursor}");
+    }
+    assert!(seen.len() == 5 && seen.is_sorted_by(|a, b| a > b), "{seen:?}");
+    let decisions = told(&client.get(&format!("{path}/decisions")).await?, 200)?;
+    assert_eq!((&decisions["total"], &decisions["decisions"][0]["reviewer"]), (&json!(1), &json!("ada")));
+    let wrong = client.get(&format!("{path}/outcomes?cursor=7")).await?;
+    assert_eq!((wrong.status.as_u16(), &wrong.json()?["field"]), (422, &json!("/cursor")));
     Ok(())
 }
 

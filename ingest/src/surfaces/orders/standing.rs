@@ -5,7 +5,7 @@
 //! decision, which outrank the verdict. A decision upon an earlier verdict went with that verdict; a report did not.
 
 use touchstone_platform::store::placed::PlacedOrder;
-use touchstone_platform::store::transactions::{Decision, DecisionView, OutcomeKind, OutcomeView, TransactionView};
+use touchstone_platform::store::transactions::{Decision, DecisionView, OutcomeKind, OutcomeView, RevisionView};
 use touchstone_schema::history::Happening;
 use touchstone_schema::tenant::Product;
 use touchstone_schema::time::Timestamp;
@@ -60,51 +60,66 @@ pub(super) struct Standing {
     pub(super) score: Option<u8>,
 }
 
+/// What is known of an order's transaction, as far as it says where the order stands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// Where the transaction stands.
+    pub(super) status: Option<TransactionStatus>,
+    /// The outcome that ended it.
+    pub(super) ended_by: Option<OutcomeKind>,
+    /// The newest verdict.
+    pub(super) revision: Option<RevisionView>,
+    /// The newest decision, which may be upon an earlier verdict.
+    pub(super) decision: Option<DecisionView>,
+    /// Of each kind the newest outcome, and the one that was recorded last.
+    pub(super) outcomes: Vec<OutcomeView>,
+}
+
 /// Where the order stands.
 ///
 /// # Errors
 /// When its stored verdict cannot be read.
-pub(super) fn of(order: &PlacedOrder, transaction: Option<&TransactionView>) -> Result<Standing, serde_json::Error> {
-    let verdict = match transaction.and_then(|transaction| transaction.revisions.last()) {
+pub(super) fn of(order: &PlacedOrder, known: &Known) -> Result<Standing, serde_json::Error> {
+    let outcomes = known.outcomes.as_slice();
+    let verdict = match &known.revision {
         Some(newest) => Some((serde_json::from_str::<Verdict>(&newest.verdict)?.assessment, newest)),
         None => None,
     };
     let assessment = verdict.as_ref().map(|(assessment, _)| assessment);
-    let changed_at = transaction.map_or(order.placed_at, |transaction| changed_at(order, transaction));
+    let changed_at = changed_at(order, known);
     if let Some((status, class)) = trial::answer(&order.order_number, order.amount) {
         return Ok(trial_standing(order, status, class, assessment));
     }
-    let outcomes = transaction.map(|transaction| transaction.outcomes.as_slice()).unwrap_or_default();
-    let known = if let Some(cancelled) = newest_of(outcomes, |kind| kind == OutcomeKind::Cancelled) {
-        Known::new(Status::Cancelled, cancelled.recorded_at)
+    let stands = if let Some(cancelled) = newest_of(outcomes, |kind| kind == OutcomeKind::Cancelled) {
+        Stands::new(Status::Cancelled, cancelled.recorded_at)
     } else if let Some((assessment, newest)) = &verdict {
-        let decision = transaction.and_then(|of| of.decisions.iter().find(|one| one.revision == newest.revision));
-        let known = by_verdict(order.product, assessment, newest.scored_at);
-        let known = with_decision(known, order.product, assessment, decision);
-        let known = with_ending(known, transaction, outcomes);
-        with_fraud(known, order.product, outcomes)
+        let decision = known.decision.as_ref().filter(|decision| decision.revision == newest.revision);
+        let stands = by_verdict(order.product, assessment, newest.scored_at);
+        let stands = with_decision(stands, order.product, assessment, decision);
+        let stands = with_ending(stands, known, outcomes);
+        with_fraud(stands, order.product, outcomes)
     } else {
-        Known::new(Status::Pending, order.placed_at)
+        Stands::new(Status::Pending, order.placed_at)
     };
     Ok(Standing {
-        status: known.status,
-        class: known.class,
-        resolved_at: (!matches!(known.status, Status::Pending | Status::Review)).then_some(known.since),
+        status: stands.status,
+        class: stands.class,
+        resolved_at: (!matches!(stands.status, Status::Pending | Status::Review)).then_some(stands.since),
         changed_at,
-        decline_reason: known.declined_because,
+        decline_reason: stands.declined_because,
         score: assessment.filter(|_| order.product == Product::ScoreOnly).map(|assessment| assessment.risk_score),
     })
 }
 
 /// A status, and how it came about.
-struct Known {
+struct Stands {
     status: Status,
     class: Option<EfraudClass>,
     since: Timestamp,
     declined_because: Option<String>,
 }
 
-impl Known {
+impl Stands {
     const fn new(status: Status, since: Timestamp) -> Self {
         Self { status, class: None, since, declined_because: None }
     }
@@ -133,50 +148,50 @@ fn trial_standing(
     }
 }
 
-fn by_verdict(product: Product, assessment: &Assessment, scored_at: Timestamp) -> Known {
+fn by_verdict(product: Product, assessment: &Assessment, scored_at: Timestamp) -> Stands {
     let explanation = &assessment.explanation;
     match (product, assessment.risk_level) {
-        (Product::ScoreOnly, _) => Known::new(Status::ScoreOnly, scored_at),
-        (Product::Guaranteed, RiskLevel::Low) => Known::new(Status::Allowed, scored_at),
+        (Product::ScoreOnly, _) => Stands::new(Status::ScoreOnly, scored_at),
+        (Product::Guaranteed, RiskLevel::Low) => Stands::new(Status::Allowed, scored_at),
         (Product::Guaranteed, RiskLevel::Medium | RiskLevel::High) => {
-            Known::declined(Status::Rejected, scored_at, explanation)
+            Stands::declined(Status::Rejected, scored_at, explanation)
         }
-        (Product::Guaranteed, RiskLevel::Critical) => Known::declined(Status::Fraud, scored_at, explanation),
-        (Product::Safe, RiskLevel::Low) => Known::new(Status::Safe, scored_at),
-        (Product::Safe, _) => Known::new(Status::Review, scored_at),
+        (Product::Guaranteed, RiskLevel::Critical) => Stands::declined(Status::Fraud, scored_at, explanation),
+        (Product::Safe, RiskLevel::Low) => Stands::new(Status::Safe, scored_at),
+        (Product::Safe, _) => Stands::new(Status::Review, scored_at),
     }
 }
 
 /// What a person made of the verdict.
-fn with_decision(known: Known, product: Product, assessment: &Assessment, decision: Option<&DecisionView>) -> Known {
+fn with_decision(known: Stands, product: Product, assessment: &Assessment, decision: Option<&DecisionView>) -> Stands {
     let Some(decision) = decision else { return known };
     let since = decision.decided_at;
     match (product, decision.decision) {
         (Product::ScoreOnly, _) => known,
-        (Product::Guaranteed, Decision::Approve) => Known::new(Status::Allowed, since),
-        (Product::Safe, Decision::Approve) => Known::new(Status::Safe, since),
+        (Product::Guaranteed, Decision::Approve) => Stands::new(Status::Allowed, since),
+        (Product::Safe, Decision::Approve) => Stands::new(Status::Safe, since),
         (Product::Guaranteed | Product::Safe, Decision::Reject) => {
             let is_fraud = product == Product::Guaranteed && assessment.risk_level == RiskLevel::Critical;
             let status = if is_fraud { Status::Fraud } else { Status::Rejected };
-            Known::declined(status, since, decision.note.as_deref().unwrap_or("Rejected by a reviewer."))
+            Stands::declined(status, since, decision.note.as_deref().unwrap_or("Rejected by a reviewer."))
         }
     }
 }
 
 /// An order that an outcome ended is in no review any more, and stands where its transaction does.
-fn with_ending(known: Known, transaction: Option<&TransactionView>, outcomes: &[OutcomeView]) -> Known {
-    let ended = transaction.and_then(|of| Some((of.status, of.ended_by?)));
-    let Some((status, kind)) = ended.filter(|_| known.status == Status::Review) else { return known };
-    let since = newest_of(outcomes, |one| one == kind).map_or(known.since, |report| report.recorded_at);
+fn with_ending(stands: Stands, known: &Known, outcomes: &[OutcomeView]) -> Stands {
+    let ended = known.status.zip(known.ended_by);
+    let Some((status, kind)) = ended.filter(|_| stands.status == Status::Review) else { return stands };
+    let since = newest_of(outcomes, |one| one == kind).map_or(stands.since, |report| report.recorded_at);
     match (status, kind) {
-        (TransactionStatus::Rejected, _) => Known::declined(Status::Rejected, since, "Rejected by a reviewer."),
-        (TransactionStatus::Closed, OutcomeKind::Refunded) => Known::new(Status::Cancelled, since),
-        _ => Known::new(Status::Safe, since),
+        (TransactionStatus::Rejected, _) => Stands::declined(Status::Rejected, since, "Rejected by a reviewer."),
+        (TransactionStatus::Closed, OutcomeKind::Refunded) => Stands::new(Status::Cancelled, since),
+        _ => Stands::new(Status::Safe, since),
     }
 }
 
 /// What is known of fraud by now. The newest word counts.
-fn with_fraud(known: Known, product: Product, outcomes: &[OutcomeView]) -> Known {
+fn with_fraud(known: Stands, product: Product, outcomes: &[OutcomeView]) -> Stands {
     let label = newest_of(outcomes, |kind| Happening::from(kind).label().is_some());
     let Some(fraud) = label.filter(|of| Happening::from(of.kind).label() == Some(true)) else { return known };
     if product == Product::ScoreOnly {
@@ -184,7 +199,7 @@ fn with_fraud(known: Known, product: Product, outcomes: &[OutcomeView]) -> Known
     }
     let was_approved = matches!(known.status, Status::Allowed | Status::Safe);
     let class = if was_approved { EfraudClass::Missed } else { EfraudClass::Probable };
-    Known { class: Some(class), ..Known::declined(Status::Fraud, fraud.recorded_at, "Reported as fraud.") }
+    Stands { class: Some(class), ..Stands::declined(Status::Fraud, fraud.recorded_at, "Reported as fraud.") }
 }
 
 /// The newest outcome of such a kind.
@@ -192,11 +207,11 @@ fn newest_of(outcomes: &[OutcomeView], is_wanted: impl Fn(OutcomeKind) -> bool) 
     outcomes.iter().filter(|outcome| is_wanted(outcome.kind)).max_by_key(|of| (of.occurred_at, of.recorded_at))
 }
 
-fn changed_at(order: &PlacedOrder, transaction: &TransactionView) -> Timestamp {
-    let scored = transaction.revisions.iter().map(|revision| revision.scored_at);
-    let decided = transaction.decisions.iter().map(|decision| decision.decided_at);
-    let told = transaction.outcomes.iter().map(|outcome| outcome.recorded_at);
-    scored.chain(decided).chain(told).fold(order.placed_at, Timestamp::max)
+fn changed_at(order: &PlacedOrder, known: &Known) -> Timestamp {
+    let scored = known.revision.iter().map(|revision| revision.scored_at);
+    let decided = known.decision.iter().map(|decision| decision.decided_at);
+    let recorded = known.outcomes.iter().map(|outcome| outcome.recorded_at);
+    scored.chain(decided).chain(recorded).fold(order.placed_at, Timestamp::max)
 }
 
 #[cfg(test)]

@@ -301,7 +301,7 @@ struct SummaryDocument {
     received_at: String,
 }
 
-/// A transaction with all that is known of it.
+/// A transaction with what is known of it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Transaction)]
 pub(crate) struct TransactionDocument {
@@ -317,23 +317,39 @@ pub(crate) struct TransactionDocument {
     /// The newest verdict; null while pending.
     #[schema(value_type = Option<StoredVerdictDocument>)]
     verdict: Option<Box<RawValue>>,
-    /// Oldest first.
+    /// The newest, oldest first.
+    #[schema(max_items = 100)]
     revisions: Vec<RevisionDocument>,
-    /// Oldest first.
+    /// The newest, oldest first.
+    #[schema(max_items = 100)]
     decisions: Vec<DecisionDocument>,
-    /// Oldest first.
+    /// The newest, oldest first.
+    #[schema(max_items = 100)]
     outcomes: Vec<OutcomeLine>,
-    /// What was told by webhook.
+    /// The newest that were sent by webhook, oldest first.
+    #[schema(max_items = 100)]
     events: Vec<EventDocument>,
+    /// How many there are of all these.
+    totals: TotalsDocument,
     /// Of an order of the checks surface, where its updates say that it stands; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     check: Option<Box<RawValue>>,
 }
 
+/// How many revisions, decisions, outcomes and events a transaction has.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TransactionTotals)]
+struct TotalsDocument {
+    revisions: u64,
+    decisions: u64,
+    outcomes: u64,
+    events: u64,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Revision)]
-struct RevisionDocument {
+pub(super) struct RevisionDocument {
     revision: u32,
     received_at: String,
     scored_at: String,
@@ -343,7 +359,7 @@ struct RevisionDocument {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Decision)]
-struct DecisionDocument {
+pub(super) struct DecisionDocument {
     revision: u32,
     decision: &'static str,
     reviewer: String,
@@ -353,7 +369,7 @@ struct DecisionDocument {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Outcome)]
-struct OutcomeLine {
+pub(super) struct OutcomeLine {
     r#type: &'static str,
     occurred_at: String,
     /// In the order's currency.
@@ -364,7 +380,7 @@ struct OutcomeLine {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-struct EventDocument {
+pub(super) struct EventDocument {
     id: String,
     r#type: String,
     sequence: u32,
@@ -418,6 +434,12 @@ impl TransactionDocument {
             decisions: view.decisions.into_iter().map(DecisionDocument::from).collect(),
             outcomes: view.outcomes.into_iter().map(|outcome| OutcomeLine::new(&outcome, currency)).collect(),
             events: view.events.into_iter().map(EventDocument::from).collect(),
+            totals: TotalsDocument {
+                revisions: view.totals.revisions,
+                decisions: view.totals.decisions,
+                outcomes: view.totals.outcomes,
+                events: view.totals.events,
+            },
             check: view.check.and_then(|state| RawValue::from_string(state).ok()),
         }
     }
@@ -447,7 +469,7 @@ impl From<DecisionView> for DecisionDocument {
 }
 
 impl OutcomeLine {
-    fn new(view: &OutcomeView, currency: Option<Currency>) -> Self {
+    pub(super) fn new(view: &OutcomeView, currency: Option<Currency>) -> Self {
         let amount =
             view.amount_minor.zip(currency).and_then(|(minor, currency)| Money::from_minor(minor, currency).ok());
         Self {

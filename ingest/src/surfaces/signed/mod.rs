@@ -11,6 +11,7 @@ pub(crate) mod lists;
 pub(crate) mod outcome;
 pub(crate) mod page_query;
 pub(crate) mod reanalyze;
+pub(crate) mod transaction_parts;
 pub(crate) mod transactions;
 
 use axum::response::Response;

@@ -99,7 +99,7 @@ async fn amount_in_order_currency(
 ) -> Result<i64, Problem> {
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     let Some(code) = knock.stored(store.currency(id)).await? else {
-        let pending = knock.stored(store.transaction(id)).await?.is_some();
+        let pending = knock.stored(store.transaction_head(id)).await?.is_some();
         return Err(if pending {
             Problem::state_conflict("pending", "Expected a transaction that has a verdict; this one is pending.")
         } else {

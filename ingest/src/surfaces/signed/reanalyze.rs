@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde_json::value::RawValue;
 use touchstone_platform::random;
 use touchstone_schema::ids::SubmissionId;
+use touchstone_schema::limits;
 use touchstone_schema::submission::{Submission, SubmissionKind};
 
 use super::document::{PromiseDocument, VerdictDocument};
@@ -17,7 +18,8 @@ use crate::surfaces::{Knock, Named};
 
 /// Score again
 ///
-/// Scores the stored order with the present policy and history, as a new revision; the body is empty.
+/// Scores the stored order with the present policy and history, as a new revision; the body is empty. A transaction that
+/// got 100 revisions within a day is not scored again on demand; an order that is sent again is.
 #[utoipa::path(post, path = "/v1/transactions/{id}/reanalyze", tag = "Transactions",
     params(("id" = String, Path, description = "The transaction.")),
     responses(
@@ -38,13 +40,18 @@ pub(crate) async fn reanalyze(
 async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Response, Problem> {
     let (arrival, tenant) = (&knock.arrival, &ticket.caller.key.tenant);
     let id = transaction_id(id)?;
-    let found = knock.stored(door.dependencies.store.tenant(tenant).transaction(&id)).await?;
-    let transaction = found.ok_or_else(no_transaction)?;
-    if transaction.revisions.is_empty() {
+    let store = door.dependencies.store.tenant(tenant);
+    let transaction = knock.stored(store.transaction_head(&id)).await?.ok_or_else(no_transaction)?;
+    if !transaction.is_scored {
         return Err(Problem::state_conflict(
             "pending",
             "Expected a transaction that has a verdict; this one is pending.",
         ));
+    }
+    let recent = knock.stored(store.revisions_since(&id, arrival.at - limits::REVISION_DAY)).await?;
+    if recent.made >= limits::REVISIONS_PER_DAY {
+        let free_at = recent.oldest.unwrap_or(arrival.at) + limits::REVISION_DAY;
+        return Err(Problem::too_many_revisions(free_at.since(arrival.at)));
     }
     let submission = Submission {
         version: Submission::VERSION,

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{StatusCode, Uri};
 use touchstone_platform::store::transactions::PageCursor;
 use touchstone_schema::limits;
-use touchstone_schema::money::Currency;
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::TransactionStatus;
 
 use super::document::{TransactionDocument, TransactionPage};
 use super::page_query::{invalid, parameters};
+use super::transaction_parts::outcome_currency;
 use super::{no_transaction, transaction_id};
 use crate::admit::{Ticket, admit};
 use crate::door::{Door, SharedDoor};
@@ -49,7 +49,8 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
 
 /// Show a transaction
 ///
-/// Verdict, status, revisions, decisions, outcomes and how far its webhooks are. A 202's id answers from the start.
+/// Verdict, status, and the newest 100 each of its revisions, decisions, outcomes and events; `totals` says how many there
+/// are, and `/v1/transactions/{id}/revisions` and so on list all of them. A 202's id answers from the start.
 #[utoipa::path(get, path = "/v1/transactions/{id}", tag = "Transactions",
     params(("id" = String, Path, description = "The transaction.")),
     responses((status = 200, description = "The transaction.", body = TransactionDocument)))]
@@ -73,9 +74,8 @@ async fn one(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Re
     let id = transaction_id(id)?;
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
     let view = knock.stored(store.transaction(&id)).await?.ok_or_else(no_transaction)?;
-    let has_amounts = view.outcomes.iter().any(|outcome| outcome.amount_minor.is_some());
-    let code = if has_amounts { knock.stored(store.currency(&id)).await? } else { None };
-    json(StatusCode::OK, &TransactionDocument::new(view, code.as_deref().and_then(Currency::from_code)))
+    let currency = outcome_currency(knock, &store, &id, &view.outcomes).await?;
+    json(StatusCode::OK, &TransactionDocument::new(view, currency))
 }
 
 fn read_query(uri: &Uri) -> Result<Asked, Problem> {

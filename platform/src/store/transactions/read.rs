@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use sea_orm::{QueryResult, Value};
 use touchstone_schema::ids::TransactionId;
+use touchstone_schema::limits::TRANSACTION_LIST_ITEMS;
 use touchstone_schema::renamed::present;
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
@@ -12,7 +13,8 @@ use touchstone_schema::verdict::TransactionStatus;
 use super::super::database::{column, count, parsed, row, rows};
 use super::super::{Store, StoreError};
 use super::{
-    DecisionView, EventView, OutcomeKind, OutcomeView, PageCursor, RevisionView, Standing, TransactionSummary,
+    DecisionView, EventView, OutcomeKind, OutcomeView, PageCursor, RevisionView, Standing, TransactionHead,
+    TransactionSummary,
     TransactionView,
 };
 
@@ -32,23 +34,6 @@ static STANDING: LazyLock<String> = LazyLock::new(|| format!("{CANCELLED}{CURREN
 const CANCELLED: &str = "WITH cancelled AS (SELECT kind FROM outcomes
   WHERE transaction_id = $1 AND store_id = $2 AND kind = 'cancelled' LIMIT 1) ";
 
-const REVISIONS: &str = "SELECT revision, received_at, scored_at, enrichment_version, verdict FROM revisions
-  WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
-
-const DECISIONS: &str = "SELECT revision, decision, reviewer, note, decided_at FROM decisions
-  WHERE transaction_id = $1 AND store_id = $2 ORDER BY revision";
-
-const OUTCOMES: &str = "SELECT kind, occurred_at, amount_minor, recorded_at FROM outcomes
-  WHERE transaction_id = $1 AND store_id = $2 ORDER BY occurred_at, kind";
-
-const EVENTS: &str = "SELECT e.id, e.kind, e.sequence,
-    COUNT(CASE WHEN d.state = 'pending' THEN 1 END) AS pending,
-    COUNT(CASE WHEN d.state = 'delivered' THEN 1 END) AS delivered,
-    COUNT(CASE WHEN d.state = 'dead' THEN 1 END) AS dead
-  FROM events e LEFT JOIN deliveries d ON d.event_id = e.id
-  WHERE e.transaction_id = $1 AND e.store_id = $2
-  GROUP BY e.id, e.kind, e.sequence ORDER BY e.sequence";
-
 const CHECK: &str = "SELECT state FROM check_states WHERE transaction_id = $1 AND store_id = $2";
 
 const CURRENCY: &str = "SELECT currency FROM transactions WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3";
@@ -58,23 +43,43 @@ pub(super) async fn transaction(
     tenant: &Tenant,
     id: &TransactionId,
 ) -> Result<Option<TransactionView>, StoreError> {
-    let database = &store.database;
-    let Some(current) = row(database, &STANDING, scoped(tenant, id)).await? else {
-        return Ok(None);
-    };
-    let of_store = || [id.as_str().into(), tenant.store_id.as_str().into()];
+    let Some(head) = head(store, tenant, id).await? else { return Ok(None) };
+    let (parts, most) = (store.tenant(tenant), TRANSACTION_LIST_ITEMS);
+    let check = row(&store.database, CHECK, [id.as_str().into(), tenant.store_id.as_str().into()]).await?;
     Ok(Some(TransactionView {
         id: id.clone(),
+        order_id: head.order_id,
+        surface: head.surface,
+        status: head.status,
+        ended_by: head.ended_by,
+        received_at: head.received_at,
+        revisions: oldest_first(parts.revisions(id, None, most).await?),
+        decisions: oldest_first(parts.decisions(id, None, most).await?),
+        outcomes: oldest_first(parts.outcomes(id, None, most).await?),
+        events: oldest_first(parts.events(id, None, most).await?),
+        totals: parts.totals(id).await?,
+        check: check.map(|row| column(&row, "state")).transpose()?,
+    }))
+}
+
+fn oldest_first<T>(mut newest_first: Vec<T>) -> Vec<T> {
+    newest_first.reverse();
+    newest_first
+}
+
+pub(super) async fn head(
+    store: &Store,
+    tenant: &Tenant,
+    id: &TransactionId,
+) -> Result<Option<TransactionHead>, StoreError> {
+    let Some(current) = row(&store.database, &STANDING, scoped(tenant, id)).await? else { return Ok(None) };
+    Ok(Some(TransactionHead {
+        is_scored: count::<u32>(&current, "scored")? == 1,
         order_id: column(&current, "order_id")?,
         surface: parsed(&current, "surface")?,
         status: parsed(&current, "status")?,
         ended_by: ended_by(&current)?,
         received_at: time(&current, "received_at")?,
-        revisions: read(&rows(database, REVISIONS, of_store()).await?, revision)?,
-        decisions: read(&rows(database, DECISIONS, of_store()).await?, decision)?,
-        outcomes: read(&rows(database, OUTCOMES, of_store()).await?, outcome)?,
-        events: read(&rows(database, EVENTS, of_store()).await?, event)?,
-        check: row(database, CHECK, of_store()).await?.map(|row| column(&row, "state")).transpose()?,
     }))
 }
 
@@ -189,7 +194,7 @@ fn summary(row: &QueryResult) -> Result<TransactionSummary, StoreError> {
     })
 }
 
-fn revision(row: &QueryResult) -> Result<RevisionView, StoreError> {
+pub(super) fn revision(row: &QueryResult) -> Result<RevisionView, StoreError> {
     Ok(RevisionView {
         revision: count(row, "revision")?,
         received_at: time(row, "received_at")?,
@@ -199,7 +204,7 @@ fn revision(row: &QueryResult) -> Result<RevisionView, StoreError> {
     })
 }
 
-fn decision(row: &QueryResult) -> Result<DecisionView, StoreError> {
+pub(super) fn decision(row: &QueryResult) -> Result<DecisionView, StoreError> {
     Ok(DecisionView {
         revision: count(row, "revision")?,
         decision: parsed(row, "decision")?,
@@ -209,7 +214,7 @@ fn decision(row: &QueryResult) -> Result<DecisionView, StoreError> {
     })
 }
 
-fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
+pub(super) fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
     Ok(OutcomeView {
         kind: parsed(row, "kind")?,
         occurred_at: time(row, "occurred_at")?,
@@ -218,7 +223,7 @@ fn outcome(row: &QueryResult) -> Result<OutcomeView, StoreError> {
     })
 }
 
-fn event(row: &QueryResult) -> Result<EventView, StoreError> {
+pub(super) fn event(row: &QueryResult) -> Result<EventView, StoreError> {
     Ok(EventView {
         id: column(row, "id")?,
         kind: present(&column::<String>(row, "kind")?).to_owned(),

@@ -17,7 +17,7 @@ fn backfill(format: Format) -> Backfill {
         tenant: Tenant { store_id: StoreId::mint(NOW, [1; 10]), mode: KeyMode::Live },
         source: String::new(),
         kind: None,
-        format: Some(format),
+        form: touchstone_schema::backfill::Form { format: Some(format), ..Default::default() },
         state: BackfillState::Running,
         progress: Progress::default(),
         unshared: false,

@@ -3,7 +3,6 @@
 use touchstone_platform::store::transactions::RevisionView;
 use touchstone_schema::ids::{PlacedOrderId, TransactionId};
 use touchstone_schema::money::{Currency, Money};
-use touchstone_schema::tenant::Surface;
 use touchstone_schema::verdict::{Action, VerdictMode};
 
 use super::*;
@@ -35,7 +34,7 @@ fn order(product: Product, number: &str, total: &str) -> PlacedOrder {
     }
 }
 
-fn scored(level: RiskLevel) -> TransactionView {
+fn scored(level: RiskLevel) -> Known {
     let assessment = Assessment {
         risk_score: 42,
         risk_level: level,
@@ -62,39 +61,28 @@ fn scored(level: RiskLevel) -> TransactionView {
         enrichment_version: None,
         verdict: serde_json::to_string(&verdict).unwrap(),
     };
-    TransactionView {
-        check: None,
-        id: id(),
-        order_id: "1".to_owned(),
-        surface: Surface::Orders,
-        status: TransactionStatus::Review,
-        ended_by: None,
-        received_at: at(100),
-        revisions: vec![revision],
-        decisions: Vec::new(),
-        outcomes: Vec::new(),
-        events: Vec::new(),
-    }
+    Known { status: Some(TransactionStatus::Review), revision: Some(revision), ..Known::default() }
 }
 
-fn decided(level: RiskLevel, decision: Decision) -> TransactionView {
+fn decided(level: RiskLevel, decision: Decision) -> Known {
     let reviewer = "ada".to_owned();
     let decision = DecisionView { revision: 1, decision, reviewer, note: None, decided_at: at(300) };
-    TransactionView { decisions: vec![decision], ..scored(level) }
+    Known { decision: Some(decision), ..scored(level) }
 }
 
-fn told(mut transaction: TransactionView, kind: OutcomeKind, recorded: i64) -> TransactionView {
+fn told(mut transaction: Known, kind: OutcomeKind, recorded: i64) -> Known {
     let (occurred_at, recorded_at) = (at(recorded), at(recorded));
     if kind.is_ending() {
-        transaction.status = kind.status_after(transaction.status, transaction.status == TransactionStatus::Review);
+        let status = transaction.status.unwrap_or(TransactionStatus::Pending);
+        transaction.status = Some(kind.status_after(status, status == TransactionStatus::Review));
         transaction.ended_by = Some(kind);
     }
     transaction.outcomes.push(OutcomeView { kind, occurred_at, amount_minor: None, recorded_at });
     transaction
 }
 
-fn status(product: Product, transaction: &TransactionView) -> (Status, Option<EfraudClass>) {
-    let standing = of(&order(product, "1", "10"), Some(transaction)).unwrap();
+fn status(product: Product, transaction: &Known) -> (Status, Option<EfraudClass>) {
+    let standing = of(&order(product, "1", "10"), transaction).unwrap();
     (standing.status, standing.class)
 }
 
@@ -126,7 +114,7 @@ fn a_decision_outranks_the_verdict() {
         assert_eq!(status(product, &decided(level, decision)).0, expected, "{product} {level} {decision}");
     }
     let mut stale = decided(RiskLevel::High, approve);
-    stale.decisions[0].revision = 0;
+    stale.decision.as_mut().unwrap().revision = 0;
     assert_eq!(status(Product::Guaranteed, &stale).0, Status::Rejected, "it was about another verdict");
 }
 
@@ -148,8 +136,8 @@ fn fraud_in_what_was_approved_was_missed() {
 fn a_cancellation_outranks_all_and_needs_no_verdict() {
     let mut waiting = told(scored(RiskLevel::Low), OutcomeKind::Cancelled, 150);
     assert_eq!(status(Product::ScoreOnly, &waiting).0, Status::Cancelled);
-    waiting.revisions.clear();
-    let standing = of(&order(Product::Guaranteed, "1", "10"), Some(&waiting)).unwrap();
+    waiting.revision = None;
+    let standing = of(&order(Product::Guaranteed, "1", "10"), &waiting).unwrap();
     assert_eq!((standing.status, standing.resolved_at), (Status::Cancelled, Some(at(150))));
 }
 
@@ -166,39 +154,39 @@ fn an_outcome_that_ends_the_order_ends_its_review() {
         (OutcomeKind::Legitimate, Status::Review),
     ] {
         let ended = told(scored(RiskLevel::High), kind, 400);
-        let standing = of(&order(Product::Safe, "1", "10"), Some(&ended)).unwrap();
+        let standing = of(&order(Product::Safe, "1", "10"), &ended).unwrap();
         let resolved = (expected != Status::Review).then_some(at(400));
         assert_eq!((standing.status, standing.resolved_at), (expected, resolved), "{kind}");
     }
     let declined = told(scored(RiskLevel::High), OutcomeKind::Fulfilled, 400);
     assert_eq!(status(Product::Guaranteed, &declined).0, Status::Rejected, "what was declined is not guaranteed");
     let mut again = told(decided(RiskLevel::High, Decision::Reject), OutcomeKind::Fulfilled, 400);
-    again.status = TransactionStatus::Rejected;
-    again.decisions[0].revision = 0;
+    again.status = Some(TransactionStatus::Rejected);
+    again.decision = again.decision.map(|decision| DecisionView { revision: 0, ..decision });
     assert_eq!(status(Product::Safe, &again).0, Status::Rejected, "it was scored again since");
 }
 
 #[test]
 fn times_tell_what_changed_last_and_since_when_nothing_is_waited_for() {
-    let standing = |transaction: Option<&TransactionView>, product| {
-        let standing = of(&order(product, "1", "10"), transaction).unwrap();
+    let standing = |known: &Known, product| {
+        let standing = of(&order(product, "1", "10"), known).unwrap();
         (standing.resolved_at, standing.changed_at)
     };
-    assert_eq!(standing(None, Product::Safe), (None, at(100)));
-    assert_eq!(standing(Some(&scored(RiskLevel::Low)), Product::Safe), (Some(at(200)), at(200)));
-    assert_eq!(standing(Some(&scored(RiskLevel::High)), Product::Safe), (None, at(200)));
+    assert_eq!(standing(&Known::default(), Product::Safe), (None, at(100)));
+    assert_eq!(standing(&scored(RiskLevel::Low), Product::Safe), (Some(at(200)), at(200)));
+    assert_eq!(standing(&scored(RiskLevel::High), Product::Safe), (None, at(200)));
     let approved = decided(RiskLevel::High, Decision::Approve);
-    assert_eq!(standing(Some(&approved), Product::Safe), (Some(at(300)), at(300)));
+    assert_eq!(standing(&approved, Product::Safe), (Some(at(300)), at(300)));
     let shipped = told(approved, OutcomeKind::Fulfilled, 400);
-    assert_eq!(standing(Some(&shipped), Product::Safe), (Some(at(300)), at(400)));
+    assert_eq!(standing(&shipped, Product::Safe), (Some(at(300)), at(400)));
 }
 
 #[test]
 fn a_trial_order_stands_where_its_total_says() {
     let trial = order(Product::Guaranteed, "TEST-1", "0.18");
-    let standing = of(&trial, Some(&scored(RiskLevel::Critical))).unwrap();
+    let standing = of(&trial, &scored(RiskLevel::Critical)).unwrap();
     assert_eq!((standing.status, standing.resolved_at, standing.score), (Status::Safe, Some(at(100)), None));
     let trial = order(Product::Guaranteed, "TEST-1", "0.11");
-    assert_eq!(of(&trial, None).unwrap().score, None);
-    assert_eq!(of(&trial, Some(&scored(RiskLevel::Low))).unwrap().score, Some(42));
+    assert_eq!(of(&trial, &Known::default()).unwrap().score, None);
+    assert_eq!(of(&trial, &scored(RiskLevel::Low)).unwrap().score, Some(42));
 }

@@ -68,8 +68,6 @@ pub const VERDICT_REASONS: usize = 512;
 pub const CHECK_FLAGS: usize = 8;
 /// Most warnings of a shop that are kept of one request to it.
 pub const SHOP_WARNINGS: usize = 20;
-/// Most revisions, decisions, outcomes and events that a view of one transaction or order shows: the newest of each.
-pub const TRANSACTION_LIST_ITEMS: usize = 100;
 /// Largest page of any listing.
 pub const PAGE_ITEMS: u64 = 100;
 /// Highest score of the risk group low of a store that set none.

@@ -9,6 +9,8 @@ use touchstone_schema::order::MAX_FAULTS;
 
 /// Items of a page.
 const PAGE: usize = PAGE_ITEMS as usize;
+/// Entries of a transaction that are shown with it.
+const SHOWN: usize = TRANSACTION_LIST_ITEMS as usize;
 /// The lists that are not described with their limit: its place among the schemas, and the most it holds.
 const LISTS: &[(&str, usize)] = &[
     ("/CheckedRisk/properties/tags", VERDICT_REASONS),
@@ -22,10 +24,10 @@ const LISTS: &[(&str, usize)] = &[
     ("/Verdict/allOf/0/properties/reasons", VERDICT_REASONS),
     ("/ListPage/properties/entries", PAGE),
     ("/TransactionPage/properties/transactions", PAGE),
-    ("/Transaction/properties/revisions", TRANSACTION_LIST_ITEMS),
-    ("/Transaction/properties/decisions", TRANSACTION_LIST_ITEMS),
-    ("/Transaction/properties/outcomes", TRANSACTION_LIST_ITEMS),
-    ("/Transaction/properties/events", TRANSACTION_LIST_ITEMS),
+    ("/Transaction/properties/revisions", SHOWN),
+    ("/Transaction/properties/decisions", SHOWN),
+    ("/Transaction/properties/outcomes", SHOWN),
+    ("/Transaction/properties/events", SHOWN),
     ("/DeliveryPage/properties/deliveries", PAGE),
     ("/DeliveryWithAttempts/allOf/1/properties/attempt_log", PAGE),
     ("/Endpoint/properties/events", EventKind::ALL.len()),

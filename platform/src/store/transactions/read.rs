@@ -14,8 +14,7 @@ use super::super::database::{column, count, parsed, row, rows};
 use super::super::{Store, StoreError};
 use super::{
     DecisionView, EventView, OutcomeKind, OutcomeView, PageCursor, RevisionView, Standing, TransactionHead,
-    TransactionSummary,
-    TransactionView,
+    TransactionSummary, TransactionView,
 };
 
 /// One statement, so that an order that is being recorded is found in one place or the other. One that was cancelled before

@@ -55,6 +55,7 @@ const MEMBERS: &[(&str, &str, &str)] = &[
     ("scorer/src/score/signals/time_zones.rs", "by_country", "countries"),
     ("scorer/src/score/signals/time_zones.rs", "by_zone", "time zones"),
     ("scorer/src/replay.rs", "sizes", "NORMS_ORDERS; only evaluate replays"),
+    ("ingest/src/surfaces/backfill/slots.rs", "of_stores", "AT_ONCE: one for each upload that is under way"),
     ("notifier/src/deliver.rs", "endpoints", "the lines of the dispatcher, LINES"),
     ("notifier/src/deliver.rs", "waiting", "WAITING_PER_SLOT times the slots"),
     ("notifier/src/deliver.rs", "lines", "LINES"),

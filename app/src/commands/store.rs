@@ -67,19 +67,12 @@ pub(crate) struct NewStore {
     /// Highest score that its checks API calls medium; above is high.
     #[arg(long, value_name = "SCORE", default_value_t = DEFAULT_RISK_MEDIUM, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) risk_medium: u8,
-    #[command(flatten)]
-    pub(crate) input: InputOptions,
-}
-
-/// How orders are read.
-#[derive(Debug, Default, Args)]
-pub(crate) struct InputOptions {
     /// Refuse optional fields that are not in their documented form (true), or read them leniently with warnings (false).
-    #[arg(long, value_name = "BOOLEAN", action = clap::ArgAction::Set)]
-    strict_input: Option<bool>,
+    #[arg(long, value_name = "BOOLEAN", action = clap::ArgAction::Set, default_value_t = false)]
+    pub(crate) strict_input: bool,
     /// Mail domains of the shop itself, with commas between them: noreply@ and guest@ there are no customer's mailbox.
-    #[arg(long, value_name = "DOMAINS", value_delimiter = ',', num_args = 0.., value_parser = parse_domain)]
-    own_domains: Option<Vec<String>>,
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',', value_parser = parse_domain)]
+    pub(crate) own_domains: Vec<String>,
 }
 
 /// Settings to change.
@@ -107,8 +100,13 @@ pub(crate) struct StoreSettings {
     /// Highest score that its checks API calls medium; above is high.
     #[arg(long, value_name = "SCORE", value_parser = clap::value_parser!(u8).range(0..=100))]
     risk_medium: Option<u8>,
-    #[command(flatten)]
-    input: InputOptions,
+    /// Refuse optional fields that are not in their documented form (true), or read them leniently with warnings (false).
+    #[arg(long, value_name = "BOOLEAN", action = clap::ArgAction::Set)]
+    strict_input: Option<bool>,
+    /// Mail domains of the shop itself, with commas between them: noreply@ and guest@ there are no customer's mailbox. Without
+    /// a value there are none any more.
+    #[arg(long, value_name = "DOMAINS", value_delimiter = ',', num_args = 0.., value_parser = parse_domain)]
+    own_domains: Option<Vec<String>>,
 }
 
 /// A domain, in lower case.
@@ -145,8 +143,8 @@ pub(crate) async fn run(command: StoreCommand, operator: &Operator, output: Outp
                 rate_limit_per_minute: settings.rate_limit,
                 risk_low: settings.risk_low,
                 risk_medium: settings.risk_medium,
-                strict_input: settings.input.strict_input,
-                own_domains: settings.input.own_domains,
+                strict_input: settings.strict_input,
+                own_domains: settings.own_domains,
             };
             if !operator.system().change_store(&store, &change, operator.clock.now()).await? {
                 return Err(unknown(&store));
@@ -184,10 +182,7 @@ pub(crate) async fn create(
         currency: settings.currency,
         rate_limit_per_minute: settings.rate_limit,
         risk_groups: RiskGroups { low: settings.risk_low, medium: settings.risk_medium },
-        input: InputSettings {
-            is_strict: settings.input.strict_input.unwrap_or_default(),
-            own_domains: settings.input.own_domains.unwrap_or_default(),
-        },
+        input: InputSettings { is_strict: settings.strict_input, own_domains: settings.own_domains },
         sealed_data_key,
         created_at: now,
     };

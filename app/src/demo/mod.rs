@@ -117,7 +117,8 @@ impl Accounts {
             mode: StoreMode::Live,
             product: Product::Guaranteed,
             currency: "USD".to_owned(),
-            input: store::InputOptions::default(),
+            strict_input: false,
+            own_domains: Vec::new(),
         };
         let store = store::create(system(), keys, clock, merchant, "Demo shop".to_owned(), settings).await?.id;
         let scopes = vec![KeyScope::Signed, KeyScope::Orders];

@@ -16,6 +16,7 @@ const LISTS: &[(&str, usize)] = &[
     ("/CheckedRisk/properties/tags", VERDICT_REASONS),
     ("/UpdatedCheck/properties/flagged", CHECK_FLAGS),
     ("/Backfill/properties/refusals", PAGE),
+    ("/Backfill/properties/warnings", PAGE),
     ("/Order/properties/line_items", ORDER_LIST_ITEMS),
     ("/Order/properties/discount_codes", ORDER_LIST_ITEMS),
     ("/StoredVerdict/properties/reason_codes", VERDICT_REASONS),

@@ -9,7 +9,7 @@ use touchstone_platform::store::transactions::{Decision, OutcomeKind};
 use touchstone_schema::centra::{Effect, HoldOutcome, WantedBy};
 use touchstone_schema::checks::{CheckStatus, Subject};
 use touchstone_schema::event::EventKind;
-use touchstone_schema::limits::{CHECK_FLAGS, SHOP_WARNINGS, VERDICT_REASONS};
+use touchstone_schema::limits::{CHECK_FLAGS, ORDER_WARNINGS, SHOP_WARNINGS, VERDICT_REASONS};
 use touchstone_schema::verdict::{Action, RiskLevel, TransactionStatus, VerdictMode};
 
 const TRANSACTION: &str = "tx_01ARZ3NDEKTSV4RRFFQ69G5FAV";
@@ -119,9 +119,13 @@ fn verdict() -> Value {
         "shadow_reasons": described("What rules on trial would have added.", reasons()),
         "explanation": text(),
         "policy_version": {"type": "integer", "minimum": 0},
+        "warnings": {
+            "type": "array", "maxItems": ORDER_WARNINGS, "items": {"$ref": "#/components/schemas/Warning"},
+            "description": "Optional fields of the order that could not be used as they were sent.",
+        },
         "scored_at": time(),
     });
-    object(of_transaction(members), &["shadow_reasons"])
+    object(of_transaction(members), &["shadow_reasons", "warnings"])
 }
 
 fn verdict_example(number: u32) -> Value {
@@ -132,7 +136,7 @@ fn verdict_example(number: u32) -> Value {
             {"code": "avs_mismatch", "points": 30, "detail": "the billing address does not match the card issuer's records (AVS N)"},
             {"code": "velocity_email", "points": 12, "detail": "4 orders with this e-mail address within a day"},
         ],
-        "explanation": "Medium risk: the billing address does not match.", "policy_version": 0, "mode": "live", "scored_at": TIME,
+        "explanation": "Medium risk: the billing address does not match.", "policy_version": 0, "warnings": [], "mode": "live", "scored_at": TIME,
     })
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, NaiveDate};
 
 use super::numerals::to_ascii_digits;
-use super::section::is_digits;
+use super::reading::is_digits;
 use crate::address_class::is_reserved;
 use crate::decimal::Decimal;
 use crate::order::{CardExpiry, CountryCode};

@@ -14,10 +14,12 @@ mod findings;
 mod forms;
 mod numerals;
 mod placeholder;
+mod reading;
 mod section;
 
 pub use findings::{Findings, Handling};
 pub use forms::{Expiry, IpForm, Moment, boolean, country, decimal, expiry, ip_address, moment};
 pub use numerals::to_ascii_digits;
 pub use placeholder::{Identity, is_own_mailbox, is_placeholder};
-pub use section::{ExpiryForm, Section, TimeForm, fits, is_digits, is_empty};
+pub use reading::{fits, is_digits, is_empty};
+pub use section::{ExpiryForm, Section, TimeForm};

@@ -132,7 +132,8 @@ fn is_no_phone(text: &str) -> bool {
     let is_one_digit =
         |digits: &[u8]| digits.iter().all(|digit| *digit == b'0') || digits.iter().all(|digit| *digit == b'9');
     let mut national = (1..=CALLING_CODE_DIGITS).filter_map(|code| digits.get(code..));
-    is_one_digit(&digits) || national.any(|number| number.len() >= EQUAL_DIGITS && is_one_digit(number))
+    !digits.is_empty() && is_one_digit(&digits)
+        || national.any(|number| number.len() >= EQUAL_DIGITS && is_one_digit(number))
 }
 
 /// A known mailbox of a shop system, or one such as `none@none.com`, whose domain says the same as its local part.

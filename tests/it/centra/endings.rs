@@ -1,6 +1,7 @@
 //! What is done with an order that is not simply held for us.
 
 use anyhow::{Context, Result, ensure};
+use hyper::Method;
 use serde_json::json;
 use touchstone_centra_double::{Kind, Order};
 use touchstone_platform::store::holds::NEVER;
@@ -204,7 +205,11 @@ async fn a_report_that_does_not_leaves_the_order_to_a_person_at_the_shop(shop: H
         // Scored again it would be cancelled, by settings of its own.
         shop.set(ConnectionSettings { on_critical: Effect::Cancel, ..settings.clone() }).await?;
         told(
-            &shop.pipeline.client().post(&format!("/v1/transactions/{transaction}/reanalyze"), &json!({})).await?,
+            &shop
+                .pipeline
+                .client()
+                .send(Method::POST, &format!("/v1/transactions/{transaction}/reanalyze"), "")
+                .await?,
             200,
         )?;
         let other = shop.hold(Order::ordinary(number + 10)).await?;

@@ -19,10 +19,10 @@ use super::{
 
 /// One statement, so that an order that is being recorded is found in one place or the other. One that was cancelled before
 /// its verdict is cancelled, as it is on the orders surface.
-const CURRENT: &str = "SELECT 1 AS scored, order_id, surface, status, ended_by, received_at FROM transactions
+const CURRENT: &str = "SELECT CAST(1 AS BIGINT) AS scored, order_id, surface, status, ended_by, received_at FROM transactions
   WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3
 UNION ALL
-SELECT 0, order_id, surface,
+SELECT CAST(0 AS BIGINT), order_id, surface,
     CASE WHEN (SELECT kind FROM cancelled) IS NOT NULL THEN 'cancelled' WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END,
     (SELECT kind FROM cancelled), received_at
   FROM pending WHERE transaction_id = $1 AND store_id = $2 AND mode = $3

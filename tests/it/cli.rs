@@ -169,7 +169,8 @@ async fn list_values_that_match_nothing_are_refused_with_what_to_call_instead() 
         ("email", "*@shop.example", "use the subject email_domain"),
         ("email", "a@x.example,b@x.example", "one call for each"),
         ("ip", "203.0.113.7/24", "first address of the range"),
-        ("phone", "none", "at least 7 digits"),
+        ("phone", "none", "stands for a missing value"),
+        ("phone", "12345", "at least 7 digits"),
         ("address", "10 High St; SW1A 1AA; Britain", "two letters"),
     ] {
         let add = ["list", "add", "--store", &store, "--list", "block", "--subject", subject, "--value", value];

@@ -31,6 +31,9 @@ const SECTIONS: [&str; 9] =
 /// which no row names.
 const ELSEWHERE: [Surface; 2] = [Surface::Signed, Surface::Centra];
 
+/// What became of an order, and when it was known.
+type Happenings = Vec<(Happening, Timestamp)>;
+
 /// Reads the rows of one store.
 pub(super) struct Reader {
     data_key: Secret,
@@ -99,7 +102,7 @@ impl Reader {
         document: Json<'_>,
         subject: Subject,
         ordered_on: Timestamp,
-    ) -> Result<(Vec<(Happening, Timestamp)>, Vec<Warning>), Vec<Fault>> {
+    ) -> Result<(Happenings, Vec<Warning>), Vec<Fault>> {
         let update = read_update(&flattened(document), subject, Handling::Lenient)
             .map_err(|faults| faults.into_iter().map(placed_fault).collect::<Vec<_>>())?;
         let meaning = State::new(subject).apply(&update);

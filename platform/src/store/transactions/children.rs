@@ -132,11 +132,14 @@ impl TenantStore<'_> {
     }
 }
 
+/// Reads one row.
+type RowReader<T> = fn(&QueryResult) -> Result<T, StoreError>;
+
 /// A page of what has a number.
 async fn numbered<T>(
     store: &Store,
     tenant: &Tenant,
-    (statement, read): (&str, fn(&QueryResult) -> Result<T, StoreError>),
+    (statement, read): (&str, RowReader<T>),
     id: &TransactionId,
     before: Option<u32>,
     most: u64,

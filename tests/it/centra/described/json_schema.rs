@@ -52,6 +52,10 @@ fn obey(document: &Value, all: &Map<String, Value>, keyword: &str, wanted: &Valu
         "maximum" => ensure!(value.as_f64().is_none_or(|number| Some(number) <= wanted.as_f64()), "{value}"),
         "minLength" => ensure!(length(value).is_none_or(|length| Some(length) >= wanted.as_u64()), "{value}"),
         "maxLength" => ensure!(length(value).is_none_or(|length| Some(length) <= wanted.as_u64()), "{value}"),
+        "maxItems" => {
+            let items = value.as_array().map(|items| items.len() as u64);
+            ensure!(items.is_none_or(|items| Some(items) <= wanted.as_u64()), "{value}");
+        }
         "pattern" => {
             let pattern = Regex::new(wanted.as_str().context("it is no text")?)?;
             ensure!(value.as_str().is_none_or(|text| pattern.is_match(text)), "{value}");
@@ -110,6 +114,7 @@ mod tests {
             (json!({"items": {"type": "string"}}), json!(["a"]), json!(["a", 1])),
             (json!({"minLength": 2, "maxLength": 3}), json!("äbc"), json!("abcd")),
             (json!({"minLength": 2}), json!("ab"), json!("ä")),
+            (json!({"maxItems": 2}), json!([1, 2]), json!([1, 2, 3])),
             (json!({"pattern": "^tx_[0-9A-Z]{2}$"}), json!("tx_0A"), json!("tx_0a")),
             (json!({"format": "date-time"}), json!("2026-01-02T03:04:05.678Z"), json!("2026-01-02")),
             (json!({"$ref": "#/defs/text"}), json!("a"), json!(1)),

@@ -279,8 +279,8 @@ async fn an_order_cancelled_before_its_verdict_is_listed_as_cancelled(database: 
     };
     let (cancelled, pending) =
         (("cancelled".to_owned(), TransactionStatus::Cancelled), ("waiting".to_owned(), TransactionStatus::Pending));
-    assert_eq!(listed(Some(TransactionStatus::Cancelled)).await?, [cancelled.clone()]);
-    assert_eq!(listed(Some(TransactionStatus::Pending)).await?, [pending.clone()]);
+    assert_eq!(listed(Some(TransactionStatus::Cancelled)).await?, std::slice::from_ref(&cancelled));
+    assert_eq!(listed(Some(TransactionStatus::Pending)).await?, std::slice::from_ref(&pending));
     assert_eq!(listed(None).await?, [pending, cancelled]);
     let view = orders.transaction(&waiting[0].transaction_id).await?.expect("it was promised");
     assert_eq!((view.status, view.ended_by), (TransactionStatus::Cancelled, Some(OutcomeKind::Cancelled)));

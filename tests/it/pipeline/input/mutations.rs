@@ -55,7 +55,7 @@ fn remove(document: &mut Value, pointer: &str) {
     match document.pointer_mut(parent) {
         Some(Value::Object(members)) => drop(members.remove(name)),
         Some(Value::Array(items)) => {
-            drop(name.parse().ok().filter(|at| *at < items.len()).map(|at: usize| items.remove(at)))
+            drop(name.parse().ok().filter(|at| *at < items.len()).map(|at: usize| items.remove(at)));
         }
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! What the signed surface reads leniently, what becomes a warning, and what of it is part of the verdict.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::pipeline::fixture::{Pipeline, codes, stored_bytes, told};
@@ -103,12 +103,15 @@ async fn mailboxes_of_the_stores_own_domains_are_no_customers(pipeline: &mut Pip
     Ok(())
 }
 
+/// Where an order is changed, to what, and the warnings that it then has.
+type Change = (&'static str, Value, Vec<(&'static str, &'static str)>);
+
 #[tokio::test]
 async fn orders_of_real_shops_are_screened() -> Result<()> {
     let mut pipeline = Pipeline::embedded().await?;
     pipeline.score();
     let client = pipeline.client();
-    let changes: Vec<(&str, Value, Vec<(&str, &str)>)> = vec![
+    let changes: Vec<Change> = vec![
         ("/order_id", json!(897), vec![]),
         ("/amount", json!("28.44"), vec![]),
         ("/created_at", json!("2021-09-06T18:05:09"), vec![]),
@@ -138,10 +141,7 @@ async fn orders_of_real_shops_are_screened() -> Result<()> {
     for (number, (pointer, value, expected)) in changes.into_iter().enumerate() {
         let mut order = order(&format!("R-{number}"));
         let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
-        order.pointer_mut(parent).map(|parent| match parent {
-            Value::Array(items) => items[0] = value.clone(),
-            parent => parent[name] = value.clone(),
-        });
+        order.pointer_mut(parent).context("the place is there")?[name] = value.clone();
         let verdict = told(&client.analyze(&order).await?, 200)?;
         assert_eq!(warnings(&verdict), expected, "{pointer} {value}");
         ensure!(!codes(&verdict).contains(&"email_invalid"), "{pointer} {value}: {verdict}");

@@ -66,7 +66,17 @@ impl<'a> Client<'a> {
     }
 
     async fn check_strictly(&self, document: &Value) -> Result<Answer> {
-        let request = hyper::Request::post(format!("{}{ORDER_CHECK}", self.url))
+        self.send_strictly(Method::POST, ORDER_CHECK, document).await
+    }
+
+    async fn update_strictly(&self, document: &Value) -> Result<Answer> {
+        self.send_strictly(Method::PATCH, ORDER, document).await
+    }
+
+    async fn send_strictly(&self, method: Method, path: &str, document: &Value) -> Result<Answer> {
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
             .header("authorization", &self.authorization)
             .header("content-type", "application/json")
             .header("prefer", "handling=strict");

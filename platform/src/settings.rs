@@ -2,7 +2,7 @@
 //!
 //! Guarantee: a wrong value stops the start with its name, what is wrong with it and an example; nothing is guessed.
 //! Values that carry passwords are [`Secret`]s from the moment they are read. Each of these may be in a file of its own,
-//! which its owner alone may read ([`secret_files`]).
+//! which its owner alone may read (`secret_files`).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

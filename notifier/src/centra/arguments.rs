@@ -18,7 +18,7 @@ pub(crate) const MUTATION_ARGUMENTS: Operation = Operation {
 const RESUME_FIELD: &str = "resumeDirectToConsumerOrder";
 const CANCEL_FIELD: &str = "cancelDirectToConsumerOrder";
 
-/// The arguments in an answer to [`MUTATION_ARGUMENTS`] or to a whole introspection. Where a mutation takes both, `order`
+/// The arguments in an answer to `MUTATION_ARGUMENTS` or to a whole introspection. Where a mutation takes both, `order`
 /// is used: it is the newer.
 pub fn order_arguments(description: &Value) -> OrderArguments {
     let schema = &description["__schema"];

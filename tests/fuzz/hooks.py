@@ -59,8 +59,13 @@ class Credentials(requests.auth.AuthBase):
         self.hashes_body = any(parameter.name == BODY_HASH for parameter in operation.headers)
         header = case.meta and case.meta.components.get(ParameterLocation.HEADER)
         self.keeps_header = bool(header and header.mode.is_negative)
+        body = case.meta and case.meta.components.get(ParameterLocation.BODY)
+        self.spoils_body = bool(body and body.mode.is_negative)
 
     def __call__(self, request):
+        # Read leniently, many a document that is not as described is accepted, with warnings.
+        if self.spoils_body and "Prefer" not in request.headers:
+            request.headers["Prefer"] = "handling=strict"
         if PASS == "mangled" and request.body and CHANCE.random() < 0.9:
             mangle(request)
         if not self.alternatives:

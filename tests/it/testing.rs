@@ -26,8 +26,8 @@ const OUTCOMES: [(&str, &str); 8] = [
     ("fraud_confirmed", "order.status_changed"),
     ("legitimate", "order.status_changed"),
     ("chargeback_opened", "chargeback.opened"),
-    ("chargeback_won", "chargeback.won"),
-    ("chargeback_lost", "chargeback.lost"),
+    ("chargeback_upheld", "chargeback.upheld"),
+    ("chargeback_reversed", "chargeback.reversed"),
 ];
 
 /// A serving program, a receiver of its webhooks, and keys of both modes.

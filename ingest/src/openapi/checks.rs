@@ -85,8 +85,8 @@ fn check(subject: Subject) -> Value {
     });
     transaction[id] = check_id();
     if subject == Subject::Transaction {
-        transaction["cart_id"] = check_id();
-        transaction["cart_token"] = check_id();
+        transaction["cart_id"] = cart_named();
+        transaction["cart_token"] = cart_named();
     }
     json!({"type": "object", "required": ["transaction"], "properties": {
         "transaction": object(transaction, &[id, "ordered_on"]),
@@ -192,6 +192,11 @@ fn text() -> Value {
 /// A text, or a whole number that is taken as written.
 fn id_text() -> Value {
     json!({"anyOf": [text(), {"type": "integer", "minimum": 0}]})
+}
+
+/// A cart that a transaction came of; an empty text names none.
+fn cart_named() -> Value {
+    json!({"anyOf": [check_id(), {"enum": [null, ""]}]})
 }
 
 fn check_id() -> Value {

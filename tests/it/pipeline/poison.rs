@@ -60,9 +60,9 @@ async fn dead_letters_name_the_place_of_a_fault_and_no_personal_data(pipeline: &
     let mut not_a_submission = submission("P-11")?;
     not_a_submission["kind"] = json!(EMAIL);
     let mut not_an_order = submission("P-12")?;
-    not_an_order["document"]["metadata"] = json!({EMAIL: {"email": EMAIL}});
+    not_an_order["document"]["currency"] = json!(EMAIL);
     let mut wrong_member = submission("P-13")?;
-    wrong_member["document"]["customer"] = json!(EMAIL);
+    wrong_member["document"]["amount"] = json!({EMAIL: EMAIL});
     let bodies = [not_a_submission, not_an_order, wrong_member].map(|body| Bytes::from(body.to_string()));
     pipeline.door.queue.publish(Lane::Durable, bodies.to_vec()).await?;
     pipeline.pass_durable_lane("P-11-last").await?;
@@ -72,7 +72,7 @@ async fn dead_letters_name_the_place_of_a_fault_and_no_personal_data(pipeline: &
     assert!(told_reasons[0].starts_with("not a submission: fault at line 1 column "), "{told_reasons:?}");
     assert_eq!(
         told_reasons[1..],
-        ["the order is not valid: fault at /customer", "the order is not valid: fault at /metadata/…"]
+        ["the order is not valid: fault at /amount", "the order is not valid: fault at /currency"]
     );
     let listed = touchstone_tests::touchstone(&pipeline.door.backend, &["dead-letter", "list"]).await?;
     assert!(!listed.stdout.contains(EMAIL), "{}", listed.stdout);

@@ -465,6 +465,8 @@ impl<'r> Section<'r> {
         let mut element = |path: &Path<'_>, item: &Json<'_>, findings: &mut Findings| {
             if item.as_object().is_some() && !is_empty(item) {
                 elements.push(read(Section { object: Some(item), path }, findings));
+            } else if item.is_absent() {
+                findings.tolerated(path, OBJECT);
             } else if item.as_object().is_none() {
                 let section = Section::new(Some(item), path, findings);
                 debug_assert!(section.object.is_none(), "only objects are elements");

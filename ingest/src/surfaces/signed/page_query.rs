@@ -13,7 +13,7 @@ use crate::problem::Problem;
 /// Items of a page when no `limit` is given.
 const DEFAULT_ITEMS: u64 = 50;
 
-/// A query being read; the empty value counts as absent.
+/// A query being read; the empty value counts as absent, but for `limit`, which is a number.
 #[derive(Debug)]
 pub(crate) struct PageQuery(HashMap<String, String>);
 
@@ -45,8 +45,12 @@ impl PageQuery {
 
     /// How many items the page may have.
     pub(crate) fn limit(&mut self) -> Result<u64, Problem> {
+        let expected = "expected a whole number from 1 to 100";
+        if self.given("limit") == Some("") {
+            return Err(invalid("limit", expected));
+        }
         let read = |text: &str| text.parse().ok().filter(|items| (1..=PAGE_ITEMS).contains(items));
-        Ok(self.take_with("limit", "expected a whole number from 1 to 100", read)?.unwrap_or(DEFAULT_ITEMS))
+        Ok(self.take_with("limit", expected, read)?.unwrap_or(DEFAULT_ITEMS))
     }
 }
 

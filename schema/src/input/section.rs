@@ -463,7 +463,8 @@ impl<'r> Section<'r> {
         let path = self.path.key(key);
         let mut elements = Vec::new();
         let mut element = |path: &Path<'_>, item: &Json<'_>, findings: &mut Findings| {
-            if item.as_object().is_some() && !is_empty(item) {
+            // Read strictly, an element in which everything is empty may still hold what is not as documented.
+            if item.as_object().is_some() && (!is_empty(item) || findings.is_strict()) {
                 elements.push(read(Section { object: Some(item), path }, findings));
             } else if item.is_absent() {
                 findings.tolerated(path, OBJECT);

@@ -27,6 +27,8 @@ mod auth;
 mod door;
 mod enqueue;
 mod http;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod openapi;
 mod order_body;
 mod problem;

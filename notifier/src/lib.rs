@@ -42,6 +42,8 @@ mod retry;
 mod sweep;
 mod webhook;
 
+#[cfg(any(test, fuzzing))]
+pub use centra::invariants;
 pub use centra::{ApiError, Operation, operations, order_arguments};
 pub use compare::{CompareError, Difference, differences};
 pub use introspect::{IntrospectError, introspect, introspect_arguments};

@@ -4,6 +4,8 @@
 //! as they were written, so that money never passes through a float. No input whatsoever panics.
 //! Failure: a [`JsonError`] tells where, by JSON pointer or line and column, and never quotes values.
 
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod path;
 mod read;
 mod write;

@@ -8,6 +8,8 @@
 //! Design: docs/backfill.md.
 
 mod conclude;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod jobs;
 mod pace;
 mod parse;

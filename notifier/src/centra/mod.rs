@@ -15,6 +15,8 @@ mod acting;
 mod arguments;
 mod budget;
 mod client;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod judging;
 mod next;
 mod operations;

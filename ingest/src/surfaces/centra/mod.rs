@@ -9,7 +9,7 @@
 mod attempt;
 mod document;
 mod pace;
-mod read;
+pub(crate) mod read;
 mod room;
 
 use std::sync::Arc;

@@ -20,11 +20,11 @@ const KIND_CHARS: usize = 64;
 
 /// A notice that may be handed on.
 #[derive(Debug)]
-pub(super) struct TakenNotice {
+pub(crate) struct TakenNotice {
     /// Its `notificationType`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// Its `order.order`, without blanks around it.
-    pub(super) reference: String,
+    pub(crate) reference: String,
     pub(super) content: Content,
 }
 
@@ -57,7 +57,7 @@ impl NoticeBody<'_> {
 }
 
 /// Reads a notice of an acceptable content type.
-pub(super) fn read_notice(headers: &HeaderMap, body: &[u8]) -> Result<TakenNotice, Problem> {
+pub(crate) fn read_notice(headers: &HeaderMap, body: &[u8]) -> Result<TakenNotice, Problem> {
     let body = notice(read_json(headers, body)?).map_err(Problem::bad_fields)?;
     let content = if body.kind == FAILED_NOTICE {
         Content::Attempt(Attempt::of(&body.document))

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 use crate::surfaces::Knock;
 
 /// A check with the hash of what was sent.
-type Hashed = (Check, String);
+pub(crate) type Hashed = (Check, String);
 
 /// Check a transaction
 ///
@@ -59,7 +59,13 @@ async fn check(door: &Door, knock: &Knock, subject: Subject) -> Result<Response,
     ticket.settle(door, answer).await
 }
 
-fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile, subject: Subject) -> Result<Hashed, Problem> {
+/// Reads a check of an acceptable content type, with the hash of what was sent.
+pub(crate) fn read(
+    headers: &HeaderMap,
+    body: &[u8],
+    store: &StoreProfile,
+    subject: Subject,
+) -> Result<Hashed, Problem> {
     let document = read_json(headers, body)?;
     let check = read_check(&document, subject, handling(headers, store)).map_err(Problem::invalid_fields)?;
     Ok((check, document.canonical_hash()))

@@ -51,7 +51,13 @@ async fn update(door: &Door, knock: &Knock, subject: Subject) -> Result<Response
     ticket.settle(door, answer).await
 }
 
-fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile, subject: Subject) -> Result<Update, Problem> {
+/// Reads an update of an acceptable content type.
+pub(crate) fn read(
+    headers: &HeaderMap,
+    body: &[u8],
+    store: &StoreProfile,
+    subject: Subject,
+) -> Result<Update, Problem> {
     let handling = of_update(handling(headers, store));
     read_update(&read_json(headers, body)?, subject, handling).map_err(Problem::invalid_fields)
 }

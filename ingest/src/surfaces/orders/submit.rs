@@ -38,12 +38,12 @@ const DRAWS: usize = 8;
 
 /// An order that may be placed.
 #[derive(Debug)]
-struct Received {
+pub(crate) struct Received {
     facts: Facts,
     /// As it was sent, card numbers masked.
-    original: String,
+    pub(crate) original: String,
     /// What the scorer reads.
-    document: Box<RawValue>,
+    pub(crate) document: Box<RawValue>,
     /// Of the order as it was sent.
     hash: String,
 }
@@ -65,7 +65,8 @@ pub(crate) async fn submit(State(door): State<SharedDoor>, knock: Knock) -> Resu
     ticket.settle(&door, answer).await
 }
 
-fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile) -> Result<Received, Problem> {
+/// Reads an order of an acceptable content type.
+pub(crate) fn read(headers: &HeaderMap, body: &[u8], store: &StoreProfile) -> Result<Received, Problem> {
     let document = read_json(headers, body)?;
     let currency = Currency::from_code(&store.currency).ok_or_else(|| {
         tracing::error!(store = %store.store_id, "the store's currency is not known");

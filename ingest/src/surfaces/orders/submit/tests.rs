@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use touchstone_hostile::{Form, assert_within_budget, documents};
+use touchstone_hostile::{Form, assert_within_budget, documents, pointers};
 
 use super::*;
 
@@ -133,19 +133,6 @@ fn any_json() -> impl Strategy<Value = Value> {
             prop::collection::btree_map(names, inner, 0..5).prop_map(|members| members.into_iter().collect()),
         ]
     })
-}
-
-fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
-    let members: Vec<(String, &Value)> = match value {
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
-        _ => Vec::new(),
-    };
-    for (name, value) in members {
-        let pointer = format!("{at}/{name}");
-        pointers(value, &pointer, found);
-        found.push(pointer);
-    }
 }
 
 fn is_taken_or_every_fault_has_its_field(order: &Value) {

@@ -1,11 +1,13 @@
 //! Files as shops and spreadsheets write them: several documents in one, separators, decimal marks, encodings.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use touchstone_hostile::{mutated, samples};
 use touchstone_schema::time::Timestamp;
 use touchstone_tests::{Backend, touchstone};
 
@@ -16,6 +18,7 @@ on_both_ways_to_run![
     several_documents_in_one_file_are_all_read_and_the_rest_is_refused_by_line,
     spreadsheets_of_any_form_tell_the_same_orders_and_the_form_is_reported,
     what_stays_ambiguous_is_refused_and_an_option_settles_it,
+    mutated_rows_are_read_or_refused_by_a_required_field,
     rows_with_warnings_are_read_counted_and_listed_beside_those_refused,
     an_interrupted_reading_with_other_options_begins_again,
 ];
@@ -109,6 +112,41 @@ async fn what_stays_ambiguous_is_refused_and_an_option_settles_it(backend: &Back
     assert_eq!(shop.count("backfills WHERE state = 'failed'").await?, 1);
     let printed = touchstone(backend, &shop.call(&[&file, "--separator", ":"])).await?;
     assert_eq!(printed.code, Some(2), "{printed:?}");
+    Ok(())
+}
+
+async fn mutated_rows_are_read_or_refused_by_a_required_field(backend: &Backend) -> Result<()> {
+    const ROWS: u64 = 10_000;
+    let shop = Box::pin(Shop::open(backend)).await?;
+    let mut file = String::new();
+    for number in 0..ROWS {
+        let mut row = samples::first_document(samples::CHECKS);
+        row["transaction"]["order_id"] = json!(format!("M-{number}"));
+        writeln!(file, "{}", mutated(row, "/transaction/order_id", number))?;
+    }
+    let answer = shop.backfill(&[&shop.write("mutated.json", file)?]).await?;
+    let [accepted, unchanged, refused] = counts(&answer);
+    assert_eq!((accepted + refused, unchanged), (ROWS, 0), "{answer}");
+    ensure!(refused < ROWS / 5, "{answer}");
+    let required = [
+        "/transaction/ordered_on",
+        "/transaction/order_total",
+        "/transaction/order_currency",
+        "/transaction/type",
+        "/products/*/product_id",
+        "/products/*/title",
+        "/products/*/price",
+        "/products/*/quantity",
+        "/products/product_id",
+        "/products/title",
+        "/products/price",
+        "/products/quantity",
+    ];
+    for row in refused_lines(&answer)?.iter().filter(|row| row["kind"] == "refused") {
+        let field = row["field"].as_str().unwrap_or_default();
+        let plain: Vec<_> = field.split('/').map(|part| if part.parse::<u32>().is_ok() { "*" } else { part }).collect();
+        ensure!(required.contains(&plain.join("/").as_str()), "{row}");
+    }
     Ok(())
 }
 

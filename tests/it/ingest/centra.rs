@@ -140,6 +140,31 @@ async fn failed_payment_goes_to_the_scorer_and_is_the_same_however_often_it_is_t
 }
 
 #[tokio::test]
+async fn more_notices_than_a_connection_may_send_are_429_and_other_connections_are_not_slowed() -> Result<()> {
+    let clock = Clock::manual(Timestamp::from_millis(1_777_900_000_000));
+    let door = Door::open_at(Backend::embedded()?, Settings::default(), clock).await?;
+    let (_, url) = door.connect_shop(&door.keys.mine).await?;
+    let (_, other) = door.connect_shop(&door.keys.mine).await?;
+    let mut refused = None;
+    for number in 0..400 {
+        let mut notice = sample();
+        notice["order"]["order"] = json!(number);
+        let answer = tell(&url, notice.to_string()).await?;
+        if answer.status != 202 {
+            refused = Some((number, answer));
+            break;
+        }
+    }
+    let (number, answer) = refused.context("a connection may not send without end")?;
+    assert_eq!((number, answer.status.as_u16()), (300, 429));
+    assert_eq!((&answer.json()?["code"], answer.header("retry-after")), (&json!("too_many_notices"), "1"));
+    assert_eq!(tell(&other, sample().to_string()).await?.status, 202);
+    door.clock.advance(Duration::from_secs(1));
+    assert_eq!(tell(&url, sample().to_string()).await?.status, 202);
+    Ok(())
+}
+
+#[tokio::test]
 async fn bad_bodies_are_400_and_name_the_field() -> Result<()> {
     let door = Door::embedded(Settings::default()).await?;
     let (_, url) = door.connect_shop(&door.keys.mine).await?;

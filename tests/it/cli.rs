@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 use touchstone_tests::process::TemporaryFolder;
 use touchstone_tests::servers::Servers;
 use touchstone_tests::{
-    Backend, Behaviour, Receiver, Touchstone, eventually, touchstone, touchstone_json, touchstone_with,
+    Backend, Behaviour, Credentials, HttpClient, Receiver, SignedClient, Touchstone, eventually, touchstone,
+    touchstone_json, touchstone_with,
 };
+
+/// Longest that anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn text<'a>(document: &'a Value, name: &str) -> anyhow::Result<&'a str> {
     document[name].as_str().with_context(|| format!("no `{name}` in {document}"))
@@ -322,4 +326,38 @@ async fn a_low_limit_of_open_files_is_raised_to_what_the_system_allows() -> anyh
     let files: Vec<_> = files.iter().flat_map(|line| line.split_whitespace()).collect();
     anyhow::ensure!(files.len() == 3 && files[0] == files[1] && files[0] != "512", "{files:?}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_table_of_open_files_ends_no_process() -> anyhow::Result<()> {
+    const IDLE: usize = 140;
+    let backend = Backend::embedded()?;
+    let server = Touchstone::new("all", &backend)?.start().await?;
+    let id = server.id().ok_or_else(|| anyhow::anyhow!("it runs"))?;
+    let open = || Ok::<_, std::io::Error>(std::fs::read_dir(format!("/proc/{id}/fd"))?.count());
+    let room = format!("--nofile={}:", open()? + 8);
+    let lowered = std::process::Command::new("prlimit").args(["--pid", &id.to_string(), &room]).status()?;
+    anyhow::ensure!(lowered.success(), "prlimit is part of util-linux");
+    for url in [server.probe_url(), server.url()] {
+        let door = url.trim_start_matches("http://").to_owned();
+        let mut idle = Vec::new();
+        for _ in 0..IDLE {
+            idle.push(tokio::net::TcpStream::connect(&door).await?);
+        }
+        eventually(PATIENCE, "the failed accept to be logged", async || {
+            server.log().ok().filter(|log| log.contains("a connection could not be accepted"))
+        })
+        .await?;
+        drop(idle);
+        let http = HttpClient::new();
+        let is_ready = async || Some(http.get(&format!("{}/readyz", server.probe_url())).await.ok()?.status == 200);
+        eventually(PATIENCE, "the process to answer again", async || is_ready().await.filter(|ready| *ready)).await?;
+    }
+    let key = touchstone_json(&backend, &["key", "create", "--store", &new_store(&backend).await?]).await?;
+    let client = SignedClient::new(&server.url(), Credentials::from_json(&key)?);
+    eventually(PATIENCE, "an order to be screened", async || {
+        let answer = client.analyze(&json!({"order_id": "1", "amount": 1, "currency": "EUR"})).await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await
 }

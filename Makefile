@@ -8,7 +8,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 NEED_CARGO_DENY = cargo deny --version 2>/dev/null | grep -qE '^cargo-deny (0\.(1[89]|[2-9][0-9])|[1-9])' \
 	|| cargo install cargo-deny --locked --root $(TOOLS)
 
-.PHONY: help check advisories test bench demo
+.PHONY: help check advisories test fuzz bench demo
 
 help: ## Shows this.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -32,6 +32,10 @@ test: ## Every test, beside private RabbitMQ, PostgreSQL and Redis that it start
 	cargo build --workspace --all-targets --locked
 	cargo test --doc --workspace --locked
 	$(TARGET)/debug/with-servers -- cargo nextest run --workspace --locked
+
+fuzz: ## Looks for inputs that break a parser, ten minutes each; needs a C++ compiler. SECONDS_EACH and PARSER limit it.
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked --root $(TOOLS)
+	.ci/fuzz $(or $(SECONDS_EACH),600) $(PARSER)
 
 bench: ## Measures throughput and latency as ratios to floors of the same run.
 	.ci/install-servers

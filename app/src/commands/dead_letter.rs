@@ -36,6 +36,19 @@ pub(crate) enum DeadLetterCommand {
         #[arg(long)]
         all: bool,
     },
+    /// Delete dead letters for good.
+    #[command(group(clap::ArgGroup::new("which").required(true).args(["id", "all"])))]
+    Discard {
+        /// Only this one.
+        #[arg(long)]
+        id: Option<String>,
+        /// Every one.
+        #[arg(long, requires = "yes")]
+        all: bool,
+        /// Do it without asking; --all needs it.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 pub(crate) async fn run(command: DeadLetterCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
@@ -54,14 +67,25 @@ pub(crate) async fn run(command: DeadLetterCommand, operator: &Operator, output:
         }
         DeadLetterCommand::Replay { id, all: _ } => {
             let replayed = queue.replay_dead_letters(id.as_deref()).await?;
-            if let (Some(id), 0) = (&id, replayed) {
-                bail!("there is no dead letter {id}; see `touchstone dead-letter list`");
-            }
+            require_found(id.as_deref(), replayed)?;
             output.show(&json!({ "replayed": replayed }), || format!("{replayed} messages are back on their lanes."))
+        }
+        DeadLetterCommand::Discard { id, .. } => {
+            let discarded = queue.discard_dead_letters(id.as_deref()).await?;
+            require_found(id.as_deref(), discarded)?;
+            output.show(&json!({ "discarded": discarded }), || format!("{discarded} dead letters are deleted."))
         }
     };
     queue.close().await;
     done
+}
+
+/// A dead letter that was named must have been there.
+fn require_found(id: Option<&str>, count: usize) -> anyhow::Result<()> {
+    if let (Some(id), 0) = (id, count) {
+        bail!("there is no dead letter {id}; see `touchstone dead-letter list`");
+    }
+    Ok(())
 }
 
 fn summary(letter: &DeadLetter) -> serde_json::Value {
@@ -90,7 +114,11 @@ fn listed(letters: &[DeadLetter]) -> String {
     if letters.is_empty() {
         return text;
     }
-    format!("{text}\nNext: touchstone dead-letter show --id ID, mend the cause, touchstone dead-letter replay --id ID")
+    let id = &letters[0].id;
+    format!(
+        "{text}\nNext: touchstone dead-letter show --id {id}, correct the cause, then touchstone dead-letter replay --id {id}; \
+         or touchstone dead-letter discard --id {id}"
+    )
 }
 
 fn show(letter: &DeadLetter, output: Output) -> anyhow::Result<()> {

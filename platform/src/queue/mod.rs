@@ -152,8 +152,15 @@ pub trait Queue: Send + Sync + 'static {
     /// Puts a dead letter back on its lane (all, when `id` is none). Returns how many.
     async fn replay_dead_letters(&self, id: Option<&str>) -> Result<usize, QueueError>;
 
+    /// Deletes a dead letter for good (when `id` is none, all that are there when the call begins). Returns how many.
+    async fn discard_dead_letters(&self, id: Option<&str>) -> Result<usize, QueueError>;
+
     /// Messages waiting on a lane, for metrics and `doctor`.
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError>;
+
+    /// Consumers of a lane in all processes; none where that cannot be known: the embedded queue has one owner, whose
+    /// consumers no other process sees.
+    async fn consumers(&self, lane: Lane) -> Result<Option<u32>, QueueError>;
 
     /// Whether the broker answers right now.
     async fn check(&self) -> Result<(), QueueError>;
@@ -161,6 +168,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Says goodbye to the broker, so that it holds nothing back for us. Nothing works afterwards. Dropping the queue
     /// does the same without waiting for it.
     async fn close(&self);
+}
+
+/// Says in the log that a message is set aside: nothing else does before a person lists the dead letters.
+fn log_dead_letter(lane: &str, id: &str, attempts: u32, reason: &str) {
+    tracing::warn!(lane, id, attempts, reason, "a message was set aside; see `touchstone dead-letter show {id}`");
 }
 
 /// Which queue to use.

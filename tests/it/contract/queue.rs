@@ -94,6 +94,7 @@ on_every_adapter!(
     an_unsettled_message_comes_back_when_its_consumer_is_dropped,
     a_retried_message_comes_back_after_its_delay,
     a_dead_letter_is_listed_with_its_reason_and_can_be_replayed,
+    discarded_dead_letters_are_gone_and_the_others_stay,
     all_dead_letters_are_replayed_at_once,
     a_message_that_is_never_settled_becomes_a_dead_letter,
     a_consumer_holds_no_more_than_its_prefetch,
@@ -244,6 +245,30 @@ async fn one_dead_letter(queue: &dyn Queue) -> Result<queue::DeadLetter> {
         if letters.len() == 1 { letters.pop() } else { None }
     })
     .await
+}
+
+async fn discarded_dead_letters_are_gone_and_the_others_stay(queue: &dyn Queue) -> Result<()> {
+    queue.publish(Lane::Durable, numbered(5)).await?;
+    let mut consumer = queue.consume(Lane::Durable, 8).await?;
+    let reason = || Disposition::DeadLetter { reason: "test".to_owned() };
+    let all = next_many(&mut consumer, 5).await?;
+    consumer.settle(all.into_iter().map(|delivery| (delivery, reason())).collect()).await?;
+    let letters = eventually(PATIENCE, "the dead letters", async || {
+        queue.dead_letters(10).await.ok().filter(|letters| letters.len() == 5)
+    })
+    .await?;
+    ensure!(queue.discard_dead_letters(Some("no such id")).await? == 0);
+    ensure!(queue.discard_dead_letters(Some(&letters[2].id)).await? == 1);
+    let mut left: Vec<_> = letters.iter().map(|letter| letter.id.clone()).collect();
+    left.remove(2);
+    eventually(PATIENCE, "the others to be there", async || {
+        let ids: Vec<_> = queue.dead_letters(10).await.ok()?.into_iter().map(|letter| letter.id).collect();
+        (ids == left).then_some(())
+    })
+    .await?;
+    ensure!(queue.discard_dead_letters(None).await? == 4);
+    ensure!(queue.dead_letters(10).await?.is_empty());
+    Ok(())
 }
 
 async fn all_dead_letters_are_replayed_at_once(queue: &dyn Queue) -> Result<()> {

@@ -325,6 +325,14 @@ impl Queue for Broken {
         self.0.replay_dead_letters(id).await
     }
 
+    async fn consumers(&self, lane: Lane) -> Result<Option<u32>, QueueError> {
+        self.0.consumers(lane).await
+    }
+
+    async fn discard_dead_letters(&self, id: Option<&str>) -> Result<usize, QueueError> {
+        self.0.discard_dead_letters(id).await
+    }
+
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
         self.0.depth(lane).await
     }

@@ -96,6 +96,13 @@ impl Ledger {
         }
         Ok(usize::try_from(revived).unwrap_or(usize::MAX))
     }
+
+    pub(super) async fn discard_dead_letters(&self, id: Option<&str>) -> Result<usize, QueueError> {
+        let change = self.store.begin().await?;
+        let discarded = rows::discard(change.transaction(), id).await?;
+        change.commit().await?;
+        Ok(usize::try_from(discarded).unwrap_or(usize::MAX))
+    }
 }
 
 impl From<StoreError> for QueueError {

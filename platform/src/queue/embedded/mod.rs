@@ -80,11 +80,19 @@ impl Queue for Embedded {
         self.ledger.replay_dead_letters(id).await
     }
 
+    async fn discard_dead_letters(&self, id: Option<&str>) -> Result<usize, QueueError> {
+        self.ledger.discard_dead_letters(id).await
+    }
+
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
         match lane {
             Lane::Interactive => Ok(self.interactive.depth()),
             Lane::Durable | Lane::Bulk | Lane::Events | Lane::Notices => self.ledger.depth(lane).await,
         }
+    }
+
+    async fn consumers(&self, _: Lane) -> Result<Option<u32>, QueueError> {
+        Ok(None)
     }
 
     async fn check(&self) -> Result<(), QueueError> {

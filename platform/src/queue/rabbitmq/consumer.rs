@@ -25,7 +25,7 @@ use super::frame::{self, Entry, FRAME_ENTRIES};
 use super::publisher::{ATTEMPTS_HEADER, Outgoing, publish_all};
 use super::topology::{DEFAULT_EXCHANGE, delay_exchange, queue_of};
 use crate::clock::Clock;
-use crate::queue::{Delivery, Disposition, Lane, QueueError};
+use crate::queue::{Delivery, Disposition, Lane, QueueError, log_dead_letter};
 use crate::retry::Backoff;
 
 /// Header that a quorum queue counts returned deliveries in.
@@ -102,14 +102,11 @@ impl Consumer {
         match disposition {
             Disposition::Ack => None,
             Disposition::Retry { after } => Some(self.retry(delivery, after)),
-            Disposition::DeadLetter { reason } => Some(dead_letter(
-                self.lane.as_str(),
-                &reason,
-                self.clock.now(),
-                delivery.attempt,
-                delivery.receipt_id(),
-                delivery.body.clone(),
-            )),
+            Disposition::DeadLetter { reason } => {
+                let (lane, id, attempt) = (self.lane.as_str(), delivery.receipt_id(), delivery.attempt);
+                log_dead_letter(lane, id.as_deref().unwrap_or_default(), attempt, &reason);
+                Some(dead_letter(lane, &reason, self.clock.now(), attempt, id, delivery.body.clone()))
+            }
         }
     }
 

@@ -94,6 +94,25 @@ pub(super) async fn replay(session: &Arc<Session>, id: Option<&str>) -> Result<u
     Ok(replayed)
 }
 
+/// Deletes one, or all that are there now.
+pub(super) async fn discard(session: &Session, id: Option<&str>) -> Result<usize, QueueError> {
+    let mut look = Look::begin(&session.connection).await?;
+    let (mut discarded, mut left) = (0, None);
+    while left != Some(0) {
+        let Some(message) = look.next().await? else { break };
+        // Of those that come meanwhile nothing is known to whoever asked for all.
+        let behind: u32 = message.message_count;
+        left = Some(left.map_or(behind, |left: u32| left - 1));
+        // Those that stay are all looked at, so that they are put back in their order.
+        if id.is_none_or(|id| id == read(&message).id) {
+            look.let_go(message.delivery.delivery_tag).await?;
+            discarded += 1;
+        }
+    }
+    look.end().await?;
+    Ok(discarded)
+}
+
 /// An interactive message has nobody waiting any more: it is done as a promised one.
 fn durable_lane(name: &str) -> Option<Lane> {
     let lane = Lane::ALL.iter().copied().find(|lane| lane.as_str() == name)?;
@@ -125,10 +144,16 @@ impl Look {
         let (tags, messages): (Vec<u64>, Vec<Outgoing>) = batch.into_iter().unzip();
         publish_all(Arc::clone(session), messages).await?;
         for tag in &tags {
-            self.channel.basic_ack(*tag, BasicAckOptions::default()).await.map_err(lapin_error)?;
+            self.let_go(*tag).await?;
         }
-        self.held = self.held.saturating_sub(tags.len());
         Ok(tags.len())
+    }
+
+    /// Deletes a dead letter that was seen.
+    async fn let_go(&mut self, tag: u64) -> Result<(), QueueError> {
+        self.channel.basic_ack(tag, BasicAckOptions::default()).await.map_err(lapin_error)?;
+        self.held = self.held.saturating_sub(1);
+        Ok(())
     }
 
     async fn end(self) -> Result<(), QueueError> {

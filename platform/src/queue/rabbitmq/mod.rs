@@ -58,14 +58,15 @@ impl RabbitMq {
     }
 
     /// Asks how many messages a queue holds, on a channel of its own: a queue that is missing closes the channel.
-    async fn count(&self, queue: &'static str) -> Result<u64, QueueError> {
+    /// Messages that wait in a queue, and its consumers.
+    async fn count(&self, queue: &'static str) -> Result<(u64, u32), QueueError> {
         let session = current(&self.sessions)?;
         let work = async {
             let channel = session.connection.create_channel().await?;
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
             channel.close(200, "OK".into()).await?;
-            Ok(u64::from(declared.message_count()))
+            Ok((u64::from(declared.message_count()), declared.consumer_count()))
         };
         match tokio::time::timeout(PROBE_TIMEOUT, work).await {
             Ok(count) => count.map_err(lapin_error),
@@ -109,8 +110,17 @@ impl Queue for RabbitMq {
         dead_letters::replay(&session, id).await
     }
 
+    async fn discard_dead_letters(&self, id: Option<&str>) -> Result<usize, QueueError> {
+        let session = current(&self.sessions)?;
+        dead_letters::discard(&session, id).await
+    }
+
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
-        self.count(topology::queue_of(lane)).await
+        self.count(topology::queue_of(lane)).await.map(|(messages, _)| messages)
+    }
+
+    async fn consumers(&self, lane: Lane) -> Result<Option<u32>, QueueError> {
+        self.count(topology::queue_of(lane)).await.map(|(_, consumers)| Some(consumers))
     }
 
     async fn check(&self) -> Result<(), QueueError> {

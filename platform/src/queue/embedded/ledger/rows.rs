@@ -6,7 +6,7 @@ use touchstone_schema::limits::DELIVERY_LIMIT;
 use touchstone_schema::time::Timestamp;
 
 use super::super::Receipt;
-use crate::queue::{DeadLetter, Delivery, Disposition, Lane};
+use crate::queue::{DeadLetter, Delivery, Disposition, Lane, log_dead_letter};
 use crate::random;
 use crate::store::StoreError;
 use crate::store::database::{column, count, execute, row, rows};
@@ -58,12 +58,14 @@ pub(super) async fn insert_dead<C: ConnectionTrait>(
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO queue_messages (lane, body, attempts, available_at, message_id, reason, dead_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $4)";
+    let id = new_message_id();
+    log_dead_letter(lane.as_str(), &id, attempts, &reason);
     let values = [
         lane.as_str().into(),
         body.to_vec().into(),
         i64::from(attempts).into(),
         now.as_millis().into(),
-        new_message_id().into(),
+        id.into(),
         reason.into(),
     ];
     execute(connection, sql, values).await.map(drop)
@@ -110,8 +112,13 @@ pub(super) async fn settle<C: ConnectionTrait>(
                 execute(connection, sql, [(now + *after).as_millis().into(), (*seq).into()]).await?;
             }
             Disposition::DeadLetter { reason } => {
-                let sql = "UPDATE queue_messages SET claimed = 0, dead_at = $1, reason = $2 WHERE seq = $3";
-                execute(connection, sql, [now.as_millis().into(), reason.clone().into(), (*seq).into()]).await?;
+                let sql = "UPDATE queue_messages SET claimed = 0, dead_at = $1, reason = $2 WHERE seq = $3 \
+                           RETURNING message_id, lane, attempts";
+                let values = [now.as_millis().into(), reason.clone().into(), (*seq).into()];
+                if let Some(dead) = row(connection, sql, values).await? {
+                    let (lane, id) = (column::<String>(&dead, "lane")?, column::<String>(&dead, "message_id")?);
+                    log_dead_letter(&lane, &id, count(&dead, "attempts")?, reason);
+                }
             }
         }
     }
@@ -163,6 +170,12 @@ pub(super) async fn dead<C: ConnectionTrait>(connection: &C, most: usize) -> Res
                WHERE dead_at IS NOT NULL ORDER BY dead_at, seq LIMIT $1";
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     rows(connection, sql, [most.into()]).await?.iter().map(dead_letter).collect()
+}
+
+/// Deletes dead letters, one or all.
+pub(super) async fn discard<C: ConnectionTrait>(connection: &C, id: Option<&str>) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM queue_messages WHERE dead_at IS NOT NULL AND ($1 IS NULL OR message_id = $1)";
+    execute(connection, sql, [id.map(str::to_owned).into()]).await
 }
 
 /// Brings dead letters back to life, one or all. An interactive message has nobody waiting any more: it is done as a

@@ -1,13 +1,14 @@
 //! `touchstone order`: orders, their verdicts, and a person's decisions.
 
 use anyhow::{Context as _, bail};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use serde_json::value::RawValue;
 use touchstone_platform::random;
 use touchstone_platform::store::transactions::{
     Decided, Decision, NewDecision, PageCursor, TransactionSummary, TransactionView,
 };
+use touchstone_schema::checks::Subject;
 use touchstone_schema::ids::{RequestId, StoreId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
 use touchstone_schema::tenant::{Surface, Tenant};
@@ -24,15 +25,8 @@ use crate::output::{Output, fields, table};
 pub(crate) enum OrderCommand {
     /// Show an order with its verdicts, decisions and webhooks.
     Show {
-        /// The store.
-        #[arg(long)]
-        store: StoreId,
-        /// The merchant's order id, or the transaction id.
-        #[arg(long)]
-        id: String,
-        /// Look in the test world.
-        #[arg(long)]
-        test: bool,
+        #[command(flatten)]
+        order: OrderArguments,
     },
     /// List orders, newest first, a page at a time.
     List {
@@ -54,12 +48,8 @@ pub(crate) enum OrderCommand {
     },
     /// Settle an order that waits for a person.
     Decide {
-        /// The store.
-        #[arg(long)]
-        store: StoreId,
-        /// The merchant's order id, or the transaction id.
-        #[arg(long)]
-        id: String,
+        #[command(flatten)]
+        order: OrderArguments,
         /// approve or reject.
         #[arg(long)]
         decision: Decision,
@@ -69,17 +59,30 @@ pub(crate) enum OrderCommand {
         /// Why.
         #[arg(long)]
         note: Option<String>,
-        /// Look in the test world.
-        #[arg(long)]
-        test: bool,
     },
+}
+
+/// Which order is meant.
+#[derive(Debug, Args)]
+pub(crate) struct OrderArguments {
+    /// The store.
+    #[arg(long)]
+    store: StoreId,
+    /// The merchant's order id or cart id, or the transaction id (`tx_…`).
+    #[arg(long)]
+    id: String,
+    /// Only orders that came in by this surface: signed, orders, checks or centra.
+    #[arg(long)]
+    surface: Option<Surface>,
+    /// Look in the test world.
+    #[arg(long)]
+    test: bool,
 }
 
 pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
     match command {
-        OrderCommand::Show { store, id, test } => {
-            let tenant = tenant_of(operator, store, test).await?;
-            let Found { order, .. } = find(operator, &tenant, &id).await?;
+        OrderCommand::Show { order } => {
+            let Found { order, .. } = find(operator, order).await?;
             output.show(&document(&order)?, || described(&order))
         }
         OrderCommand::List { store, status, test, cursor, limit } => {
@@ -89,9 +92,8 @@ pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Outp
             let orders: Vec<_> = page.iter().map(summary).collect();
             output.show(&json!({ "orders": orders, "next": next }), || listed(&page, next.as_deref()))
         }
-        OrderCommand::Decide { store, id, decision, reviewer, note, test } => {
-            let tenant = tenant_of(operator, store, test).await?;
-            let Found { world, order } = find(operator, &tenant, &id).await?;
+        OrderCommand::Decide { order, decision, reviewer, note } => {
+            let Found { world, order } = find(operator, order).await?;
             let now = operator.clock.now();
             let request_id = RequestId::mint(now, random::bytes());
             let taken = NewDecision { decision, reviewer, note, now, request_id };
@@ -101,32 +103,47 @@ pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Outp
     }
 }
 
-/// Finds an order by its transaction id or by the merchant's id on any surface.
-async fn find(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<Found> {
-    let candidates: Vec<(Tenant, TransactionId)> = match id.parse() {
-        Ok(transaction) => vec![(tenant.clone(), transaction)],
-        Err(_) => {
-            let data_key = data_key(operator, &tenant.store_id).await?;
-            let of = |surface: &Surface| TransactionId::of_order(&data_key, tenant.mode, *surface, id);
-            let named = Surface::ALL.iter().map(|surface| (tenant.clone(), of(surface)));
-            let placed = operator.store().tenant(tenant).placed_as(id).await?;
-            if let [(_, first), (_, second), ..] = placed.as_slice() {
-                bail!("several sites have an order {id}: name one by its transaction, such as {first} or {second}");
-            }
-            named.chain(placed).collect()
-        }
-    };
-    for (world, candidate) in candidates {
-        if let Some(order) = operator.store().tenant(&world).transaction(&candidate).await? {
-            return Ok(Found { world, order });
-        }
+/// Finds the one order that is meant: by its transaction id, or by the merchant's order or cart id on any surface.
+///
+/// # Errors
+/// When there is none, and when there are several: which of them was meant would be a guess.
+async fn find(operator: &Operator, arguments: OrderArguments) -> anyhow::Result<Found> {
+    let OrderArguments { store, id, surface, test } = arguments;
+    let tenant = tenant_of(operator, store, test).await?;
+    let mut found = Vec::new();
+    for (world, candidate) in candidates(operator, &tenant, &id).await? {
+        let order = operator.store().tenant(&world).transaction(&candidate).await?;
+        found.extend(order.map(|order| Found { world, order }));
     }
-    let world = tenant.mode;
-    bail!(
-        "there is no {world} order {id} in {}; see `touchstone order list --store {}`",
-        tenant.store_id,
-        tenant.store_id
-    )
+    found.retain(|found| surface.is_none_or(|surface| found.order.surface == surface));
+    if found.len() > 1 {
+        let mut text = format!("{} orders of {} have the id {}:\n", found.len(), tenant.store_id, visible(&id));
+        for Found { order, .. } in &found {
+            let (id, surface, status) = (&order.id, order.surface, order.status);
+            text.push_str(&format!("  {id}  {surface}, {status}, received {}\n", order.received_at.to_rfc3339()));
+        }
+        bail!("{text}Name one by its transaction, such as --id {}, or by --surface", found[0].order.id);
+    }
+    let by = surface.map(|surface| format!(" of the {surface} surface")).unwrap_or_default();
+    found.pop().with_context(|| {
+        let (world, store) = (tenant.mode, &tenant.store_id);
+        format!(
+            "there is no {world} order {}{by} in {store}; see `touchstone order list --store {store}`",
+            visible(&id)
+        )
+    })
+}
+
+/// The transactions that an id may be of, and the worlds that they lie in.
+async fn candidates(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::Result<Vec<(Tenant, TransactionId)>> {
+    if let Ok(transaction) = id.parse() {
+        return Ok(vec![(tenant.clone(), transaction)]);
+    }
+    let data_key = data_key(operator, &tenant.store_id).await?;
+    let surfaces = Surface::ALL.iter().map(|surface| TransactionId::of_order(&data_key, tenant.mode, *surface, id));
+    let cart = Subject::Cart.transaction_id(&data_key, tenant.mode, id);
+    let named = surfaces.chain([cart]).map(|transaction| (tenant.clone(), transaction));
+    Ok(named.chain(operator.store().tenant(tenant).placed_as(id).await?).collect())
 }
 
 /// An order, and the world that it lies in: trial orders of a live key are screened in the test world.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, MatchedPath, Path};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -30,6 +30,7 @@ pub(crate) mod centra;
 pub(crate) mod checks;
 pub(crate) mod operations;
 pub(crate) mod orders;
+mod parameters;
 pub(crate) mod signed;
 
 /// How long a change may wait for its event to be on the lane; the notifier's sweep finds what was not.
@@ -136,6 +137,8 @@ pub(crate) struct Knock {
     pub(crate) headers: HeaderMap,
     method: Method,
     pub(crate) uri: Uri,
+    /// The route that it came by, such as `/v1/transactions/{id}`.
+    route: Option<MatchedPath>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Knock {
@@ -147,6 +150,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Knock {
             headers: std::mem::take(&mut parts.headers),
             method: parts.method.clone(),
             uri: parts.uri.clone(),
+            route: parts.extensions.get::<MatchedPath>().cloned(),
         })
     }
 }
@@ -154,7 +158,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Knock {
 impl Knock {
     /// Authenticates a request whose signature covers only its body.
     pub(crate) async fn authenticate_body(&self, door: &Door) -> Result<Caller, Problem> {
-        authenticate(&door.dependencies, &self.headers, Signed::Body, &self.arrival.body, self.arrival.at).await
+        self.authenticate(door, Signed::Body, &self.arrival.body).await
+    }
+
+    /// Authenticates a request of a route of our own, whose query parameters are all known.
+    async fn authenticate(&self, door: &Door, signed: Signed<'_>, body: &[u8]) -> Result<Caller, Problem> {
+        let caller = authenticate(&door.dependencies, &self.headers, signed, body, self.arrival.at).await?;
+        let route = self.route.as_ref().map_or("", MatchedPath::as_str);
+        parameters::require_known(&self.method, route, &self.uri)?;
+        Ok(caller)
     }
 
     /// Authenticates a request whose signature covers its method and path too, and which has no body.
@@ -165,8 +177,7 @@ impl Knock {
 
     /// The same for a request that carries a document.
     pub(crate) async fn authenticate_document(&self, door: &Door) -> Result<Caller, Problem> {
-        let signed = Signed::Target(&self.method, &self.uri);
-        authenticate(&door.dependencies, &self.headers, signed, &self.arrival.body, self.arrival.at).await
+        self.authenticate(door, Signed::Target(&self.method, &self.uri), &self.arrival.body).await
     }
 
     /// Authenticates a request of the orders surface.
@@ -176,8 +187,7 @@ impl Knock {
 
     /// The same for a body that streams: the signature covers what stands for it.
     pub(crate) async fn authenticate_over(&self, door: &Door, stands_for_body: &[u8]) -> Result<Caller, Problem> {
-        let signed = Signed::Target(&self.method, &self.uri);
-        authenticate(&door.dependencies, &self.headers, signed, stands_for_body, self.arrival.at).await
+        self.authenticate(door, Signed::Target(&self.method, &self.uri), stands_for_body).await
     }
 
     /// Whether the body is too long to be read on a thread that serves connections.

@@ -314,3 +314,25 @@ async fn stopped_services_mean_503_and_the_nonce_can_be_used_again() -> anyhow::
     assert!(!String::from_utf8_lossy(&ready.body).to_lowercase().contains("redis"));
     Ok(())
 }
+
+#[tokio::test]
+async fn query_parameters_that_a_route_does_not_have_are_refused_by_name() -> anyhow::Result<()> {
+    let door = Door::embedded(Settings::default()).await?;
+    let client = door.client(&door.keys.mine);
+    for (target, field) in [
+        ("/v1/transactions?satus=held", "/satus"),
+        ("/v1/transactions?status=held&page=2", "/page"),
+        ("/v1/deliveries?stauts=dead", "/stauts"),
+        ("/v1/endpoints?all=true", "/all"),
+        ("/v1/transactions/tx_01ARZ3NDEKTSV4RRFFQ69G5FAV?full", "/full"),
+    ] {
+        let refused = assert_problem(&client.get(target).await?, 422, "invalid_field")?;
+        assert_eq!(refused["field"], field, "{target}: {refused}");
+    }
+    let mut posted = client.request(Method::POST, "/v1/analyze", order("Q-1").to_string())?;
+    *posted.uri_mut() = format!("{}/v1/analyze?dry_run=true", door.url).parse()?;
+    let refused = assert_problem(&client.execute(posted).await?, 422, "invalid_field")?;
+    assert_eq!(refused["field"], "/dry_run");
+    anyhow::ensure!(client.get("/v1/transactions?status=held&limit=5&cursor=").await?.status == 200);
+    Ok(())
+}

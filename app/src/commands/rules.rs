@@ -1,5 +1,6 @@
 //! `touchstone rules`: a store's own rules, and the policy document that holds them.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use touchstone_schema::ids::StoreId;
+use touchstone_schema::visible::visible;
 
 use super::policy::{Known, Signature, check};
 use super::{Since, parse_since};
@@ -28,6 +30,9 @@ pub(crate) enum RulesCommand {
         draft: Draft,
         #[command(flatten)]
         signature: Signature,
+        /// Take away the rules that the file does not have; without it a file that loses any is refused.
+        #[arg(long)]
+        replace: bool,
     },
     /// Show the rules that a store's verdicts are given under, or those of an earlier version.
     #[command(disable_version_flag = true)]
@@ -68,9 +73,12 @@ pub(crate) struct Draft {
 
 pub(crate) async fn run(command: RulesCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
     match command {
-        RulesCommand::Apply { draft, signature } => {
+        RulesCommand::Apply { draft, signature, replace } => {
             let current = Known::find(operator, &draft.store, None).await?;
             let document = draft.document(&current)?;
+            if !replace {
+                require_no_loss(&current.document, &document)?;
+            }
             current.replace(operator, &document, &signature, None, output).await
         }
         RulesCommand::Show { store, version } => {
@@ -86,6 +94,27 @@ pub(crate) async fn run(command: RulesCommand, operator: &Operator, output: Outp
             backtest::run(operator, &current, &document, span, test, output).await
         }
     }
+}
+
+/// Fails when a document lacks rules that are in force.
+fn require_no_loss(current: &str, document: &str) -> anyhow::Result<()> {
+    let names = |document: &str| -> anyhow::Result<BTreeSet<String>> {
+        let document: Value = serde_json::from_str(document)?;
+        let rules = document["rules"].as_array().into_iter().flatten();
+        Ok(rules.filter_map(|rule| rule["name"].as_str().map(str::to_owned)).collect())
+    };
+    let (current, next) = (names(current)?, names(document)?);
+    let lost: Vec<_> = current.difference(&next).map(|name| visible(name)).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "this would delete {} of {} rules: {}; add them to the file (`touchstone rules show --json` prints them), or say \
+         --replace",
+        lost.len(),
+        current.len(),
+        lost.join(", ")
+    )
 }
 
 impl Draft {
@@ -167,6 +196,17 @@ mod tests {
         let merged = with_rules(document, " [ {\"name\":\"a\"} ]\n").unwrap();
         assert_eq!(merged, r#"{"points":{"avs_mismatch":7},"rules":[ {"name":"a"} ],"x":123456789012.345678}"#);
         assert!(with_rules(document, "[").is_err());
+    }
+
+    #[test]
+    fn a_file_that_loses_rules_is_refused_with_their_names() {
+        let current = r#"{"rules":[{"name":"a"},{"name":"b"}]}"#;
+        assert!(require_no_loss(current, r#"{"rules":[{"name":"b"},{"name":"a"},{"name":"c"}]}"#).is_ok());
+        assert!(require_no_loss("{}", "{}").is_ok());
+        for document in ["{}", r#"{"rules":[]}"#, r#"{"rules":[{"name":"c"}]}"#] {
+            let refused = require_no_loss(current, document).unwrap_err().to_string();
+            assert!(refused.contains("2 of 2 rules: a, b") && refused.contains("--replace"), "{refused}");
+        }
     }
 
     #[test]

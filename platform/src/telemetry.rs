@@ -4,6 +4,7 @@
 //! Prometheus text form on the probe door only, never on the public one.
 
 use std::convert::Infallible;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -46,13 +47,18 @@ pub fn log_to_stderr(settings: &LogSettings) {
     let filter = format!("{QUIET},{}", settings.filter);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_ansi(has_colours()).with_writer(std::io::stderr);
     // An installed subscriber stays: the demo and tests start several roles in one process.
     let _ = if settings.json {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
         registry.with(layer.with_target(false).fmt_fields(VisibleFields)).try_init()
     };
+}
+
+/// Whether the log goes to a person at a terminal who has not asked for plain text (no-color.org).
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Fields of a log for people: what a caller sent can neither steer the terminal nor begin a line.

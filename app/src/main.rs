@@ -16,10 +16,25 @@ mod output;
 
 use crate::output::Output;
 
+/// Answers a wrong command line, or a request for help, as clap does; with `--json` programs get a document too.
+fn misused(error: &clap::Error) -> ExitCode {
+    // With both streams gone there is nobody left to answer.
+    let _ = error.print();
+    let asks_for_json =
+        std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if error.use_stderr() && asks_for_json {
+        Output::new(true).misuse(&error.render().to_string());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn main() -> ExitCode {
     // The one TLS provider of the process; it is the first that is installed, so this cannot fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     let output = Output::new(cli.json);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -53,6 +53,14 @@ impl Output {
         let _ = writeln!(std::io::stderr(), "warning: {}", visible_lines(text));
     }
 
+    /// Says to programs why the command line is wrong.
+    pub(crate) fn misuse(self, message: &str) {
+        let message = message.trim().strip_prefix("error: ").unwrap_or(message.trim());
+        let document = serde_json::json!({ "error": { "message": message, "causes": [] } });
+        // The text for people is on standard error already.
+        let _ = self.write(&format!("{document}\n"));
+    }
+
     fn write(self, text: &str) -> anyhow::Result<()> {
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

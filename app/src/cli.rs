@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Create or upgrade the database schema.
     Migrate(commands::MigrateArguments),
     /// Check every setting and dependency, and say how to mend what is wrong.
-    Doctor,
+    Doctor(commands::doctor::DoctorArguments),
     /// Print the OpenAPI 3.1 description of the HTTP interface.
     Openapi,
     /// Fetch a URL and exit 0 if it answers 2xx: a health check for containers.
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     History(commands::history::HistoryCommand),
     /// Read files of past orders into a store's history.
     Backfill(commands::backfill::BackfillArguments),
+    /// Copy the embedded database to a file, also while it is served.
+    Backup(commands::backup::BackupArguments),
     /// Replay a labelled file through the scoring code and measure how well it finds the frauds.
     Evaluate(commands::evaluate::EvaluateArguments),
     /// Messages that could not be processed and wait for a person.
@@ -97,6 +99,7 @@ mod tests {
             "serve scorer --probe-listen 127.0.0.1:9100".to_owned(),
             "--json doctor".to_owned(),
             "doctor --json".to_owned(),
+            "doctor --before-start --all".to_owned(),
             "merchant create --name N".to_owned(),
             format!("store set --store {STORE} --mode shadow --rate-limit 500"),
             format!("key create --store {STORE} --test --scopes signed,orders"),
@@ -106,6 +109,8 @@ mod tests {
             format!("order decide --store {STORE} --id 1001 --decision approve --reviewer ann"),
             "evaluate orders.csv.gz --mapping shop.toml --policy strict.json --plots plots --rank score".to_owned(),
             "dead-letter replay --all".to_owned(),
+            "dead-letter discard --all --yes".to_owned(),
+            "backup --to copy.sqlite".to_owned(),
             format!("list add --store {STORE} --list block --subject email --value ann@example.com --expires-in 30d"),
             format!("list show --store {STORE} --list allow"),
             format!("rules apply --store {STORE} --file policy.json --note tuned"),
@@ -141,6 +146,8 @@ mod tests {
             "key rotate --key key_01ARZ3NDEKTSV4RRFFQ69G5FAV --grace soon",
             "order decide --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV --id 1 --decision maybe --reviewer r",
             "dead-letter replay",
+            "dead-letter discard",
+            "dead-letter discard --all",
             "backfill --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV",
             "backfill --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV --format xml orders.xml",
             "centra release --store store_01ARZ3NDEKTSV4RRFFQ69G5FAV",

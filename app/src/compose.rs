@@ -3,7 +3,10 @@
 //! Guarantee: nothing else decides between the embedded and the production adapters. Embedded mode makes its folder, key
 //! and schema by itself; production changes nothing that nobody asked for.
 
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,7 +14,7 @@ use bytes::Bytes;
 use touchstone_platform::cache::{self, Cache, CacheSettings};
 use touchstone_platform::clock::Clock;
 use touchstone_platform::crypto::MasterKeys;
-use touchstone_platform::directory::Directory;
+use touchstone_platform::directory::{Directory, KeyEntry};
 use touchstone_platform::egress::EgressPolicy;
 use touchstone_platform::enrichment::{self, Enricher};
 use touchstone_platform::queue::{self, Lane, Queue, QueueSettings};
@@ -45,8 +48,8 @@ impl Platform {
     pub(crate) async fn open(settings: &Settings, name: &str) -> anyhow::Result<Self> {
         let clock = Clock::system();
         prepare_data_dir(settings)?;
-        let master_keys = master_keys(settings)?;
         let store = wait_for_store(settings).await?;
+        let master_keys = master_keys(settings, &store).await?;
         let queue = queue_settings(settings, &store, name, true);
         let queue = queue::open_trusting(&queue, clock.clone(), &settings.trust)
             .await
@@ -55,9 +58,32 @@ impl Platform {
             .await
             .context("the cache cannot be used")?;
         let directory = Directory::open(store.clone(), Some(Arc::clone(&master_keys)), clock.clone()).await?;
+        if let Some(refusal) = keys_without_master_key(&directory, &master_keys) {
+            anyhow::bail!("{refusal}: {KEEP_OLD_MASTER_KEYS}");
+        }
         let enricher = Enricher::over(settings.enrichment_dir(), clock.clone());
         Ok(Self { store, queue, cache, directory, enricher, master_keys, clock })
     }
+}
+
+/// What to do about API keys of a master key that is gone.
+pub(crate) const KEEP_OLD_MASTER_KEYS: &str = "put the old master key back at the end of TOUCHSTONE_MASTER_KEY, or replace \
+    these keys (`touchstone key create`) and revoke them (`touchstone key revoke`)";
+/// API keys that are named in one message.
+const NAMED_KEYS: usize = 10;
+
+/// The API keys that cannot be used because the master key that they were made under is gone; none when there are none.
+pub(crate) fn keys_without_master_key(directory: &Directory, master_keys: &MasterKeys) -> Option<String> {
+    let snapshot = directory.snapshot();
+    let mut keys: Vec<_> = snapshot.keys().filter(|key| !master_keys.has(&key.pepper_id)).collect();
+    keys.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    let named = |key: &&Arc<KeyEntry>| format!("{} (master key `{}`)", key.id, key.pepper_id);
+    let names: Vec<_> = keys.iter().take(NAMED_KEYS).map(named).collect();
+    let more = keys.len().checked_sub(NAMED_KEYS).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+    (!keys.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("API keys are refused whose master key is gone: {names}{}", more.unwrap_or_default())
+    })
 }
 
 /// What an operator's command works with: the database and, where it asks for them, the keys and the queue.
@@ -68,10 +94,27 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Reads the settings and opens the database; embedded mode makes it when there is none.
+    /// Reads the settings and opens the database, which must be there.
     pub(crate) async fn open() -> anyhow::Result<Self> {
         let settings = load_for_command()?;
+        require_database(&settings)?;
+        Self::over(settings).await
+    }
+
+    /// The same for the first command of a new installation: embedded mode makes the database when there is none, and says
+    /// where.
+    pub(crate) async fn open_or_create() -> anyhow::Result<Self> {
+        let settings = load_for_command()?;
+        let is_new = settings.is_embedded() && !settings.database_path().exists();
         prepare_data_dir(&settings)?;
+        let operator = Self::over(settings).await?;
+        if is_new {
+            say_created(&operator.settings);
+        }
+        Ok(operator)
+    }
+
+    async fn over(settings: Settings) -> anyhow::Result<Self> {
         let store = open_store(&settings, COMMAND_CONNECTIONS).await?;
         Ok(Self { settings, store, clock: Clock::system() })
     }
@@ -94,8 +137,14 @@ impl Operator {
     }
 
     /// The master keys.
-    pub(crate) fn master_keys(&self) -> anyhow::Result<Arc<MasterKeys>> {
-        master_keys(&self.settings)
+    pub(crate) async fn master_keys(&self) -> anyhow::Result<Arc<MasterKeys>> {
+        master_keys(&self.settings, &self.store).await
+    }
+
+    /// The file that embedded mode keeps its own master key in; none where the key comes from a setting.
+    pub(crate) fn master_key_file(&self) -> Option<PathBuf> {
+        let is_own = self.settings.master_key.is_none() && self.settings.is_embedded();
+        is_own.then(|| self.settings.master_key_path())
     }
 
     /// The queue; in embedded mode beside the process that serves.
@@ -171,19 +220,29 @@ pub(crate) fn load_for_command() -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// Makes the folder of embedded data, for its owner only.
-pub(crate) fn prepare_data_dir(settings: &Settings) -> anyhow::Result<()> {
+/// Fails where an image wants its data on a volume and none is mounted.
+pub(crate) fn require_volume(settings: &Settings) -> anyhow::Result<()> {
     let folder = settings.data_dir();
-    if !settings.is_embedded() {
-        return Ok(());
-    }
-    if settings.needs_volume && !touchstone_platform::inspect::is_mounted(folder).unwrap_or(false) {
+    if settings.is_embedded()
+        && settings.needs_volume
+        && !touchstone_platform::inspect::is_mounted(folder).unwrap_or(false)
+    {
         anyhow::bail!(
             "no volume is mounted at {0}, so orders and keys would be lost with this container: mount one, such as \
              `docker run --volume touchstone:{0}`, name a folder with TOUCHSTONE_DATA_DIR, or set DATABASE_URL, AMQP_URL \
              and REDIS_URL",
             folder.display()
         );
+    }
+    Ok(())
+}
+
+/// Makes the folder of embedded data, for its owner only.
+pub(crate) fn prepare_data_dir(settings: &Settings) -> anyhow::Result<()> {
+    let folder = settings.data_dir();
+    require_volume(settings)?;
+    if !settings.is_embedded() {
+        return Ok(());
     }
     if folder.is_dir() {
         return Ok(());
@@ -196,11 +255,91 @@ pub(crate) fn prepare_data_dir(settings: &Settings) -> anyhow::Result<()> {
     })
 }
 
-/// The master keys of the setting or, in embedded mode, of the file that it keeps.
-pub(crate) fn master_keys(settings: &Settings) -> anyhow::Result<Arc<MasterKeys>> {
+/// Fails when embedded mode has no database: a command in the wrong folder must not answer from an empty one.
+fn require_database(settings: &Settings) -> anyhow::Result<()> {
+    if !settings.is_embedded() || settings.database_path().exists() {
+        return Ok(());
+    }
+    require_volume(settings)?;
+    anyhow::bail!(
+        "no data folder at {}: run this where `touchstone serve` keeps its data, or name the folder with \
+         TOUCHSTONE_DATA_DIR; for PostgreSQL set DATABASE_URL, AMQP_URL and REDIS_URL. A new folder is made by \
+         `touchstone serve`, `touchstone migrate` or `touchstone merchant create`",
+        settings.data_dir().display()
+    )
+}
+
+/// Says on standard error that a new database was made, where, and which way of running it belongs to.
+#[expect(clippy::print_stderr, reason = "a person must see it, also where standard output is one JSON document")]
+pub(crate) fn say_created(settings: &Settings) {
+    eprintln!(
+        "A new database was made in {} (embedded; without DATABASE_URL, AMQP_URL and REDIS_URL).",
+        settings.data_dir().display()
+    );
+}
+
+/// Holds the folder of embedded data for the process that serves it, for as long as it lives. None when the services are
+/// elsewhere.
+///
+/// # Errors
+/// When another process serves the folder.
+pub(crate) fn own_data_dir(settings: &Settings) -> anyhow::Result<Option<File>> {
+    if !settings.is_embedded() {
+        return Ok(None);
+    }
+    prepare_data_dir(settings)?;
+    let (folder, path) = (settings.data_dir().display(), serving_lock(settings));
+    let cannot = || format!("{} cannot be locked", path.display());
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let mut file = opened.with_context(cannot)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let owner = std::io::read_to_string(&file).unwrap_or_default();
+            anyhow::bail!(
+                "touchstone already runs on {folder}{}: stop it first, or name another folder with TOUCHSTONE_DATA_DIR",
+                owner.trim().parse::<u32>().map(|id| format!(" (process {id})")).unwrap_or_default()
+            );
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).with_context(cannot)?;
+    Ok(Some(file))
+}
+
+/// Whether a process serves the folder of embedded data.
+pub(crate) fn is_served(settings: &Settings) -> bool {
+    let held = File::open(serving_lock(settings)).map(|file| file.try_lock_shared());
+    matches!(held, Ok(Err(TryLockError::WouldBlock)))
+}
+
+fn serving_lock(settings: &Settings) -> PathBuf {
+    settings.data_dir().join("serve.lock")
+}
+
+/// The master keys of the setting or, in embedded mode, of the file that it keeps. The file is made for a new database only:
+/// with another key nothing that was stored could be opened.
+pub(crate) async fn master_keys(settings: &Settings, store: &Store) -> anyhow::Result<Arc<MasterKeys>> {
+    let path = settings.master_key_path();
+    if settings.master_key.is_none() && settings.is_embedded() && !path.exists() {
+        let stores = store.system(SystemReason::Operator).store_rows().await?.len();
+        if stores > 0 {
+            anyhow::bail!(
+                "the master key file {} is missing, and the secrets of {stores} stores are sealed with it: restore it from \
+                 its backup, mode 0600",
+                path.display()
+            );
+        }
+        return Ok(Arc::new(MasterKeys::load_or_create(&path)?));
+    }
+    existing_master_keys(settings)
+}
+
+/// The same, but nothing is made.
+pub(crate) fn existing_master_keys(settings: &Settings) -> anyhow::Result<Arc<MasterKeys>> {
     let keys = match &settings.master_key {
         Some(given) => MasterKeys::parse(given.expose_text().unwrap_or_default())?,
-        None if settings.is_embedded() => MasterKeys::load_or_create(&settings.master_key_path())?,
+        None if settings.is_embedded() => MasterKeys::load(&settings.master_key_path())?,
         None => anyhow::bail!(
             "setting TOUCHSTONE_MASTER_KEY: is missing, and secrets cannot be stored without it; for example \
              TOUCHSTONE_MASTER_KEY=$(openssl rand -base64 32), kept safe and given to every process"

@@ -27,6 +27,11 @@ pub fn free_bytes(path: &std::path::Path) -> std::io::Result<u64> {
     Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
 }
 
+/// Whether this user may write in a folder.
+pub fn is_writable(folder: &std::path::Path) -> bool {
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
 /// Whether something is mounted at this very folder, as a volume of a container is.
 pub fn is_mounted(folder: &std::path::Path) -> std::io::Result<bool> {
     let folder = folder.canonicalize()?;

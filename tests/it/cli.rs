@@ -252,11 +252,11 @@ async fn doctor_says_that_rabbitmq_is_stopped_and_how_to_mend_it() -> anyhow::Re
     let mut servers = Box::pin(Servers::start()).await?;
     let backend = Backend::on(&servers.addresses()).await?;
     touchstone_json(&backend, &["migrate"]).await?;
-    let healthy = touchstone_json(&backend, &["doctor"]).await?;
+    let healthy = touchstone_json(&backend, &["doctor", "--before-start"]).await?;
     assert_eq!(healthy["healthy"], true, "{healthy}");
 
     servers.rabbitmq.kill();
-    let printed = touchstone(&backend, &["doctor"]).await?;
+    let printed = touchstone(&backend, &["doctor", "--before-start"]).await?;
     assert_eq!(printed.code, Some(1));
     assert!(printed.stdout.contains("FAIL  RabbitMQ"), "{}", printed.stdout);
     assert!(printed.stdout.contains("start RabbitMQ"), "{}", printed.stdout);
@@ -292,6 +292,7 @@ async fn doctor_warns_of_an_endpoint_that_was_switched_off_and_of_whom_nobody_to
 #[tokio::test]
 async fn failures_exit_1_and_usage_errors_2_with_one_document_on_standard_output() -> anyhow::Result<()> {
     let backend = Backend::embedded()?;
+    touchstone_json(&backend, &["migrate"]).await?;
     let unknown = "store_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     let failed = touchstone(&backend, &["store", "show", "--store", unknown, "--json"]).await?;
     assert_eq!(failed.code, Some(1));
@@ -299,6 +300,10 @@ async fn failures_exit_1_and_usage_errors_2_with_one_document_on_standard_output
     assert!(text(&document["error"], "message")?.contains(unknown));
     let usage = touchstone(&backend, &["store", "show"]).await?;
     assert_eq!((usage.code, usage.stdout.as_str()), (Some(2), ""));
+    let usage = touchstone(&backend, &["store", "show", "--json"]).await?;
+    let document: Value = serde_json::from_str(&usage.stdout)?;
+    assert_eq!(usage.code, Some(2));
+    assert!(text(&document["error"], "message")?.contains("--store"), "{document}");
     let alone = touchstone(&backend, &["serve", "scorer"]).await?;
     assert_eq!(alone.code, Some(1));
     assert!(alone.stderr.contains("DATABASE_URL"), "{}", alone.stderr);

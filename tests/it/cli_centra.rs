@@ -413,7 +413,7 @@ async fn an_approved_order_that_the_shop_keeps_for_a_person_is_decided(backend: 
 
 /// What doctor finds about Centra: grade and text.
 async fn findings(backend: &Backend) -> Result<(Option<i32>, Vec<(String, String)>)> {
-    let printed = touchstone(backend, &["doctor", "--json"]).await?;
+    let printed = touchstone(backend, &["doctor", "--before-start", "--json"]).await?;
     let document: Value = serde_json::from_str(&printed.stdout)?;
     let checks = document["checks"].as_array().context("checks")?.iter();
     let centra = checks.filter(|check| check["what"].as_str().is_some_and(|what| what.starts_with("Centra")));

@@ -125,7 +125,7 @@ pub(crate) async fn run(command: CentraCommand, operator: &Operator, output: Out
         CentraCommand::SetToken { connection, token_file } => {
             let row = live(&connection, operator).await?;
             let token = access::read_token(&token_file)?;
-            let sealed = seal(&*operator.master_keys()?, &token, &row.store_id, &connection)?;
+            let sealed = seal(&*operator.master_keys().await?, &token, &row.store_id, &connection)?;
             if !operator.system().set_connection_token(&connection, &sealed, operator.clock.now()).await? {
                 return Err(ended(&connection));
             }
@@ -211,7 +211,7 @@ async fn connect(
         );
     }
     let token = access::read_token(token_file)?;
-    let keys = operator.master_keys()?;
+    let keys = operator.master_keys().await?;
     let shown = introspect_arguments(api_url.as_str(), &token, Arc::new(operator.egress())).await;
     let kept = shown.as_ref().ok().copied();
     let made = create(operator.system(), &keys, &operator.clock, store, api_url, &token, settings, kept).await?;

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Serialize;
 use touchstone_platform::cache;
 use touchstone_platform::clock::Clock;
+use touchstone_platform::crypto::MasterKeys;
 use touchstone_platform::directory::Directory;
 use touchstone_platform::inspect;
 use touchstone_platform::queue::{self, Lane, QueueError, QueueSettings};
@@ -23,6 +25,7 @@ mod centra;
 mod disk;
 mod endpoints;
 mod enrichment;
+mod processes;
 mod transport;
 
 /// Oldest versions that the design allows.
@@ -43,6 +46,17 @@ enum Grade {
     Off,
     Warn,
     Fail,
+}
+
+impl Grade {
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Ok => "ok  ",
+            Self::Off => "off ",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
 }
 
 /// One thing that was looked at.
@@ -81,72 +95,95 @@ impl Findings {
     }
 }
 
-pub(crate) async fn run(output: Output) -> anyhow::Result<ExitCode> {
+/// What to look at.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Leave out whether the roles run: for a check before they are started.
+    #[arg(long)]
+    before_start: bool,
+    /// Show what was found in order too.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) async fn run(arguments: DoctorArguments, output: Output) -> anyhow::Result<ExitCode> {
     let mut findings = Findings::default();
     match compose::load_for_command() {
-        Ok(settings) => examine(&settings, &mut findings).await,
+        Ok(settings) => examine(&settings, arguments.before_start, &mut findings).await,
         Err(error) => findings.fail("settings", format!("{error:#}"), "correct that setting and run doctor again"),
     }
     let healthy = findings.count(Grade::Fail) == 0;
     let document = serde_json::json!({ "healthy": healthy, "checks": findings.0 });
-    output.show(&document, || describe(&findings))?;
+    output.show(&document, || describe(&findings, arguments.all))?;
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn describe(findings: &Findings) -> String {
-    let width = findings.0.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
-    let mut text = String::new();
-    for finding in &findings.0 {
-        let mark = match finding.grade {
-            Grade::Ok => "ok  ",
-            Grade::Off => "off ",
-            Grade::Warn => "warn",
-            Grade::Fail => "FAIL",
-        };
-        text.push_str(&format!("{mark}  {:<width$}  {}\n", finding.what, visible(&finding.found)));
-        if let Some(mend) = &finding.mend {
-            text.push_str(&format!("      {:<width$}  → {}\n", "", visible(mend)));
-        }
-    }
+/// One line of verdict, then what is wrong, the failures first; what is in order is only counted, unless all is asked for.
+fn describe(findings: &Findings, all: bool) -> String {
     let (failed, warned) = (findings.count(Grade::Fail), findings.count(Grade::Warn));
-    match (failed, warned) {
-        (0, 0) => text.push_str("Everything is in order.\nNext: touchstone serve"),
-        (0, _) => text.push_str(&format!("It will run; {warned} warning(s) above deserve a look.")),
-        _ => text.push_str(&format!("{failed} check(s) failed: mend them as the arrows say, then run doctor again.")),
+    let mut text = match (failed, warned) {
+        (0, 0) => "Everything is in order.\n".to_owned(),
+        (0, _) => format!("Nothing failed; {warned} warning(s):\n"),
+        _ => format!(
+            "{failed} check(s) failed, {warned} warning(s): correct them as the arrows say, then run doctor again.\n"
+        ),
+    };
+    let width = findings.0.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
+    for grade in [Grade::Fail, Grade::Warn, Grade::Off, Grade::Ok] {
+        let is_shown = all || matches!(grade, Grade::Fail | Grade::Warn);
+        let found: Vec<_> = findings.0.iter().filter(|finding| finding.grade == grade).collect();
+        if !is_shown && !found.is_empty() {
+            let names: Vec<_> = found.iter().map(|finding| finding.what).collect();
+            text.push_str(&format!("{}  {} (--all shows what was found)\n", grade.mark(), names.join(", ")));
+            continue;
+        }
+        for finding in found {
+            text.push_str(&format!("{}  {:<width$}  {}\n", grade.mark(), finding.what, visible(&finding.found)));
+            if let Some(mend) = &finding.mend {
+                text.push_str(&format!("      {:<width$}  → {}\n", "", visible(mend)));
+            }
+        }
     }
     text
 }
 
-async fn examine(settings: &Settings, findings: &mut Findings) {
+async fn examine(settings: &Settings, is_before_start: bool, findings: &mut Findings) {
     let place = if settings.is_embedded() { "embedded: no services needed" } else { "RabbitMQ, PostgreSQL and Redis" };
     findings.ok("settings", place);
-    if !examine_folder(settings, findings) {
-        // Everything below makes files where the data is.
-        return;
+    match examine_folder(settings, findings) {
+        Folder::Unusable => return,
+        Folder::Missing => {
+            if settings.master_key.is_some() {
+                examine_master_key(settings, findings);
+            }
+            return;
+        }
+        Folder::Ready => {}
     }
     disk::examine(settings, findings);
-    let keys = compose::master_keys(settings);
-    match &keys {
-        Ok(keys) => findings.ok("master key", format!("`{}` seals", keys.current_id())),
-        Err(error) => findings.fail(
-            "master key",
-            format!("{error:#}"),
-            "set TOUCHSTONE_MASTER_KEY, or restore the key file from its backup",
-        ),
+    if settings.is_embedded() && !is_before_start {
+        processes::examine_owner(settings, findings);
     }
+    let keys = examine_master_key(settings, findings);
     let store = match &settings.services {
         Services::Embedded => examine_sqlite(settings, findings).await,
         Services::Production { database_url, amqp_url, redis_url } => {
             transport::examine(database_url, amqp_url, redis_url, findings);
             let store = examine_postgres(settings, database_url, findings).await;
-            examine_rabbitmq(amqp_url, &settings.trust, findings).await;
+            examine_rabbitmq(amqp_url, &settings.trust, is_before_start, findings).await;
             examine_redis(redis_url, &settings.trust, findings).await;
             store
         }
     };
-    if let (Some(store), Ok(keys)) = (store, keys) {
+    if let (Some(store), Some(keys)) = (store, keys) {
         match Directory::open(store.clone(), Some(Arc::clone(&keys)), Clock::system()).await {
-            Ok(_) => findings.ok("stored secrets", "open with the master key"),
+            Ok(directory) => {
+                findings.ok("stored secrets", "open with the master key");
+                match compose::keys_without_master_key(&directory, &keys) {
+                    None => findings.ok("API keys", "can all be used"),
+                    Some(refused) => findings.fail("API keys", refused, compose::KEEP_OLD_MASTER_KEYS),
+                }
+            }
             Err(error) => findings.fail(
                 "stored secrets",
                 format!("{:#}", anyhow::Error::new(error)),
@@ -173,22 +210,54 @@ async fn examine(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-/// Whether the folder can be used.
-fn examine_folder(settings: &Settings, findings: &mut Findings) -> bool {
+/// The master keys, where they can be read. Nothing is made.
+fn examine_master_key(settings: &Settings, findings: &mut Findings) -> Option<Arc<MasterKeys>> {
+    match compose::existing_master_keys(settings) {
+        Ok(keys) => {
+            findings.ok("master key", format!("`{}` seals", keys.current_id()));
+            Some(keys)
+        }
+        Err(error) => {
+            let mend = "set TOUCHSTONE_MASTER_KEY, or restore the key file from its backup";
+            findings.fail("master key", format!("{error:#}"), mend);
+            None
+        }
+    }
+}
+
+/// The folder of embedded data as it was found.
+enum Folder {
+    Ready,
+    Missing,
+    Unusable,
+}
+
+/// Whether the folder of embedded data is there and can be used. Nothing is written.
+fn examine_folder(settings: &Settings, findings: &mut Findings) -> Folder {
     const WHAT: &str = "data folder";
     if !settings.is_embedded() {
-        return true;
+        return Folder::Ready;
     }
     let folder = settings.data_dir().display().to_string();
-    let mend = "point TOUCHSTONE_DATA_DIR at a folder that this user may write";
-    if let Err(error) = compose::prepare_data_dir(settings) {
-        findings.fail(WHAT, format!("{error:#}"), mend);
-        return false;
+    if let Err(error) = compose::require_volume(settings) {
+        findings.fail(WHAT, format!("{error:#}"), "mount a volume, or set TOUCHSTONE_DATA_DIR");
+        return Folder::Unusable;
     }
-    let trial = settings.data_dir().join(".doctor");
-    if let Err(error) = std::fs::write(&trial, b"").and_then(|()| std::fs::remove_file(&trial)) {
-        findings.fail(WHAT, format!("{folder} cannot be written: {error}"), mend);
-        return false;
+    if !settings.database_path().exists() {
+        findings.off(
+            WHAT,
+            format!("no data in {folder}"),
+            "touchstone serve makes it, or set TOUCHSTONE_DATA_DIR to where it is",
+        );
+        return Folder::Missing;
+    }
+    if !inspect::is_writable(settings.data_dir()) {
+        findings.fail(
+            WHAT,
+            format!("{folder} cannot be written by this user"),
+            "run as the user that owns it, or point TOUCHSTONE_DATA_DIR at a folder that this user may write",
+        );
+        return Folder::Unusable;
     }
     match compose::mode_of(settings.data_dir()) {
         Ok(mode) if mode & 0o007 != 0 => {
@@ -200,23 +269,26 @@ fn examine_folder(settings: &Settings, findings: &mut Findings) -> bool {
         }
         _ => findings.ok(WHAT, format!("{folder} is writable")),
     }
-    true
+    Folder::Ready
 }
 
 async fn examine_sqlite(settings: &Settings, findings: &mut Findings) -> Option<Store> {
     const WHAT: &str = "SQLite";
     let path = settings.database_path().display().to_string();
-    match compose::open_store(settings, 1).await {
-        Ok(store) => {
-            findings.ok(WHAT, format!("{path} is writable and current"));
-            examine_embedded_queue(&store, findings).await;
-            Some(store)
-        }
+    let store = match compose::connect(settings, 1).await {
+        Ok(store) => store,
         Err(error) => {
             findings.fail(WHAT, format!("{error:#}"), format!("check the rights on {path} and the room on its disk"));
-            None
+            return None;
         }
+    };
+    if let Err(error) = store.require_current().await {
+        findings.warn(WHAT, format!("{path}: {error}"), "the next start of `touchstone serve` brings it up to date");
+        return None;
     }
+    findings.ok(WHAT, format!("{path} is current"));
+    examine_embedded_queue(&store, findings).await;
+    Some(store)
 }
 
 async fn examine_embedded_queue(store: &Store, findings: &mut Findings) {
@@ -268,7 +340,7 @@ async fn examine_postgres(settings: &Settings, url: &Secret, findings: &mut Find
     }
 }
 
-async fn examine_rabbitmq(url: &Secret, trust: &Trust, findings: &mut Findings) {
+async fn examine_rabbitmq(url: &Secret, trust: &Trust, is_before_start: bool, findings: &mut Findings) {
     const WHAT: &str = "RabbitMQ";
     let place = place_of(url);
     let version = match inspect::rabbitmq(url).await {
@@ -291,6 +363,9 @@ async fn examine_rabbitmq(url: &Secret, trust: &Trust, findings: &mut Findings) 
     match opened {
         Ok(Ok(queue)) => {
             examine_lanes(WHAT, queue.as_ref(), format!("{version} at {place}; "), findings).await;
+            if !is_before_start {
+                processes::examine_consumers(queue.as_ref(), findings).await;
+            }
             queue.close().await;
         }
         Ok(Err(QueueError::Refused(reason))) => {
@@ -397,13 +472,20 @@ mod tests {
     }
 
     #[test]
-    fn findings_end_with_what_to_do() {
+    fn failures_come_first_each_with_what_to_do_and_the_rest_is_folded() {
         let mut findings = Findings::default();
         findings.ok("settings", "embedded");
-        assert!(describe(&findings).ends_with("Next: touchstone serve"));
+        assert_eq!(
+            describe(&findings, false),
+            "Everything is in order.\nok    settings (--all shows what was found)\n"
+        );
+        findings.warn("clock", "differs", "run NTP");
         findings.fail("RabbitMQ", "mq:5672 cannot be reached", "start it");
-        let text = describe(&findings);
-        assert!(text.contains("FAIL  RabbitMQ  mq:5672 cannot be reached\n"), "{text}");
-        assert!(text.contains("→ start it"), "{text}");
+        let text = describe(&findings, false);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].starts_with("1 check(s) failed, 1 warning(s)"), "{text}");
+        assert_eq!(lines[1], "FAIL  RabbitMQ  mq:5672 cannot be reached");
+        assert!(lines[2].ends_with("→ start it") && lines[3].starts_with("warn  clock"), "{text}");
+        assert!(describe(&findings, true).contains("ok    settings  embedded"));
     }
 }

@@ -125,7 +125,7 @@ pub(crate) async fn run(command: EndpointCommand, operator: &Operator, output: O
         EndpointCommand::Create { store, url, events, settings } => {
             store::existing(operator, &store).await?;
             operator.check_egress(&url)?;
-            let keys = operator.master_keys()?;
+            let keys = operator.master_keys().await?;
             let headers = settings::given_headers(settings.headers, settings.header_file.as_deref(), output)?;
             let settings = EndpointSettings { headers, header_file: None, ..settings };
             let wanted = Wanted { url, events, settings };
@@ -229,7 +229,7 @@ async fn switch(id: &EndpointId, enabled: bool, operator: &Operator, output: Out
 async fn rotate(id: &EndpointId, grace: Duration, operator: &Operator, output: Output) -> anyhow::Result<()> {
     let endpoint = existing(id, operator).await?;
     let secret = generate_webhook_secret();
-    let sealed = seal(&*operator.master_keys()?, &secret, &endpoint.store_id, id)?;
+    let sealed = seal(&*operator.master_keys().await?, &secret, &endpoint.store_id, id)?;
     let now = operator.clock.now();
     let until = (!grace.is_zero()).then(|| now + grace);
     operator.system().rotate_endpoint(id, &sealed, until, now).await?;

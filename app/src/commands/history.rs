@@ -65,7 +65,7 @@ async fn rekey(arguments: RekeyArguments, operator: &Operator, output: Output) -
     if let Some(store) = &store {
         crate::commands::store::existing(operator, store).await?;
     }
-    let keys = operator.master_keys()?;
+    let keys = operator.master_keys().await?;
     let directory = Directory::open(operator.store().clone(), Some(keys), operator.clock.clone()).await?;
     let started = Instant::now();
     let mut rekey = Rekey::begin(operator.store(), directory.snapshot(), store, dry_run, operator.clock.now()).await?;

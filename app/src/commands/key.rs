@@ -67,7 +67,7 @@ pub(crate) async fn run(command: KeyCommand, operator: &Operator, output: Output
         KeyCommand::Create { store, test, scopes } => {
             store::existing(operator, &store).await?;
             let mode = if test { KeyMode::Test } else { KeyMode::Live };
-            let keys = operator.master_keys()?;
+            let keys = operator.master_keys().await?;
             let made = create(operator.system(), &keys, &operator.clock, store, mode, scopes).await?;
             output.show(&made, || {
                 let told = fields(&[
@@ -155,7 +155,7 @@ async fn rotate(id: &KeyId, grace: Duration, operator: &Operator, output: Output
         bail!("key {id} is revoked; make a new one with `touchstone key create --store {}`", key.store_id);
     }
     let secret = generate_hmac_secret();
-    let sealed = seal(&*operator.master_keys()?, &secret, &key.store_id, id)?;
+    let sealed = seal(&*operator.master_keys().await?, &secret, &key.store_id, id)?;
     let now = operator.clock.now();
     let until = (!grace.is_zero()).then(|| now + grace);
     if !operator.system().rotate_key(id, &sealed, until, now).await? {
@@ -210,6 +210,7 @@ async fn list(store: &StoreId, operator: &Operator, output: Output) -> anyhow::R
                 "api_key_start": start_of(key),
                 "mode": key.mode,
                 "scopes": key.scopes,
+                "master_key": key.pepper_id,
                 "created_at": key.created_at.to_rfc3339(),
                 "previous_secret_valid_until": previous_until(key).map(|until| until.to_rfc3339()),
                 "revoked_at": key.revoked_at.map(|at| at.to_rfc3339()),
@@ -224,10 +225,17 @@ async fn list(store: &StoreId, operator: &Operator, output: Output) -> anyhow::R
                 (None, Some(until)) => format!("active; old secret until {}", until.to_rfc3339()),
                 (None, None) => "active".to_owned(),
             };
-            vec![key.id.to_string(), start_of(key), scopes.join(", "), key.created_at.to_rfc3339(), state]
+            vec![
+                key.id.to_string(),
+                start_of(key),
+                scopes.join(", "),
+                key.pepper_id.clone(),
+                key.created_at.to_rfc3339(),
+                state,
+            ]
         });
         let empty = format!("No keys yet.\nNext: touchstone key create --store {store}");
-        table(&["key", "begins with", "scopes", "created", "state"], rows.collect(), &empty)
+        table(&["key", "begins with", "scopes", "master key", "created", "state"], rows.collect(), &empty)
     })
 }
 
@@ -238,7 +246,7 @@ fn start_of(key: &KeyRow) -> String {
 
 /// Seals everything under the first master key. API keys keep the pepper of the master key that they were made with.
 async fn reseal(operator: &Operator, output: Output) -> anyhow::Result<()> {
-    let keys = operator.master_keys()?;
+    let keys = operator.master_keys().await?;
     let failed: Mutex<Vec<(String, CryptoError)>> = Mutex::default();
     let resealed = operator
         .system()

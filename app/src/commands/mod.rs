@@ -13,6 +13,7 @@ use crate::compose::{self, Operator};
 use crate::output::Output;
 
 pub(crate) mod backfill;
+pub(crate) mod backup;
 pub(crate) mod centra;
 pub(crate) mod dead_letter;
 pub(crate) mod delivery;
@@ -40,12 +41,12 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
     match command {
         Command::Demo(arguments) => return Box::pin(crate::demo::run(arguments, *output)).await,
         Command::Backfill(arguments) => return Box::pin(backfill::run(arguments, *output)).await,
-        Command::Doctor => return Box::pin(doctor::run(*output)).await,
+        Command::Doctor(arguments) => return Box::pin(doctor::run(arguments, *output)).await,
         Command::Serve(arguments) => Box::pin(serve::run(arguments, *output)).await,
         Command::Migrate(arguments) => migrate(arguments, *output).await,
         Command::Openapi => openapi(*output),
         Command::Probe(arguments) => probe::run(&arguments, *output).await,
-        Command::Merchant(command) => merchant::run(command, &Operator::open().await?, *output).await,
+        Command::Merchant(command) => Box::pin(merchant::run(command, *output)).await,
         Command::Store(command) => store::run(command, &Operator::open().await?, *output).await,
         Command::Key(command) => key::run(command, &Operator::open().await?, *output).await,
         Command::Endpoint(command) => endpoint::run(command, &Operator::open().await?, *output).await,
@@ -56,6 +57,7 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Rules(command) => rules::run(command, &Operator::open().await?, *output).await,
         Command::Order(command) => order::run(command, &Operator::open().await?, *output).await,
         Command::History(command) => history::run(command, &Operator::open().await?, *output).await,
+        Command::Backup(arguments) => backup::run(arguments, &Operator::open().await?, *output).await,
         Command::Evaluate(arguments) => evaluate::run(arguments, *output).await,
         Command::DeadLetter(command) => dead_letter::run(command, &Operator::open().await?, *output).await,
     }
@@ -73,12 +75,16 @@ pub(crate) struct MigrateArguments {
 
 async fn migrate(arguments: MigrateArguments, output: Output) -> anyhow::Result<()> {
     let settings = compose::load_for_command()?;
+    let is_new = settings.is_embedded() && !settings.database_path().exists();
     compose::prepare_data_dir(&settings)?;
     if settings.is_embedded() && arguments.grant_to.is_some() {
         anyhow::bail!("--grant-to: a SQLite file has no roles; expected DATABASE_URL to name a PostgreSQL database");
     }
     let store = compose::connect(&settings, 1).await?;
     store.migrate().await?;
+    if is_new {
+        compose::say_created(&settings);
+    }
     if let Some(role) = &arguments.grant_to {
         store.grant(role).await.with_context(|| {
             format!("--grant-to: the role `{role}` gets no rights; expected a role that exists, and to own the tables")

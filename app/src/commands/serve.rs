@@ -14,7 +14,7 @@ use touchstone_platform::settings::Settings;
 use touchstone_platform::telemetry::{self, Metrics, Readiness, TraceExport};
 use touchstone_schema::tenant::wire_enum;
 
-use crate::compose::Platform;
+use crate::compose::{self, Platform};
 use crate::output::Output;
 
 wire_enum! {
@@ -58,6 +58,8 @@ pub(crate) async fn run(arguments: ServeArguments, output: Output) -> anyhow::Re
              run everything in one process with `touchstone serve`"
         );
     }
+    let is_new = settings.is_embedded() && !settings.database_path().exists();
+    let _owned = compose::own_data_dir(&settings)?;
     let door = match role.includes(Role::Ingest) {
         true => Some(bind(settings.listen, "TOUCHSTONE_LISTEN").await?),
         false => None,
@@ -72,6 +74,9 @@ pub(crate) async fn run(arguments: ServeArguments, output: Output) -> anyhow::Re
     };
     lifecycle::raise_open_files();
     let platform = Platform::open(&settings, role.as_str()).await?;
+    if is_new {
+        compose::say_created(&settings);
+    }
     let metrics = Metrics::install();
     let mut lifecycle = Lifecycle::default();
     let addresses = (local(door.as_ref())?, local(probes.as_ref())?);

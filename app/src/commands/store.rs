@@ -14,7 +14,7 @@ use touchstone_schema::secret::Secret;
 use touchstone_schema::tenant::{InputSettings, KeyMode, Product, RiskGroups, StoreMode, Tenant};
 
 use crate::compose::Operator;
-use crate::output::{Output, fields};
+use crate::output::{Output, fields, table};
 
 /// Stores.
 #[derive(Debug, Subcommand)]
@@ -37,6 +37,12 @@ pub(crate) enum StoreCommand {
         store: StoreId,
         #[command(flatten)]
         settings: StoreSettings,
+    },
+    /// List stores, newest first.
+    List {
+        /// Only those of this merchant.
+        #[arg(long)]
+        merchant: Option<MerchantId>,
     },
     /// Show a store.
     Show {
@@ -127,7 +133,7 @@ pub(crate) async fn run(command: StoreCommand, operator: &Operator, output: Outp
             if !operator.system().merchant_exists(&merchant).await? {
                 bail!("there is no merchant {merchant}; make one with `touchstone merchant create --name NAME`");
             }
-            let keys = operator.master_keys()?;
+            let keys = operator.master_keys().await?;
             let row = create(operator.system(), &keys, &operator.clock, merchant, name, settings).await?;
             output.show(&json!({ "store_id": row.id }), || {
                 let told = described(&row);
@@ -151,8 +157,28 @@ pub(crate) async fn run(command: StoreCommand, operator: &Operator, output: Outp
             }
             show(&store, "Store changed.", operator, output).await
         }
+        StoreCommand::List { merchant } => {
+            let stores = operator.system().store_rows().await?.into_iter();
+            let stores: Vec<_> =
+                stores.filter(|row| merchant.as_ref().is_none_or(|merchant| row.merchant_id == *merchant)).collect();
+            output.show(&json!({ "stores": stores.iter().map(document).collect::<Vec<_>>() }), || listed(&stores))
+        }
         StoreCommand::Show { store } => show(&store, "Store", operator, output).await,
     }
+}
+
+fn listed(stores: &[StoreRow]) -> String {
+    let rows = stores.iter().map(|row| {
+        vec![
+            row.id.to_string(),
+            row.name.clone(),
+            row.merchant_id.to_string(),
+            row.mode.to_string(),
+            row.created_at.to_rfc3339(),
+        ]
+    });
+    let empty = "No stores.\nNext: touchstone store create --merchant MERCHANT --name NAME";
+    table(&["store", "name", "merchant", "mode", "created"], rows.collect(), empty)
 }
 
 async fn show(store: &StoreId, title: &str, operator: &Operator, output: Output) -> anyhow::Result<()> {
@@ -242,5 +268,5 @@ pub(crate) async fn tenant_of(operator: &Operator, store_id: StoreId, test: bool
 pub(crate) async fn data_key(operator: &Operator, store: &StoreId) -> anyhow::Result<Secret> {
     let row = existing(operator, store).await?;
     let context = SealContext { store: row.id.as_str(), record: row.id.as_str(), purpose: DATA_KEY };
-    Ok(operator.master_keys()?.open(&row.sealed_data_key, &context)?)
+    Ok(operator.master_keys().await?.open(&row.sealed_data_key, &context)?)
 }

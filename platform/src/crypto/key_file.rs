@@ -51,6 +51,11 @@ pub enum KeyFileError {
 }
 
 impl MasterKeys {
+    /// Reads the keys from `path`.
+    pub fn load(path: &Path) -> Result<Self, KeyFileError> {
+        read(path)
+    }
+
     /// Reads the keys from `path`; makes the file, mode 0600, with one random key when there is none.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         match read(path) {

@@ -159,6 +159,11 @@ impl MasterKeys {
         &self.current.id
     }
 
+    /// Whether there is a key with this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.key(id).is_some()
+    }
+
     /// Encrypts `plaintext` under the first key, bound to its context, with a random nonce of its own.
     pub fn seal(&self, plaintext: &[u8], context: &SealContext<'_>) -> Result<Vec<u8>, CryptoError> {
         let nonce: [u8; NONCE_BYTES] = random::bytes();

@@ -69,6 +69,11 @@ impl Snapshot {
         self.accounts.keys_by_prefix.get(prefix).map_or(&[], Vec::as_slice)
     }
 
+    /// Every key that is not revoked.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<KeyEntry>> {
+        self.accounts.keys_by_id.values()
+    }
+
     /// A key by its id (the user name of Basic auth).
     pub fn key(&self, id: &KeyId) -> Option<&Arc<KeyEntry>> {
         self.accounts.keys_by_id.get(id)

@@ -29,6 +29,17 @@ pub use reseal::{CENTRA_TOKEN, DATA_KEY, HMAC_SECRET, Reseal, WEBHOOK_HEADERS, W
 pub(super) use connections::connection_of;
 pub(super) use endpoints::count_change;
 
+/// A row of `merchants`.
+#[derive(Debug, Clone)]
+pub struct MerchantRow {
+    /// The merchant.
+    pub id: MerchantId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
 /// A row of `stores`; the data key is sealed with the context `data-key`.
 #[derive(Debug, Clone)]
 pub struct StoreRow {

@@ -81,6 +81,14 @@ impl Store {
         change.commit().await
     }
 
+    /// Copies the SQLite file, as it is at one moment, into an empty file. Writers do not wait for it.
+    pub async fn copy_into(&self, path: &std::path::Path) -> Result<(), StoreError> {
+        let path = path.to_string_lossy().into_owned();
+        let statement = Statement::from_sql_and_values(self.backend(), "VACUUM INTO $1", [path.into()]);
+        // A large file takes longer than a statement otherwise may.
+        self.database.execute_raw(statement).await.map(drop).map_err(StoreError::from)
+    }
+
     /// Whether the database answers.
     pub async fn check(&self) -> Result<(), StoreError> {
         rows(&self.database, "SELECT 1", []).await.map(|_| ())

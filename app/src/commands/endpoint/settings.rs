@@ -159,7 +159,7 @@ pub(super) async fn set(
     let headers = if given.is_empty() {
         changes.clear_headers.then_some(None)
     } else {
-        Some(sealed_headers(&given, &*operator.master_keys()?, &endpoint.store_id, id)?)
+        Some(sealed_headers(&given, &*operator.master_keys().await?, &endpoint.store_id, id)?)
     };
     let change = EndpointChange {
         url: changes.url.map(String::from),

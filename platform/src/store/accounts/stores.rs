@@ -7,7 +7,7 @@ use touchstone_schema::tenant::{InputSettings, RiskGroups};
 use touchstone_schema::time::Timestamp;
 
 use super::{
-    AuditLine, DirectoryRows, DirectoryVersions, StoreChange, StoreRow, audit, connection_of, keys, time,
+    AuditLine, DirectoryRows, DirectoryVersions, MerchantRow, StoreChange, StoreRow, audit, connection_of, keys, time,
     touch_directory,
 };
 use crate::store::database::{column, count, execute, parsed, row, rows};
@@ -62,6 +62,16 @@ impl SystemStore<'_> {
         change.commit().await
     }
 
+    /// Every merchant, newest first.
+    pub async fn merchants(&self) -> Result<Vec<MerchantRow>, StoreError> {
+        let sql = "SELECT id, name, created_at FROM merchants ORDER BY created_at DESC, id DESC";
+        let found = rows(&self.store.database, sql, vec![]).await?;
+        let of = |row: &QueryResult| {
+            Ok(MerchantRow { id: parsed(row, "id")?, name: column(row, "name")?, created_at: time(row, "created_at")? })
+        };
+        found.iter().map(of).collect()
+    }
+
     /// Whether a merchant exists.
     pub async fn merchant_exists(&self, id: &MerchantId) -> Result<bool, StoreError> {
         let row = row(&self.store.database, "SELECT id FROM merchants WHERE id = $1", vec![id.as_str().into()]).await?;
@@ -100,6 +110,12 @@ impl SystemStore<'_> {
         };
         audit(&change, line).await?;
         change.commit().await
+    }
+
+    /// Every store, newest first.
+    pub async fn store_rows(&self) -> Result<Vec<StoreRow>, StoreError> {
+        let sql = "SELECT * FROM stores ORDER BY created_at DESC, id DESC";
+        rows(&self.store.database, sql, vec![]).await?.iter().map(store_of).collect()
     }
 
     /// One store.

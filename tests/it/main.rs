@@ -8,6 +8,7 @@ mod cli;
 mod cli_centra;
 mod cli_order;
 mod cli_policy;
+mod compose;
 mod contract;
 mod dead_letters;
 mod examples;

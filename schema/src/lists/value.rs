@@ -23,6 +23,13 @@ const LABEL_CHARS: usize = 63;
 /// Bits before the IPv4 address in an IPv6 address that holds one (RFC 4291, section 2.5.5.2).
 const MAPPED_PREFIX: u8 = 96;
 
+/// Shortest prefix of a range of IPv4 addresses: 65 536 of them, more than most networks of customers have.
+const LEAST_PREFIX_V4: u8 = 16;
+/// Shortest prefix of a range of IPv6 addresses: what a registry gives to a whole provider (RFC 6177 and the registries' policies).
+const LEAST_PREFIX_V6: u8 = 32;
+
+const TOO_WIDE: &str = "expected a range of at most 65536 IPv4 addresses (/16), or of IPv6 from /32 on: a wider one holds the \
+    customers of whole countries";
 const ONE_VALUE: &str = "expected one value: list several by one call for each";
 const ONE_IDENTIFIER: &str = "expected one value, without blanks, commas and semicolons: list several by one call for \
     each, and an identifier that contains them by its order (--of-order on the command line)";
@@ -141,7 +148,12 @@ fn range(value: &str) -> Result<IpNet, &'static str> {
         return Err("expected the first address of the range before its prefix length, such as 203.0.113.0/24: \
             bits after the prefix are set");
     }
-    Ok(unmapped(net))
+    let net = unmapped(net);
+    let least = if matches!(net, IpNet::V4(_)) { LEAST_PREFIX_V4 } else { LEAST_PREFIX_V6 };
+    if net.prefix_len() < least {
+        return Err(TOO_WIDE);
+    }
+    Ok(net)
 }
 
 /// An address as orders carry it, and the length of its prefix: `IpNet` would also read `00.0.0.0`.

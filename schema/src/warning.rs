@@ -26,6 +26,8 @@ wire_enum! {
         PrivateIp = "private_ip",
         /// The word is none of those that are known. It counts as absent.
         UnknownWord = "unknown_word",
+        /// The member is none that is read. It is kept in the document and changes nothing.
+        UnknownMember = "unknown_member",
         /// The value can be read in two ways. It counts as absent.
         Ambiguous = "ambiguous",
     }

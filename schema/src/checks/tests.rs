@@ -334,6 +334,23 @@ fn amounts_are_those_of_the_orders_currency() {
     assert_eq!(wrapped.check_amounts(currency("JPY")).unwrap_err()[0].pointer, "/transaction/order_total");
 }
 
+#[test]
+fn members_that_updates_do_not_have_are_named_in_warnings() {
+    let unknown = |text: &str, subject| -> Vec<String> {
+        update(text, subject).unwrap().unknown.into_iter().map(|warning| warning.field).collect()
+    };
+    let known = r#"{"order_id":"1","status":"fulfilled","note":"left at the door"}"#;
+    assert!(unknown(known, Subject::Transaction).is_empty());
+    assert_eq!(unknown(r#"{"order_id":"1","staus":"cancelled","a/b":1}"#, Subject::Transaction), ["/staus", "/a~1b"]);
+    let wrapped = r#"{"transaction":{"order_id":"1","is_fruad":true},"status":"cancelled"}"#;
+    assert_eq!(unknown(wrapped, Subject::Transaction), ["/status", "/transaction/is_fruad"]);
+    let cart = r#"{"cart_id":"1","payment":{"eci":"05"}}"#;
+    assert!(unknown(cart, Subject::Cart).is_empty());
+    let many: Vec<_> = (0..100).map(|number| format!(r#""x{number}":0"#)).collect();
+    let many = format!(r#"{{"order_id":"1",{}}}"#, many.join(","));
+    assert_eq!(unknown(&many, Subject::Transaction).len(), limits::ORDER_WARNINGS);
+}
+
 /// Any JSON, made of what documents are made of and of what they are not.
 fn any_json() -> impl Strategy<Value = String> {
     let names = "transaction|payment|products|order_id|cart_id|ordered_on|order_total|status|bin|exp_date|last_4|note|promotions|device|ip_address|amount|price|quantity|title|balance|billing|country";

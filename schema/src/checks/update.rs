@@ -9,6 +9,7 @@ use super::words::{CancelledReason, ChargebackStatus, CheckStatus, FraudType, Pa
 use crate::fault::Fault;
 use crate::input::{Findings, Handling, Section, decimal};
 use crate::json::{Json, Path};
+use crate::limits::ORDER_WARNINGS;
 use crate::money::{Currency, Money};
 use crate::time::Timestamp;
 use crate::warning::{Warning, WarningCode};
@@ -79,6 +80,8 @@ pub struct Update {
     pub document: String,
     /// Members that could not be used as they were sent; only of an update that was read leniently.
     pub warnings: Vec<Warning>,
+    /// A warning for each member that is not read, such as one that is misspelt.
+    pub unknown: Vec<Warning>,
 }
 
 /// Reads an update. Its members may be at the top, or within a member `transaction` or `cart`. A value that cannot be read is
@@ -107,7 +110,31 @@ pub fn read_update(document: &Json<'_>, subject: Subject, handling: Handling) ->
     if update.payment_status == Change::Keep {
         update.payment_status = payment_status;
     }
-    Ok(Update { wrapper, payment, document: masked.to_json_string(), warnings, ..update })
+    let unknown = unknown_members(&masked, wrapper, subject);
+    Ok(Update { wrapper, payment, document: masked.to_json_string(), warnings, unknown, ..update })
+}
+
+/// Warns of members that say nothing to us: whoever misspelt one believes that it was applied.
+fn unknown_members(document: &Json<'_>, wrapper: Option<&str>, subject: Subject) -> Vec<Warning> {
+    let payment = (subject == Subject::Cart).then_some("payment");
+    let is_read = |name: &str| match wrapper {
+        _ if payment == Some(name) => true,
+        Some(wrapper) => wrapper == name,
+        None => MEMBERS.contains(&name),
+    };
+    let top = document.as_object().unwrap_or_default().iter().filter(|(name, _)| !is_read(name));
+    let mut pointers: Vec<_> = top.map(|(name, _)| Path::Root.key(name).pointer()).collect();
+    if let Some(wrapper) = wrapper {
+        let within = document.get(wrapper).and_then(Json::as_object).unwrap_or_default().iter();
+        let within = within.filter(|(name, _)| !MEMBERS.contains(&name.as_ref()));
+        pointers.extend(within.map(|(name, _)| Path::Root.key(wrapper).key(name).pointer()));
+    }
+    let warning = |field| Warning {
+        code: WarningCode::UnknownMember,
+        field,
+        message: "expected a member that updates have: this one is kept and changes nothing".into(),
+    };
+    pointers.into_iter().take(ORDER_WARNINGS).map(warning).collect()
 }
 
 impl Update {
@@ -146,6 +173,7 @@ impl Update {
             payment: BTreeMap::new(),
             document: String::new(),
             warnings: Vec::new(),
+            unknown: Vec::new(),
         }
     }
 
@@ -201,6 +229,7 @@ fn read(section: Section<'_>, subject: Subject, findings: &mut Findings) -> Opti
         payment: BTreeMap::new(),
         document: String::new(),
         warnings: Vec::new(),
+        unknown: Vec::new(),
         id: id?,
     })
 }
@@ -265,6 +294,28 @@ fn payment_members(
         (status, known.collect())
     })
 }
+
+/// Members of an update that are read.
+const MEMBERS: &[&str] = &[
+    "order_id",
+    "cart_id",
+    "updated_on",
+    "status",
+    "payment_status",
+    "chargeback_status",
+    "cancelled_reasons",
+    "return_reason",
+    "fraud_type",
+    "is_fraud",
+    "is_locked",
+    "event",
+    "note",
+    "balance",
+    "order_total",
+    "agent_code",
+    "agent_dept",
+    "agent_updated_on",
+];
 
 /// Members of a payment block that a cart's state keeps.
 const PAYMENT: &[&str] =

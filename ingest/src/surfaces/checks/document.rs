@@ -92,6 +92,9 @@ struct UpdatedCheck {
     id: String,
     /// Members whose change was not to be expected. They were applied all the same.
     flagged: Vec<String>,
+    /// Members that updates do not have, such as misspelt ones. They are kept and change nothing.
+    #[schema(max_items = 32, value_type = Vec<crate::surfaces::signed::document::WarningDocument>)]
+    warnings: Vec<Warning>,
 }
 
 /// The members of a verdict that a check is answered with.
@@ -145,7 +148,7 @@ impl From<Reason> for Tag {
 }
 
 /// 200: an update was applied.
-pub(super) fn updated(id: &str, flags: Vec<Flag>) -> Result<Response, Problem> {
+pub(super) fn updated(id: &str, flags: Vec<Flag>, warnings: Vec<Warning>) -> Result<Response, Problem> {
     let flagged = flags.into_iter().map(|flag| flag.member).collect();
-    json(StatusCode::OK, &UpdateResult { success: true, data: UpdatedCheck { id: id.to_owned(), flagged } })
+    json(StatusCode::OK, &UpdateResult { success: true, data: UpdatedCheck { id: id.to_owned(), flagged, warnings } })
 }

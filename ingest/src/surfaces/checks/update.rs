@@ -79,7 +79,7 @@ async fn answer(door: &Door, knock: &Knock, ticket: &Ticket, update: &Update) ->
     match knock.stored(store.update_check(&id, &new)).await? {
         CheckUpdated::Applied(event, learnt, flags) => {
             pass_on(door, knock, *event, learnt).await;
-            updated(&update.id, flags)
+            updated(&update.id, flags, update.unknown.clone())
         }
         CheckUpdated::Already => Err(Problem::internal()),
         CheckUpdated::Duplicate => {

@@ -139,6 +139,15 @@ impl Happening {
             Self::Refunded | Self::Fulfilled | Self::Cancelled => None,
         }
     }
+
+    /// As what it counts for later orders: `fraud`, `honest` or `neither`.
+    pub const fn counts_as(self) -> &'static str {
+        match self.label() {
+            Some(true) => "fraud",
+            Some(false) => "honest",
+            None => "neither",
+        }
+    }
 }
 
 /// One thing that is remembered: an order, or what became of it.

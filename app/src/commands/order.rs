@@ -8,17 +8,21 @@ use touchstone_platform::random;
 use touchstone_platform::store::transactions::{
     Decided, Decision, NewDecision, PageCursor, TransactionSummary, TransactionView,
 };
-use touchstone_schema::checks::Subject;
 use touchstone_schema::ids::{RequestId, StoreId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
+use touchstone_schema::money::Money;
 use touchstone_schema::tenant::{Surface, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::{Assessment, TransactionStatus, Verdict};
 use touchstone_schema::visible::visible;
 
+use self::content::Content;
 use super::store::{data_key, tenant_of};
 use crate::compose::Operator;
 use crate::output::{Output, fields, table};
+
+mod content;
+mod outcome;
 
 /// Orders.
 #[derive(Debug, Subcommand)]
@@ -27,15 +31,21 @@ pub(crate) enum OrderCommand {
     Show {
         #[command(flatten)]
         order: OrderArguments,
+        /// Print the whole order with all personal data, which the audit log keeps.
+        #[arg(long)]
+        full: bool,
     },
     /// List orders, newest first, a page at a time.
     List {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// Only in this status: pending, approved, review, held, rejected, cancelled, closed or failed.
         #[arg(long)]
         status: Option<TransactionStatus>,
+        /// Only those that wait for a person (review and held), the ones that wait longest first.
+        #[arg(long, conflicts_with = "status")]
+        waiting: bool,
         /// Look in the test world.
         #[arg(long)]
         test: bool,
@@ -60,13 +70,15 @@ pub(crate) enum OrderCommand {
         #[arg(long)]
         note: Option<String>,
     },
+    /// Report what became of an order, such as a chargeback.
+    Outcome(outcome::OutcomeArguments),
 }
 
 /// Which order is meant.
 #[derive(Debug, Args)]
 pub(crate) struct OrderArguments {
     /// The store.
-    #[arg(long)]
+    #[arg(long, env = "TOUCHSTONE_STORE")]
     store: StoreId,
     /// The merchant's order id or cart id, or the transaction id (`tx_…`).
     #[arg(long)]
@@ -81,17 +93,25 @@ pub(crate) struct OrderArguments {
 
 pub(crate) async fn run(command: OrderCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
     match command {
-        OrderCommand::Show { order } => {
-            let Found { order, .. } = find(operator, order).await?;
-            output.show(&document(&order)?, || described(&order))
+        OrderCommand::Show { order, full } => {
+            let Found { world, order } = find(operator, order).await?;
+            let content = Content::read(operator, &world, &order.id, full).await?;
+            let mut document = document(&order)?;
+            document["order"] = content.document()?;
+            output.show(&document, || format!("{}{}", content.described(), described(&order)))
         }
-        OrderCommand::List { store, status, test, cursor, limit } => {
+        OrderCommand::List { store, status, waiting, test, cursor, limit } => {
             let tenant = tenant_of(operator, store, test).await?;
-            let page = operator.store().tenant(&tenant).transactions(status, cursor.as_ref(), limit).await?;
+            let orders = operator.store().tenant(&tenant);
+            let page = match waiting {
+                true => orders.waiting(cursor.as_ref(), limit).await?,
+                false => orders.transactions(status, cursor.as_ref(), limit).await?,
+            };
             let next = page.last().filter(|_| page.len() as u64 == limit).map(cursor_after);
             let orders: Vec<_> = page.iter().map(summary).collect();
             output.show(&json!({ "orders": orders, "next": next }), || listed(&page, next.as_deref()))
         }
+        OrderCommand::Outcome(arguments) => outcome::run(arguments, operator, output).await,
         OrderCommand::Decide { order, decision, reviewer, note } => {
             let Found { world, order } = find(operator, order).await?;
             let now = operator.clock.now();
@@ -140,10 +160,7 @@ async fn candidates(operator: &Operator, tenant: &Tenant, id: &str) -> anyhow::R
         return Ok(vec![(tenant.clone(), transaction)]);
     }
     let data_key = data_key(operator, &tenant.store_id).await?;
-    let surfaces = Surface::ALL.iter().map(|surface| TransactionId::of_order(&data_key, tenant.mode, *surface, id));
-    let cart = Subject::Cart.transaction_id(&data_key, tenant.mode, id);
-    let named = surfaces.chain([cart]).map(|transaction| (tenant.clone(), transaction));
-    Ok(named.chain(operator.store().tenant(tenant).placed_as(id).await?).collect())
+    Ok(operator.store().tenant(tenant).candidates(&data_key, id).await?)
 }
 
 /// An order, and the world that it lies in: trial orders of a live key are screened in the test world.
@@ -201,6 +218,8 @@ fn summary(order: &TransactionSummary) -> serde_json::Value {
         "risk_score": order.score,
         "risk_level": order.level,
         "recommended_action": order.action,
+        "amount": order.amount.map(Money::to_decimal_text),
+        "currency": order.amount.map(|amount| amount.currency().code()),
         "received_at": order.received_at.to_rfc3339(),
     })
 }
@@ -212,12 +231,16 @@ fn listed(page: &[TransactionSummary], next: Option<&str>) -> String {
             order.status.to_string(),
             order.score.map(|score| score.to_string()).unwrap_or_default(),
             order.level.clone().unwrap_or_default(),
+            order.amount.map(|amount| amount.to_string()).unwrap_or_default(),
             order.received_at.to_rfc3339(),
             order.id.to_string(),
         ]
     });
-    let mut text =
-        table(&["order", "status", "score", "level", "received", "transaction"], rows.collect(), "No orders.");
+    let mut text = table(
+        &["order", "status", "score", "level", "amount", "received", "transaction"],
+        rows.collect(),
+        "No orders.",
+    );
     if let Some(next) = next {
         text.push_str(&format!("\nMore: --cursor {next}"));
     }
@@ -345,6 +368,7 @@ mod tests {
             score: None,
             level: None,
             action: None,
+            amount: None,
             received_at: Timestamp::from_millis(1_700_000_000_123),
         };
         let cursor = parse_cursor(&cursor_after(&last)).unwrap();

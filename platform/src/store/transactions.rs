@@ -7,11 +7,14 @@ use touchstone_schema::fault::Fault;
 use touchstone_schema::history::Happening;
 use touchstone_schema::ids::{RequestId, TransactionId};
 use touchstone_schema::limits::PAGE_ITEMS;
-use touchstone_schema::tenant::Surface;
+use touchstone_schema::money::Money;
+use touchstone_schema::secret::Secret;
+use touchstone_schema::tenant::{Surface, Tenant};
 use touchstone_schema::time::Timestamp;
 use touchstone_schema::verdict::TransactionStatus;
 use touchstone_schema::wire_enum;
 
+use super::accounts::{AuditLine, audit};
 use super::history::Remembered;
 use super::{StoreError, TenantStore};
 
@@ -79,6 +82,23 @@ impl From<Decision> for Effect {
             Decision::Approve => Self::Resume,
             Decision::Reject => Self::Cancel,
         }
+    }
+}
+
+impl OutcomeKind {
+    /// Reads how much an outcome is about, in minor units of the order's currency.
+    ///
+    /// # Errors
+    /// What was expected. No more than the order's total can be refunded; a chargeback may be more, by its fees.
+    pub fn read_amount(self, text: &str, total: Money) -> Result<i64, String> {
+        let amount = Money::parse(text, total.currency()).map_err(|error| error.to_string())?;
+        if amount.minor() < 0 {
+            return Err("expected an amount that is not negative".to_owned());
+        }
+        if self == Self::Refunded && amount.minor() > total.minor() {
+            return Err(format!("expected a refund of at most the order's total, {total}"));
+        }
+        Ok(amount.minor())
     }
 }
 
@@ -251,6 +271,8 @@ pub struct TransactionSummary {
     pub level: Option<String>,
     /// Recommended action; none while pending.
     pub action: Option<String>,
+    /// Its total; none while pending.
+    pub amount: Option<Money>,
     /// When its newest submission was received.
     pub received_at: Timestamp,
 }
@@ -390,7 +412,59 @@ impl TenantStore<'_> {
         before: Option<&PageCursor>,
         most: u64,
     ) -> Result<Vec<TransactionSummary>, StoreError> {
-        read::page(self.store, self.tenant, status, before, most.min(PAGE_ITEMS + 1)).await
+        read::page(self.store, self.tenant, status, None, before, most.min(PAGE_ITEMS + 1)).await
+    }
+
+    /// The same of these transactions only, of which there are few.
+    pub async fn transactions_among(
+        &self,
+        ids: &[TransactionId],
+        status: Option<TransactionStatus>,
+        before: Option<&PageCursor>,
+        most: u64,
+    ) -> Result<Vec<TransactionSummary>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        read::page(self.store, self.tenant, status, Some(ids), before, most.min(PAGE_ITEMS + 1)).await
+    }
+
+    /// A page of the tenant's orders that wait for a person, those that wait longest first.
+    pub async fn waiting(&self, after: Option<&PageCursor>, most: u64) -> Result<Vec<TransactionSummary>, StoreError> {
+        read::waiting(self.store, self.tenant, after, most.min(PAGE_ITEMS + 1)).await
+    }
+
+    /// The transactions that an id of the merchant's may be of: one of each surface, the cart, one of each site of the orders
+    /// surface; and the worlds that they lie in. Which of them exist is not asked.
+    pub async fn candidates(&self, data_key: &Secret, id: &str) -> Result<Vec<(Tenant, TransactionId)>, StoreError> {
+        let (tenant, mode) = (self.tenant, self.tenant.mode);
+        let surfaces = Surface::ALL.iter().map(|surface| TransactionId::of_order(data_key, mode, *surface, id));
+        let named = surfaces.chain([TransactionId::of_cart(data_key, mode, id)]);
+        let named = named.map(|transaction| (tenant.clone(), transaction));
+        Ok(named.chain(self.placed_as(id).await?).collect())
+    }
+
+    /// The canonical document of a transaction's newest revision; none while it has none.
+    pub async fn order_document(&self, id: &TransactionId) -> Result<Option<String>, StoreError> {
+        read::order_document(self.store, self.tenant, id).await
+    }
+
+    /// The same for a person who asks for all of it, personal data included. Audited.
+    pub async fn order_document_in_full(
+        &self,
+        id: &TransactionId,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let change = self.store.begin().await?;
+        let (store, action) = (Some(&self.tenant.store_id), "order.read_in_full");
+        audit(&change, AuditLine { actor: "operator", store, action, detail: id.as_str(), at: now }).await?;
+        change.commit().await?;
+        self.order_document(id).await
+    }
+
+    /// The total of a transaction's newest revision; none while it has none.
+    pub async fn amount(&self, id: &TransactionId) -> Result<Option<Money>, StoreError> {
+        read::total(self.store, self.tenant, id).await
     }
 
     /// The currency of a transaction's newest revision, to read an outcome's amount with.

@@ -8,6 +8,7 @@
 
 mod country;
 mod parse;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 mod unverified;

@@ -90,11 +90,16 @@ async fn outcome_reported_twice_is_one_outcome_and_one_event(pipeline: &mut Pipe
         let document = json!({"type": kind, "occurred_at": "2026-05-04T12:00:00Z", "amount": "129.90"});
         told(&client.post(&format!("/v1/transactions/{id}/outcome"), &document).await?, status)
     };
-    for _ in 0..2 {
-        assert_eq!(report("chargeback_opened", 200).await?["type"], "chargeback_opened");
+    for is_new in [true, false] {
+        let reported = report("chargeback_opened", 200).await?;
+        assert_eq!((&reported["type"], &reported["recorded"]), (&json!("chargeback_opened"), &json!(is_new)));
+        assert_eq!(reported["counts_as"], "fraud");
     }
-    report("fulfilled", 200).await?;
+    assert_eq!(report("fulfilled", 200).await?["counts_as"], "neither");
     report("eaten", 422).await?;
+    let refund = json!({"type": "refunded", "occurred_at": "2026-05-04T12:00:00Z", "amount": "129.91"});
+    let refused = told(&client.post(&format!("/v1/transactions/{id}/outcome"), &refund).await?, 422)?;
+    assert_eq!(refused["field"], "/amount", "{refused}");
     let transaction = shown(&client, &json!(id)).await?;
     assert_eq!(events(&transaction), ["order.scored", "chargeback.opened", "order.status_changed"]);
     assert_eq!(transaction["outcomes"].as_array().map(Vec::len), Some(2));

@@ -116,7 +116,7 @@ pub(crate) struct StoredVerdictDocument {
 #[schema(as = Warning, example = json!({"code": "malformed", "field": "/created_at", "message": "expected an RFC 3339 time such as 2026-01-02T03:04:05Z"}))]
 #[expect(dead_code, reason = "describes the document; schema::warning::Warning writes it")]
 pub(crate) struct WarningDocument {
-    /// malformed, too_long, too_many, incomplete, placeholder, private_ip, unknown_word or ambiguous.
+    /// malformed, too_long, too_many, incomplete, placeholder, private_ip, unknown_word, unknown_member or ambiguous.
     code: String,
     /// JSON pointer into the order as it was sent.
     field: String,
@@ -210,6 +210,10 @@ pub(crate) struct OutcomeDocument {
     pub(crate) r#type: &'static str,
     /// When, RFC 3339 in UTC.
     pub(crate) occurred_at: String,
+    /// Whether it was recorded now; false when it had been reported before.
+    pub(crate) recorded: bool,
+    /// As what it counts for later orders of the same customer, card or device: fraud, honest or neither.
+    pub(crate) counts_as: &'static str,
 }
 
 /// Something to put on a list.

@@ -5,10 +5,10 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use touchstone_platform::store::transactions::{NewOutcome, OutcomeKind, OutcomeTaken};
 use touchstone_schema::fault::Fault;
+use touchstone_schema::history::Happening;
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::json::Json;
 use touchstone_schema::limits;
-use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::time::Timestamp;
 
 use super::document::{OutcomeDocument, OutcomeRequest};
@@ -61,7 +61,7 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let id = transaction_id(id)?;
     let amount_minor = match &reported.amount {
-        Some(text) => Some(amount_in_order_currency(door, knock, ticket, &id, text).await?),
+        Some(text) => Some(amount_in_order_currency(door, knock, ticket, &id, (reported.kind, text)).await?),
         None => None,
     };
     let outcome = NewOutcome {
@@ -72,20 +72,23 @@ async fn answer(
         request_id: knock.arrival.request_id.clone(),
     };
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
-    match knock.stored(store.record_outcome(&id, &outcome)).await? {
+    let recorded = match knock.stored(store.record_outcome(&id, &outcome)).await? {
         OutcomeTaken::Recorded(event, learnt) => {
             remember(door, learnt, knock.arrival.at).await;
             if let Some(event) = event {
                 announce(door, *event).await;
             }
+            true
         }
-        OutcomeTaken::Already => {}
+        OutcomeTaken::Already => false,
         OutcomeTaken::NotFound => return Err(no_transaction()),
-    }
+    };
     let document = OutcomeDocument {
         transaction_id: id.to_string(),
         r#type: reported.kind.as_str(),
         occurred_at: reported.occurred_at.to_rfc3339(),
+        recorded,
+        counts_as: Happening::from(reported.kind).counts_as(),
     };
     json(StatusCode::OK, &document)
 }
@@ -95,10 +98,10 @@ async fn amount_in_order_currency(
     knock: &Knock,
     ticket: &Ticket,
     id: &TransactionId,
-    text: &str,
+    (kind, text): (OutcomeKind, &str),
 ) -> Result<i64, Problem> {
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
-    let Some(code) = knock.stored(store.currency(id)).await? else {
+    let Some(total) = knock.stored(store.amount(id)).await? else {
         let pending = knock.stored(store.transaction_head(id)).await?.is_some();
         return Err(if pending {
             Problem::state_conflict("pending", "Expected a transaction that has a verdict; this one is pending.")
@@ -106,16 +109,8 @@ async fn amount_in_order_currency(
             no_transaction()
         });
     };
-    let currency = Currency::from_code(&code).ok_or_else(|| {
-        tracing::error!(request_id = %knock.arrival.request_id, order = %id, "a stored currency is unknown");
-        Problem::internal()
-    })?;
     let invalid = |message: String| Problem::invalid_fields(vec![Fault::new("/amount", message)]);
-    let amount = Money::parse(text, currency).map_err(|error| invalid(error.to_string()))?;
-    if amount.minor() < 0 {
-        return Err(invalid("expected an amount that is not negative".to_owned()));
-    }
-    Ok(amount.minor())
+    kind.read_amount(text, total).map_err(invalid)
 }
 
 fn read(headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Reported, Problem> {

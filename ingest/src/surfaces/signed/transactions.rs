@@ -25,6 +25,7 @@ const DEFAULT_ITEMS: u64 = 50;
 
 /// One page, as it was asked for.
 struct Asked {
+    order_id: Option<String>,
     status: Option<TransactionStatus>,
     before: Option<PageCursor>,
     items: u64,
@@ -35,6 +36,7 @@ struct Asked {
 /// Newest first. Follow `next_cursor` until it is null.
 #[utoipa::path(get, path = "/v1/transactions", tag = "Transactions",
     params(
+        ("order_id" = Option<String>, Query, description = "Only those with this order or cart id, on whatever surface they came in."),
         ("status" = Option<String>, Query, description = "pending, approved, review, held, rejected or failed; all when absent."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
         ("limit" = Option<u64>, Query, description = "Items of the page, 1 to 100; 50 when absent.", minimum = 1, maximum = 100),
@@ -64,7 +66,14 @@ pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock
 async fn page(door: &Door, knock: &Knock, ticket: &Ticket) -> Result<Response, Problem> {
     let asked = read_query(&knock.uri)?;
     let store = door.dependencies.store.tenant(&ticket.caller.key.tenant);
-    let rows = knock.stored(store.transactions(asked.status, asked.before.as_ref(), asked.items)).await?;
+    let rows = match &asked.order_id {
+        None => knock.stored(store.transactions(asked.status, asked.before.as_ref(), asked.items)).await?,
+        Some(id) => {
+            let candidates = knock.stored(store.candidates(&ticket.caller.store.data_key, id)).await?;
+            let ids: Vec<_> = candidates.into_iter().map(|(_, id)| id).collect();
+            knock.stored(store.transactions_among(&ids, asked.status, asked.before.as_ref(), asked.items)).await?
+        }
+    };
     let is_full = rows.len() as u64 >= asked.items;
     let next = rows.last().filter(|_| is_full).map(|row| write_cursor(row.received_at, row.id.as_str()));
     json(StatusCode::OK, &TransactionPage::new(rows, next))
@@ -81,6 +90,11 @@ async fn one(door: &Door, knock: &Knock, ticket: &Ticket, id: &str) -> Result<Re
 fn read_query(uri: &Uri) -> Result<Asked, Problem> {
     let mut query = parameters(uri)?;
     let mut take = |name: &str| query.remove(name).filter(|text| !text.is_empty());
+    let order_id = take("order_id");
+    let is_none = |id: &String| id.chars().count() > limits::CHECK_ID_CHARS || id.chars().any(char::is_control);
+    if order_id.as_ref().is_some_and(is_none) {
+        return Err(invalid("order_id", "expected a text of at most 256 characters, without control characters"));
+    }
     let status = match take("status") {
         Some(text) => Some(text.parse().map_err(|expected: String| invalid("status", &expected))?),
         None => None,
@@ -97,7 +111,7 @@ fn read_query(uri: &Uri) -> Result<Asked, Problem> {
             .ok_or_else(|| invalid("limit", "expected a whole number from 1 to 100"))?,
         None => DEFAULT_ITEMS,
     };
-    Ok(Asked { status, before, items })
+    Ok(Asked { order_id, status, before, items })
 }
 
 fn write_cursor(received_at: Timestamp, id: &str) -> String {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use sea_orm::{QueryResult, Value};
 use touchstone_schema::ids::TransactionId;
 use touchstone_schema::limits::TRANSACTION_LIST_ITEMS;
+use touchstone_schema::money::{Currency, Money};
 use touchstone_schema::renamed::present;
 use touchstone_schema::tenant::Tenant;
 use touchstone_schema::time::Timestamp;
@@ -35,7 +36,27 @@ const CANCELLED: &str = "WITH cancelled AS (SELECT kind FROM outcomes
 
 const CHECK: &str = "SELECT state FROM check_states WHERE transaction_id = $1 AND store_id = $2";
 
+const TOTAL: &str =
+    "SELECT amount_minor, currency FROM transactions WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3";
+
 const CURRENCY: &str = "SELECT currency FROM transactions WHERE id = $1 AND COALESCE(store_id, '') = $2 AND mode = $3";
+
+/// Named by its tenant as the row of the transaction is.
+const ORDER: &str = "SELECT r.document FROM transactions t
+  JOIN revisions r ON r.transaction_id = t.id AND r.revision = t.revision
+  WHERE t.id = $1 AND COALESCE(t.store_id, '') = $2 AND t.mode = $3";
+
+pub(super) async fn total(store: &Store, tenant: &Tenant, id: &TransactionId) -> Result<Option<Money>, StoreError> {
+    row(&store.database, TOTAL, scoped(tenant, id)).await?.map_or(Ok(None), |row| amount(&row))
+}
+
+pub(super) async fn order_document(
+    store: &Store,
+    tenant: &Tenant,
+    id: &TransactionId,
+) -> Result<Option<String>, StoreError> {
+    row(&store.database, ORDER, scoped(tenant, id)).await?.map(|row| column(&row, "document")).transpose()
+}
 
 pub(super) async fn transaction(
     store: &Store,
@@ -111,6 +132,7 @@ pub(super) async fn page(
     store: &Store,
     tenant: &Tenant,
     status: Option<TransactionStatus>,
+    among: Option<&[TransactionId]>,
     before: Option<&PageCursor>,
     most: u64,
 ) -> Result<Vec<TransactionSummary>, StoreError> {
@@ -123,30 +145,65 @@ pub(super) async fn page(
         id.into(),
         i64::try_from(most).unwrap_or(i64::MAX).into(),
     ];
-    read(&rows(&store.database, &page_text(status), values).await?, summary)
+    let ids = among.unwrap_or_default();
+    let values = values.into_iter().chain(ids.iter().map(|id| id.as_str().into()));
+    read(&rows(&store.database, &page_text(status, ids.len()), values).await?, summary)
 }
 
+/// Found by the index of open transactions: each status is a literal.
+const WAITING: &str =
+    "SELECT id, order_id, status, score, level, action, amount_minor, currency, received_at FROM transactions
+  WHERE store_id = $1 AND mode = $2 AND status IN ('review', 'held') AND (received_at, id) > ($3, $4)
+  ORDER BY received_at, id LIMIT $5";
+
+pub(super) async fn waiting(
+    store: &Store,
+    tenant: &Tenant,
+    after: Option<&PageCursor>,
+    most: u64,
+) -> Result<Vec<TransactionSummary>, StoreError> {
+    let (received_at, id) = after.map_or((i64::MIN, ""), |cursor| (cursor.received_at.as_millis(), cursor.id.as_str()));
+    let values = [
+        tenant.store_id.as_str().into(),
+        tenant.mode.as_str().into(),
+        received_at.into(),
+        id.into(),
+        i64::try_from(most).unwrap_or(i64::MAX).into(),
+    ];
+    read(&rows(&store.database, WAITING, values).await?, summary)
+}
+
+/// Number of the first value of a page's statement that names a transaction.
+const FIRST_ID: usize = 6;
 /// Whether an order was reported as cancelled before its verdict.
 const CANCELLED_BEFORE: &str = "EXISTS (SELECT 1 FROM outcomes o
       WHERE o.transaction_id = p.transaction_id AND o.store_id = p.store_id AND o.kind = 'cancelled')";
 
-/// The statement of a page: one of eight texts. The status is a literal of ours, because the index of open transactions
-/// is used only where the planner can see which status is asked for.
-fn page_text(status: Option<TransactionStatus>) -> String {
+/// The statement of a page: one of eight texts, and of a few more where transactions are named. The status is a literal of
+/// ours, because the index of open transactions is used only where the planner can see which status is asked for.
+fn page_text(status: Option<TransactionStatus>, ids: usize) -> String {
+    let places: Vec<_> = (0..ids).map(|place| format!("${}", FIRST_ID + place)).collect();
+    let among = |column: &str| match ids {
+        0 => String::new(),
+        _ => format!(" AND {column} IN ({})", places.join(", ")),
+    };
     let scored = |only: &str| {
+        let among = among("id");
         format!(
-            "SELECT id, order_id, status, score, level, action, received_at FROM transactions
-  WHERE store_id = $1 AND mode = $2 AND (received_at, id) < ($3, $4){only}
+            "SELECT id, order_id, status, score, level, action, amount_minor, currency, received_at FROM transactions
+  WHERE store_id = $1 AND mode = $2 AND (received_at, id) < ($3, $4){only}{among}
   ORDER BY received_at DESC, id DESC LIMIT $5"
         )
     };
     // The newest pending row of each transaction that has no verdict.
     let waiting = |only: &str| {
+        let among = among("transaction_id");
         format!(
             "SELECT transaction_id AS id, order_id,
     CASE WHEN {CANCELLED_BEFORE} THEN 'cancelled' WHEN failed_reason IS NULL THEN 'pending' ELSE 'failed' END AS status,
-    CAST(NULL AS BIGINT) AS score, CAST(NULL AS TEXT) AS level, CAST(NULL AS TEXT) AS action, received_at FROM pending p
-  WHERE store_id = $1 AND mode = $2 AND (received_at, transaction_id) < ($3, $4){only}
+    CAST(NULL AS BIGINT) AS score, CAST(NULL AS TEXT) AS level, CAST(NULL AS TEXT) AS action,
+    CAST(NULL AS BIGINT) AS amount_minor, CAST(NULL AS TEXT) AS currency, received_at FROM pending p
+  WHERE store_id = $1 AND mode = $2 AND (received_at, transaction_id) < ($3, $4){only}{among}
     AND NOT EXISTS (SELECT 1 FROM transactions t WHERE t.id = p.transaction_id)
     AND NOT EXISTS (SELECT 1 FROM pending q WHERE q.transaction_id = p.transaction_id
       AND (q.received_at, q.submission_id) > (p.received_at, p.submission_id))
@@ -189,8 +246,17 @@ fn summary(row: &QueryResult) -> Result<TransactionSummary, StoreError> {
         score: score.map(u8::try_from).transpose().map_err(|error| StoreError::corrupt("score", error))?,
         level: column(row, "level")?,
         action: column(row, "action")?,
+        amount: amount(row)?,
         received_at: time(row, "received_at")?,
     })
+}
+
+fn amount(row: &QueryResult) -> Result<Option<Money>, StoreError> {
+    let minor = column::<Option<i64>>(row, "amount_minor")?;
+    let code = column::<Option<String>>(row, "currency")?;
+    Ok(minor
+        .zip(code.as_deref().and_then(Currency::from_code))
+        .and_then(|(minor, of)| Money::from_minor(minor, of).ok()))
 }
 
 pub(super) fn revision(row: &QueryResult) -> Result<RevisionView, StoreError> {

@@ -56,7 +56,9 @@ impl Shop {
         let store =
             touchstone_json(&backend, &["store", "create", "--merchant", &merchant, "--name", "Examples"]).await?;
         let store = text(&store, "store_id")?;
-        let key = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", scopes]).await?;
+        let create =
+            ["key", "create", "--store", &store, "--scopes", scopes, "--product", "guaranteed", "--currency", "USD"];
+        let key = touchstone_json(&backend, &create).await?;
         let checks = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", "checks"]).await?;
         let basic = [text(&checks, "key_id")?, text(&checks, "secret")?];
         let server = Touchstone::new("all", &backend)?.start().await?;

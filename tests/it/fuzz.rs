@@ -125,7 +125,8 @@ async fn accounts(backend: &Backend, folder: &TemporaryFolder, receiver: &str) -
     let shop =
         ["centra", "connect", "--store", &store, "--api-url", "http://127.0.0.1:9/graphql", "--token-file", &token];
     let shop = text(&create(backend, &shop).await?, "connector_path")?;
-    let mut key = create(backend, &["key", "create", "--store", &store, "--scopes", "signed,orders,checks"]).await?;
+    let orders = ["--scopes", "signed,orders,checks", "--product", "guaranteed", "--currency", "USD"];
+    let mut key = create(backend, &[&["key", "create", "--store", &store], &orders[..]].concat()).await?;
     key["connector_token"] = json!(shop.rsplit('/').next());
     Ok(key)
 }

@@ -55,8 +55,8 @@ impl World {
             touchstone_json(backend, &[create.as_slice(), more].concat()).await
         };
         let (test, live) = (key(&["--test"]).await?, key(&[]).await?);
-        let scopes = ["--scopes", "orders,checks"];
-        let (plain, plain_live) = (key(&["--test", scopes[0], scopes[1]]).await?, key(&scopes).await?);
+        let scopes = ["--scopes", "orders,checks", "--product", "guaranteed", "--currency", "USD"];
+        let (plain, plain_live) = (key(&[&["--test"], &scopes[..]].concat()).await?, key(&scopes).await?);
         let server = Touchstone::new("all", backend)?.start().await?;
         let url = server.url();
         Ok(Self {

@@ -13,10 +13,10 @@ use touchstone_platform::crypto::{
 };
 use touchstone_platform::random;
 use touchstone_platform::store::SystemStore;
-use touchstone_platform::store::accounts::{HMAC_SECRET, KeyRow};
+use touchstone_platform::store::accounts::{HMAC_SECRET, KeyRow, StoreRow};
 use touchstone_schema::ids::{KeyId, StoreId};
 use touchstone_schema::secret::Secret;
-use touchstone_schema::tenant::{KeyMode, KeyScope};
+use touchstone_schema::tenant::{KeyMode, KeyScope, Product};
 
 use super::{DEFAULT_GRACE, parse_grace, store};
 use crate::compose::Operator;
@@ -28,7 +28,7 @@ pub(crate) enum KeyCommand {
     /// Make a key and its secrets, which are shown this once.
     Create {
         /// The store that it opens.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// Opens the test world instead of the live one.
         #[arg(long)]
@@ -36,6 +36,12 @@ pub(crate) enum KeyCommand {
         /// What it may be used for.
         #[arg(long, value_delimiter = ',', default_value = "signed")]
         scopes: Vec<KeyScope>,
+        /// With the scope orders: the product that the store's statuses have, as a confirmation.
+        #[arg(long)]
+        product: Option<Product>,
+        /// With the scope orders: the currency of all amounts, as a confirmation.
+        #[arg(long)]
+        currency: Option<String>,
     },
     /// Give a key a fresh signing secret, shown this once; the old one stays valid for a while.
     Rotate {
@@ -55,7 +61,7 @@ pub(crate) enum KeyCommand {
     /// List the keys of a store.
     List {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
     },
     /// Encrypt every stored secret anew under the first key of TOUCHSTONE_MASTER_KEY.
@@ -64,8 +70,11 @@ pub(crate) enum KeyCommand {
 
 pub(crate) async fn run(command: KeyCommand, operator: &Operator, output: Output) -> anyhow::Result<()> {
     match command {
-        KeyCommand::Create { store, test, scopes } => {
-            store::existing(operator, &store).await?;
+        KeyCommand::Create { store, test, scopes, product, currency } => {
+            let row = store::existing(operator, &store).await?;
+            if scopes.contains(&KeyScope::Orders) {
+                confirm_meaning(&row, product, currency.as_deref())?;
+            }
             let mode = if test { KeyMode::Test } else { KeyMode::Live };
             let keys = operator.master_keys().await?;
             let made = create(operator.system(), &keys, &operator.clock, store, mode, scopes).await?;
@@ -88,6 +97,23 @@ pub(crate) async fn run(command: KeyCommand, operator: &Operator, output: Output
         KeyCommand::List { store } => list(&store, operator, output).await,
         KeyCommand::Reseal => reseal(operator, output).await,
     }
+}
+
+/// Orders of the orders surface carry neither currency nor what their statuses promise: whoever makes a key for it must know
+/// both, since a default that nobody saw would be found out by wrong amounts.
+fn confirm_meaning(store: &StoreRow, product: Option<Product>, currency: Option<&str>) -> anyhow::Result<()> {
+    let is_currency = currency.is_some_and(|currency| currency.eq_ignore_ascii_case(&store.currency));
+    if product == Some(store.product) && is_currency {
+        return Ok(());
+    }
+    bail!(
+        "orders of this store are answered as product `{0}`, and all their amounts are in {1}: if that is right, say \
+         --product {0} --currency {1}; else change it before with `touchstone store set --store {2} --product PRODUCT \
+         --currency CODE`",
+        store.product,
+        store.currency,
+        store.id
+    )
 }
 
 /// A new key with everything that its owner needs, told once.

@@ -68,7 +68,9 @@ impl Shop {
         let store = ["store", "create", "--merchant", &merchant, "--name", "Shop", "--rate-limit", RATE_LIMIT];
         let store = text(&touchstone_json(&backend, &store).await?, "store_id")?;
         let key = touchstone_json(&backend, &["key", "create", "--store", &store]).await?;
-        let orders_key = touchstone_json(&backend, &["key", "create", "--store", &store, "--scopes", "orders"]).await?;
+        let orders = ["--scopes", "orders", "--product", "guaranteed", "--currency", "USD"];
+        let orders_key =
+            touchstone_json(&backend, &[&["key", "create", "--store", &store], &orders[..]].concat()).await?;
         let endpoint = ["endpoint", "create", "--store", &store, "--url", &receiver.url()];
         let endpoint = touchstone_json(&backend, &endpoint).await?;
         Ok(Self {

@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Doctor(commands::doctor::DoctorArguments),
     /// Print the OpenAPI 3.1 description of the HTTP interface.
     Openapi,
+    /// Print the completion script of a shell: `touchstone completion bash > /etc/bash_completion.d/touchstone`.
+    Completion(commands::shell::CompletionArguments),
+    /// Write a manual page for every command.
+    Man(commands::shell::ManArguments),
     /// Fetch a URL and exit 0 if it answers 2xx: a health check for containers.
     Probe(commands::probe::ProbeArguments),
     /// Merchants: the accounts that own stores.
@@ -107,10 +111,15 @@ mod tests {
             format!("endpoint create --store {STORE} --url https://shop.example/hook --events order.scored"),
             "delivery replay --endpoint ep_01ARZ3NDEKTSV4RRFFQ69G5FAV --since 2h".to_owned(),
             format!("order decide --store {STORE} --id 1001 --decision approve --reviewer ann"),
+            format!("order show --store {STORE} --id 1001 --surface checks --full"),
+            format!("order list --store {STORE} --waiting --limit 5"),
+            format!("order outcome --store {STORE} --id 1001 --type refunded --occurred-at 2d --amount 12.50"),
             "evaluate orders.csv.gz --mapping shop.toml --policy strict.json --plots plots --rank score".to_owned(),
             "dead-letter replay --all".to_owned(),
             "dead-letter discard --all --yes".to_owned(),
             "backup --to copy.sqlite".to_owned(),
+            "completion zsh".to_owned(),
+            "man --to man1".to_owned(),
             format!("list add --store {STORE} --list block --subject email --value ann@example.com --expires-in 30d"),
             format!("list show --store {STORE} --list allow"),
             format!("rules apply --store {STORE} --file policy.json --note tuned"),

@@ -366,3 +366,30 @@ async fn a_full_table_of_open_files_ends_no_process() -> anyhow::Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn completion_and_manual_pages_know_every_command() -> anyhow::Result<()> {
+    let backend = Backend::embedded()?;
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = touchstone(&backend, &["completion", shell]).await?;
+        ensure!(script.code == Some(0) && script.stdout.contains("dead-letter"), "{shell}: {script:?}");
+    }
+    let folder = backend.data_dir().join("man1");
+    let to = folder.to_str().context("a path of text")?;
+    touchstone_json(&backend, &["man", "--to", to]).await?;
+    let page = std::fs::read_to_string(folder.join("touchstone-order-decide.1"))?;
+    ensure!(page.contains("approve or reject"), "{page}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_store_may_be_named_once_in_the_environment() -> anyhow::Result<()> {
+    let backend = Backend::embedded()?;
+    let (first, second) = (new_store(&backend).await?, new_store(&backend).await?);
+    let environment = [("TOUCHSTONE_STORE", first.clone())];
+    let shown = touchstone_with(&backend, &environment, &["store", "show", "--json"]).await?;
+    assert_eq!(text(&serde_json::from_str(&shown.stdout)?, "store_id")?, first);
+    let shown = touchstone_with(&backend, &environment, &["store", "show", "--store", &second, "--json"]).await?;
+    assert_eq!(text(&serde_json::from_str(&shown.stdout)?, "store_id")?, second, "what is said in the call wins");
+    Ok(())
+}

@@ -29,7 +29,7 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 const EGRESS_ALLOW: (&str, &str) = ("TOUCHSTONE_EGRESS_ALLOW", "127.0.0.0/8");
 
 /// Settings which must not leak from the environment of the tests into the program.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 24] = [
     "AMQP_URL",
     "AMQP_URL_FILE",
     "DATABASE_URL",
@@ -52,6 +52,7 @@ const SETTINGS: [&str; 23] = [
     "TOUCHSTONE_MASTER_KEY",
     "TOUCHSTONE_MASTER_KEY_FILE",
     "TOUCHSTONE_PUBLIC_URL",
+    "TOUCHSTONE_STORE",
     "TOUCHSTONE_UPLOAD_DAY_BYTES",
 ];
 

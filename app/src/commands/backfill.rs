@@ -42,7 +42,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug, Args)]
 pub(crate) struct BackfillArguments {
     /// The store.
-    #[arg(long)]
+    #[arg(long, env = "TOUCHSTONE_STORE")]
     store: StoreId,
     /// Files, `s3://bucket/key` (credentials and endpoint from the usual AWS_* variables), or `-` for standard input; `.gz`
     /// files are unpacked.

@@ -44,7 +44,7 @@ pub(crate) enum CentraCommand {
     /// Connect a store to its Centra shop; the path for the shop's plugin is shown this once.
     Connect {
         /// The store whose policy judges the shop's orders.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// The shop's Integration API, such as `https://brand.centra.com/graphql`.
         #[arg(long, value_parser = access::parse_api_url)]
@@ -58,7 +58,7 @@ pub(crate) enum CentraCommand {
     /// Show the connections of a store, what they hold and what became of it.
     Status {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// Only this connection.
         #[arg(long)]
@@ -94,7 +94,7 @@ pub(crate) enum CentraCommand {
     /// The emergency switch: resume every order that a store's shops hold for us.
     Release {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// All of them; there is no release of some.
         #[arg(long, required = true)]

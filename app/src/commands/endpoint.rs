@@ -35,7 +35,7 @@ pub(crate) enum EndpointCommand {
     /// Add an endpoint; its signing secret is shown this once.
     Create {
         /// The store whose events it receives.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// Where to deliver.
         #[arg(long, value_parser = parse_url)]
@@ -57,7 +57,7 @@ pub(crate) enum EndpointCommand {
     /// List the endpoints of a store.
     List {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
     },
     /// Show an endpoint; of its own headers only the names.

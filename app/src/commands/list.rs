@@ -27,7 +27,7 @@ pub(crate) enum ListCommand {
     /// Take an entry off its list.
     Remove {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// The entry.
         #[arg(long)]
@@ -39,7 +39,7 @@ pub(crate) enum ListCommand {
     /// Show what is listed.
     Show {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// block or allow; both when not given.
         #[arg(long)]
@@ -57,7 +57,7 @@ pub(crate) enum ListCommand {
 #[derive(Debug, Args)]
 pub(crate) struct NewEntry {
     /// The store.
-    #[arg(long)]
+    #[arg(long, env = "TOUCHSTONE_STORE")]
     store: StoreId,
     /// block: the score is 100; allow: it is 0 unless something is blocked.
     #[arg(long)]

@@ -29,6 +29,7 @@ pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod rules;
 pub(crate) mod serve;
+pub(crate) mod shell;
 pub(crate) mod store;
 
 /// How long a secret that was rotated stays valid unless told otherwise (contract section 1).
@@ -45,6 +46,8 @@ pub(crate) async fn run(command: Command, output: &Output) -> anyhow::Result<Exi
         Command::Serve(arguments) => Box::pin(serve::run(arguments, *output)).await,
         Command::Migrate(arguments) => migrate(arguments, *output).await,
         Command::Openapi => openapi(*output),
+        Command::Completion(arguments) => shell::completion(&arguments, *output),
+        Command::Man(arguments) => shell::man(&arguments, *output),
         Command::Probe(arguments) => probe::run(&arguments, *output).await,
         Command::Merchant(command) => Box::pin(merchant::run(command, *output)).await,
         Command::Store(command) => store::run(command, &Operator::open().await?, *output).await,

@@ -33,7 +33,7 @@ pub(crate) enum PolicyCommand {
     #[command(disable_version_flag = true)]
     Show {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// This version; the newest when not given.
         #[arg(long)]
@@ -42,7 +42,7 @@ pub(crate) enum PolicyCommand {
     /// List the versions of a store's policy, newest first, a page at a time.
     List {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// Continue below this version.
         #[arg(long)]
@@ -54,7 +54,7 @@ pub(crate) enum PolicyCommand {
     /// Show what differs between two versions.
     Diff {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// The version to begin with; 0 is the built-in default.
         #[arg(long)]
@@ -66,7 +66,7 @@ pub(crate) enum PolicyCommand {
     /// Go back to an earlier version: it becomes the next one.
     Rollback {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// The version to go back to; 0 is the built-in default.
         #[arg(long)]

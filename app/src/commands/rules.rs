@@ -38,7 +38,7 @@ pub(crate) enum RulesCommand {
     #[command(disable_version_flag = true)]
     Show {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         /// Of this version of the policy; of the newest when not given.
         #[arg(long)]
@@ -64,7 +64,7 @@ pub(crate) enum RulesCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Draft {
     /// The store.
-    #[arg(long)]
+    #[arg(long, env = "TOUCHSTONE_STORE")]
     store: StoreId,
     /// A policy (a JSON object), or only its rules (a JSON array) in place of those of the policy in force.
     #[arg(long)]

@@ -33,7 +33,7 @@ pub(crate) enum StoreCommand {
     /// Change settings of a store; every process follows within two seconds.
     Set {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
         #[command(flatten)]
         settings: StoreSettings,
@@ -47,7 +47,7 @@ pub(crate) enum StoreCommand {
     /// Show a store.
     Show {
         /// The store.
-        #[arg(long)]
+        #[arg(long, env = "TOUCHSTONE_STORE")]
         store: StoreId,
     },
 }

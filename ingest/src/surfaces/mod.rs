@@ -18,7 +18,7 @@ use touchstone_schema::time::Timestamp;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::admit::Ticket;
+use crate::admit::{Ticket, admit};
 use crate::auth::{Caller, Signed, authenticate, authenticate_by_key};
 use crate::door::{Door, SharedDoor};
 use crate::http::service::Arrival;
@@ -158,15 +158,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Knock {
 impl Knock {
     /// Authenticates a request whose signature covers only its body.
     pub(crate) async fn authenticate_body(&self, door: &Door) -> Result<Caller, Problem> {
-        self.authenticate(door, Signed::Body, &self.arrival.body).await
-    }
-
-    /// Authenticates a request of a route of our own, whose query parameters are all known.
-    async fn authenticate(&self, door: &Door, signed: Signed<'_>, body: &[u8]) -> Result<Caller, Problem> {
-        let caller = authenticate(&door.dependencies, &self.headers, signed, body, self.arrival.at).await?;
-        let route = self.route.as_ref().map_or("", MatchedPath::as_str);
-        parameters::require_known(&self.method, route, &self.uri)?;
-        Ok(caller)
+        authenticate(&door.dependencies, &self.headers, Signed::Body, &self.arrival.body, self.arrival.at).await
     }
 
     /// Authenticates a request whose signature covers its method and path too, and which has no body.
@@ -177,7 +169,8 @@ impl Knock {
 
     /// The same for a request that carries a document.
     pub(crate) async fn authenticate_document(&self, door: &Door) -> Result<Caller, Problem> {
-        self.authenticate(door, Signed::Target(&self.method, &self.uri), &self.arrival.body).await
+        let signed = Signed::Target(&self.method, &self.uri);
+        authenticate(&door.dependencies, &self.headers, signed, &self.arrival.body, self.arrival.at).await
     }
 
     /// Authenticates a request of the orders surface.
@@ -187,7 +180,19 @@ impl Knock {
 
     /// The same for a body that streams: the signature covers what stands for it.
     pub(crate) async fn authenticate_over(&self, door: &Door, stands_for_body: &[u8]) -> Result<Caller, Problem> {
-        self.authenticate(door, Signed::Target(&self.method, &self.uri), stands_for_body).await
+        let signed = Signed::Target(&self.method, &self.uri);
+        authenticate(&door.dependencies, &self.headers, signed, stands_for_body, self.arrival.at).await
+    }
+
+    /// Admits a request of a route of our own, whose query parameters must all be known. One that is misspelt is counted like
+    /// any other request.
+    pub(crate) async fn admit(&self, door: &Door, caller: Caller, order_id: Option<&str>) -> Result<Ticket, Problem> {
+        let ticket = admit(&door.dependencies, caller, order_id, &self.arrival).await?;
+        let route = self.route.as_ref().map_or("", MatchedPath::as_str);
+        match parameters::require_known(&self.method, route, &self.uri) {
+            Ok(()) => Ok(ticket),
+            Err(problem) => Err(problem.rated(ticket.rate)),
+        }
     }
 
     /// Whether the body is too long to be read on a thread that serves connections.

@@ -22,7 +22,7 @@ use touchstone_schema::fault::Fault;
 use touchstone_schema::ids::BackfillId;
 use touchstone_schema::limits::{BACKFILL_UPLOAD_BYTES, PAGE_ITEMS};
 
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
@@ -72,7 +72,7 @@ pub(crate) async fn upload(State(door): State<SharedDoor>, knock: Knock, body: B
     // A header that is not there is a signature over nothing.
     let sha256 = knock.headers.get(CONTENT_SHA256).map_or(&b""[..], HeaderValue::as_bytes).to_vec();
     let caller = knock.authenticate_over(&door, &sha256).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = match read_head(&knock.headers, &knock.uri, &sha256) {
         Ok(head) => receive::receive(&door, &knock, &ticket, &head, body).await.and_then(|id| taken(&id)),
         Err(problem) => Err(problem),
@@ -92,7 +92,7 @@ pub(crate) async fn upload(State(door): State<SharedDoor>, knock: Knock, body: B
     responses((status = 200, description = "The backfill.", body = BackfillDocument)))]
 pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }

@@ -11,7 +11,7 @@ use touchstone_schema::test_order::AskedOutcome;
 
 use super::document::{OrderDocument, PromiseDocument, VerdictDocument};
 use super::{screened_answer, verdict_answer};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::enqueue::{screen, screen_late};
 use crate::order_body::{OrderBody, handling, read_order};
@@ -36,7 +36,7 @@ pub(crate) async fn analyze(State(door): State<SharedDoor>, knock: Knock) -> Res
     let handling = handling(&knock.headers, &caller.store);
     let short = (!knock.is_long()).then(|| read_order(&knock.headers, &knock.arrival.body, handling));
     let order_id = short.as_ref().and_then(|order| order.as_ref().ok()).map(|order| order.order_id.as_str());
-    let mut ticket = admit(&door.dependencies, caller, order_id, &knock.arrival).await?;
+    let mut ticket = knock.admit(&door, caller, order_id).await?;
     let order = match short {
         Some(order) => order,
         None => knock.read(&door, move |headers, body| read_order(headers, body, handling)).await,

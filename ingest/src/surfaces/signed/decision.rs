@@ -9,7 +9,7 @@ use touchstone_schema::limits;
 use super::document::{DecidedDocument, DecisionRequest};
 use super::fields::Fields;
 use super::{no_transaction, transaction_id};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
@@ -40,7 +40,7 @@ pub(crate) async fn decide(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_document(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = match knock.read(&door, read).await {
         Ok(asked) => answer(&door, &knock, &ticket, &id, asked).await,
         Err(problem) => Err(problem),

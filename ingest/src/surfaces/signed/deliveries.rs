@@ -12,7 +12,7 @@ use touchstone_schema::time::Timestamp;
 use super::delivery_document::{DeliveryDocument, DeliveryPage, DeliveryWithAttempts};
 use super::page_query::{PageQuery, invalid};
 use super::{API, endpoint_is_off};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
@@ -40,7 +40,7 @@ enum Told {
     responses((status = 200, description = "A page.", body = DeliveryPage)))]
 pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = page(&door, &knock, &ticket).await;
     ticket.settle(&door, answer).await
 }
@@ -57,7 +57,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
     responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
 pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }
@@ -75,7 +75,7 @@ pub(crate) async fn replay(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = again(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }

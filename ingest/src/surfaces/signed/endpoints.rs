@@ -20,7 +20,7 @@ use super::delivery_document::{
 use super::fields::Fields;
 use super::page_query::{PageQuery, invalid, parameters};
 use super::{API, endpoint_is_off};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::openapi::example_of;
 use crate::order_body::read_json;
@@ -45,7 +45,7 @@ const EVENT: &str = "expected a type of event, such as payment.failed";
     responses((status = 200, description = "A page.", body = EndpointPage)))]
 pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = page(&door, &knock, &ticket).await;
     ticket.settle(&door, answer).await
 }
@@ -56,7 +56,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
     responses((status = 200, description = "The endpoint.", body = EndpointDocument)))]
 pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }
@@ -73,7 +73,7 @@ pub(crate) async fn enable(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = switch(&door, &knock, &ticket, &id, true).await;
     ticket.settle(&door, answer).await
 }
@@ -90,7 +90,7 @@ pub(crate) async fn disable(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = switch(&door, &knock, &ticket, &id, false).await;
     ticket.settle(&door, answer).await
 }
@@ -105,7 +105,7 @@ pub(crate) async fn disable(
     responses((status = 200, description = "The event is on its way.", body = TestDocument)))]
 pub(crate) async fn test(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = try_out(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }
@@ -123,7 +123,7 @@ pub(crate) async fn recover(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_document(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = begin(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }
@@ -144,7 +144,7 @@ pub(crate) async fn recoveries(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = past(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }

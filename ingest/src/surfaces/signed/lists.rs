@@ -14,7 +14,7 @@ use touchstone_schema::time::Timestamp;
 
 use super::document::{ListEntryDocument, ListEntryRequest, ListPage};
 use super::fields::Fields;
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
@@ -41,7 +41,7 @@ struct Asked {
     responses((status = 200, description = "Listed, now or before.", body = ListEntryDocument)))]
 pub(crate) async fn add(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_document(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let now = knock.arrival.at;
     let answer = match knock.read(&door, move |headers, body| read(headers, body, now)).await {
         Ok(asked) => put(&door, &knock, &ticket, asked).await,
@@ -61,7 +61,7 @@ pub(crate) async fn add(State(door): State<SharedDoor>, knock: Knock) -> Result<
     responses((status = 200, description = "A page.", body = ListPage)))]
 pub(crate) async fn show(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = page(&door, &knock, &ticket).await;
     ticket.settle(&door, answer).await
 }
@@ -76,7 +76,7 @@ pub(crate) async fn remove(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = take_off(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }

@@ -14,7 +14,7 @@ use touchstone_schema::time::Timestamp;
 use super::document::{OutcomeDocument, OutcomeRequest};
 use super::fields::Fields;
 use super::{no_transaction, transaction_id};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::order_body::read_json;
 use crate::problem::Problem;
@@ -43,7 +43,7 @@ pub(crate) async fn report(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_document(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let now = knock.arrival.at;
     let answer = match knock.read(&door, move |headers, body| read(headers, body, now)).await {
         Ok(reported) => answer(&door, &knock, &ticket, &id, reported).await,

@@ -10,7 +10,7 @@ use touchstone_schema::submission::{Submission, SubmissionKind};
 
 use super::document::{PromiseDocument, VerdictDocument};
 use super::{no_transaction, screened_answer, transaction_id};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::enqueue::screen;
 use crate::problem::Problem;
@@ -32,7 +32,7 @@ pub(crate) async fn reanalyze(
     knock: Knock,
 ) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = answer(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }

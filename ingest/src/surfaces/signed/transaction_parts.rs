@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::document::{DecisionDocument, EventDocument, OutcomeLine, RevisionDocument};
 use super::page_query::PageQuery;
 use super::{no_transaction, transaction_id};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
@@ -158,7 +158,7 @@ pub(crate) async fn events(
 
 async fn list(door: &Door, knock: &Knock, id: &str, part: Part) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = page(door, knock, &ticket, id, part).await;
     ticket.settle(door, answer).await
 }

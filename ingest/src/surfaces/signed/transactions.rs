@@ -14,7 +14,7 @@ use super::document::{TransactionDocument, TransactionPage};
 use super::page_query::{invalid, parameters};
 use super::transaction_parts::outcome_currency;
 use super::{no_transaction, transaction_id};
-use crate::admit::{Ticket, admit};
+use crate::admit::Ticket;
 use crate::door::{Door, SharedDoor};
 use crate::problem::Problem;
 use crate::respond::json;
@@ -44,7 +44,7 @@ struct Asked {
     responses((status = 200, description = "A page.", body = TransactionPage)))]
 pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = page(&door, &knock, &ticket).await;
     ticket.settle(&door, answer).await
 }
@@ -58,7 +58,7 @@ pub(crate) async fn list(State(door): State<SharedDoor>, knock: Knock) -> Result
     responses((status = 200, description = "The transaction.", body = TransactionDocument)))]
 pub(crate) async fn show(State(door): State<SharedDoor>, Named(id): Named, knock: Knock) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(&door).await?;
-    let ticket = admit(&door.dependencies, caller, None, &knock.arrival).await?;
+    let ticket = knock.admit(&door, caller, None).await?;
     let answer = one(&door, &knock, &ticket, &id).await;
     ticket.settle(&door, answer).await
 }

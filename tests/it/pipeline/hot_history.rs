@@ -120,7 +120,9 @@ async fn rebuilt_history_is_what_was_there() -> Result<()> {
 
 #[tokio::test]
 async fn embedded_history_needs_no_rebuilding() -> Result<()> {
-    let printed = touchstone(&Backend::embedded()?, &["history", "rebuild"]).await?;
+    let backend = Backend::embedded()?;
+    touchstone_json(&backend, &["migrate"]).await?;
+    let printed = touchstone(&backend, &["history", "rebuild"]).await?;
     assert_eq!(printed.code, Some(1));
     assert!(printed.stderr.contains("nothing to rebuild"), "{}", printed.stderr);
     Ok(())

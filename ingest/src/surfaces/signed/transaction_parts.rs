@@ -158,7 +158,7 @@ pub(crate) async fn events(
 
 async fn list(door: &Door, knock: &Knock, id: &str, part: Part) -> Result<Response, Problem> {
     let caller = knock.authenticate_target(door).await?;
-    let ticket = knock.admit(&door, caller, None).await?;
+    let ticket = knock.admit(door, caller, None).await?;
     let answer = page(door, knock, &ticket, id, part).await;
     ticket.settle(door, answer).await
 }

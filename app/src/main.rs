@@ -18,7 +18,7 @@ use crate::output::Output;
 
 /// Answers a wrong command line, or a request for help, as clap does; with `--json` programs get a document too.
 fn misused(error: &clap::Error) -> ExitCode {
-    // With both streams gone there is nobody left to answer.
+    // When standard error is closed, the exit code still says that the call was wrong.
     let _ = error.print();
     let asks_for_json =
         std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json");

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::compose::Operator;
 use crate::output::Output;
 
-/// Where to.
+/// Arguments of `touchstone backup`.
 #[derive(Debug, Args)]
 pub(crate) struct BackupArguments {
     /// A file that does not exist yet; only its owner may read it.

@@ -99,8 +99,8 @@ pub(crate) async fn run(command: KeyCommand, operator: &Operator, output: Output
     }
 }
 
-/// Orders of the orders surface carry neither currency nor what their statuses promise: whoever makes a key for it must know
-/// both, since a default that nobody saw would be found out by wrong amounts.
+/// Orders of the orders surface name no currency, and their statuses depend on the store's product. Both have to be confirmed:
+/// with a default that was not noticed, amounts would be read in the wrong currency.
 fn confirm_meaning(store: &StoreRow, product: Option<Product>, currency: Option<&str>) -> anyhow::Result<()> {
     let is_currency = currency.is_some_and(|currency| currency.eq_ignore_ascii_case(&store.currency));
     if product == Some(store.product) && is_currency {

@@ -1,4 +1,4 @@
-//! `touchstone completion` and `touchstone man`: what a shell and `man` are told of the command line.
+//! `touchstone completion` and `touchstone man`: completion scripts and manual pages, generated from the command line.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use serde_json::json;
 use crate::cli::Cli;
 use crate::output::Output;
 
-/// Which shell.
+/// Arguments of `touchstone completion`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionArguments {
     /// bash, elvish, fish, powershell or zsh.
     shell: Shell,
 }
 
-/// Where to.
+/// Arguments of `touchstone man`.
 #[derive(Debug, Args)]
 pub(crate) struct ManArguments {
     /// A folder, such as ~/.local/share/man/man1; it is made when there is none.

@@ -1,4 +1,4 @@
-//! Whether the roles run: an installation of which a part is down takes orders that nobody screens or reports.
+//! Whether the roles run: without a scorer, orders are accepted and not screened; without a notifier, no webhook is sent.
 
 use touchstone_platform::queue::{Lane, Queue};
 use touchstone_platform::settings::Settings;

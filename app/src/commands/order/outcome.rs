@@ -15,7 +15,7 @@ use crate::commands::{Since, parse_since};
 use crate::compose::Operator;
 use crate::output::Output;
 
-/// What is reported.
+/// Arguments of `touchstone order outcome`.
 #[derive(Debug, Args)]
 pub(crate) struct OutcomeArguments {
     #[command(flatten)]
